@@ -1,0 +1,48 @@
+# Every target does all of its own set-up; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+ARGS ?= run table=9
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench docs lock clean
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	@echo 'installing the locked packages into $(VENV): a minute or two'
+	$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=value ..." says
+	@$(VENV)/bin/lstm-search $(ARGS)
+
+test: $(VENV)/installed ## run the tests (under 10 minutes on two cores)
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/installed ## lint, types, import floors, and that the lock names no host
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	@! grep -nE 'https?://|--(extra-)?index-url|--find-links' requirements.lock
+
+bench: $(VENV)/installed ## time the kernel beside C programs; PEERS=1 adds JAX and PyTorch
+	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/bench.py
+
+docs: $(VENV)/installed ## train the studies that the documentation shows, and renew its tables and figures
+	$(VENV)/bin/lstm-search run table=9
+	$(VENV)/bin/lstm-search run table=7 rows=T100
+	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear seed=1998 study=table-7-linear
+	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear network.recurrent=cells seed=1998 \
+		study=table-7-cells
+	$(VENV)/bin/python docs/refresh.py
+
+lock: ## resolve the dependencies anew (takes uv)
+	uv pip compile --quiet --generate-hashes --no-header --universal --python-version 3.11 --group dev \
+		pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and what tools leave behind; studies stay
+	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1 \2/p' $(MAKEFILE_LIST) | while read name text; do printf '%-8s%s\n' "$$name" "$$text"; done

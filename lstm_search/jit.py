@@ -1,0 +1,86 @@
+"""Compiler flags and the folder of compiled kernels, decided once, before numba is imported anywhere in the package.
+
+numba notices an edited kernel but not an edited function that the kernel calls from another file. The cache folder is
+therefore named by a digest of all sources that hold compiled code and of the flags, so stale machine code is not found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+os.environ.setdefault("NUMBA_OPT", "2")  # level 3 compiles a third longer and gains nothing here
+
+_COMPILED = ("jit.py", "lanes.py", "draws.py", "streams.py", "judge.py", "tasks/*.py", "networks/*.py")
+
+_FLAGS = ("NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+
+def _cache_root() -> Path:
+    chosen = os.environ.get("LSTM_SEARCH_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm_search"
+
+
+def _digest() -> str:
+    sources = hashlib.sha256()
+    package = Path(__file__).parent
+    for path in sorted(path for pattern in _COMPILED for path in package.glob(pattern)):
+        sources.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes() + b"\0")
+    sources.update(repr([os.environ.get(flag) for flag in _FLAGS]).encode())
+    return sources.hexdigest()[:16]
+
+
+CACHE_DIR = _cache_root() / f"kernels-{_digest()}"
+os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
+
+import numba  # noqa: E402  (numba reads the folder when it is imported)
+from llvmlite import binding  # noqa: E402  (numba first, for the same reason)
+
+numba.config.CACHE_DIR = str(CACHE_DIR)  # numba may have been imported before this module
+
+
+def _wide_vectors() -> None:
+    """LLVM splits 512-bit vectors in two on processors that once slowed down for them; ours are worth their clock."""
+    features = binding.get_host_cpu_features().flatten()
+    if "+avx512f" in features and not numba.config.CPU_FEATURES:
+        numba.config.CPU_FEATURES = f"{features},-prefer-256-bit"
+
+
+_wide_vectors()
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile `function` on its first call and keep the machine code on disk.
+
+    No fast-math, so that a result depends on the order of operations as written and on nothing else; division by zero
+    gives inf or nan; one thread.
+    """
+    compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
+    compiled._cache.load_overload = _or_nothing(compiled._cache)  # noqa: SLF001  (numba offers no other place)
+    return cast("Callable[..., Any]", compiled)
+
+
+def _or_nothing(cache: Any) -> Callable[..., Any]:
+    """`cache.load_overload` that takes a file cut short (a full disk, a kill) for none: the kernel is compiled anew."""
+    load = cache.load_overload
+
+    def load_or_forget(*args: Any) -> Any:
+        try:
+            return load(*args)
+        except (EOFError, pickle.UnpicklingError, ValueError, IndexError):
+            cache.flush()
+            return None
+
+    return load_or_forget
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A piece of a kernel: the compiler puts it where it is called, so that its vectors stay in registers."""
+    compiled: Callable[..., Any] = numba.njit(error_model="numpy", nogil=True, forceinline=True, _nrt=False)(function)
+    return compiled

@@ -1,0 +1,177 @@
+"""What MLflow shall show of a study: its runs as plain values, computed from the record's trials and their summaries.
+
+Times are derived from the record: a run starts a millisecond before the one that stands above it (newest first is then
+the table's order) and lasts as long as the core time spent. Only the figures of a summary carry the clock's time,
+because they change as the study grows and MLflow shows the value with the latest stamp.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from lstm_search.spec import BROKEN, Outcome, Row, Trial, digest, flat
+
+_LONGEST_NOTE = 7_500  # characters; MLflow refuses tags beyond 8000
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A row to publish: its recorded trials and its summary (`n`, `success_rate`, ...; NaN or inf where undefined)."""
+
+    row: Row
+    trials: Sequence[Trial]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study to publish. `created` as in its record, `params` such as versions, `note` its table in Markdown,
+    `artifacts` contents by file name (table, plots, configuration)."""
+
+    name: str
+    seed: int
+    created: datetime
+    cells: Sequence[CellView]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
+    note: str = ""
+    artifacts: Mapping[str, str | bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of MLflow shall hold. `start` and `end` in milliseconds; `metrics`: name, value, time, step."""
+
+    kind: str
+    row: str
+    key: str
+    name: str
+    start: int
+    end: int
+    state: str
+    tags: Mapping[str, str]
+    params: Mapping[str, object]
+    metrics: Sequence[tuple[str, float, int, int]]
+    status: str = "FINISHED"
+    artifacts: Mapping[str, str | bytes] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """By which the run is found again."""
+        return self.kind, self.row, self.key
+
+
+def study_run(view: StudyView) -> Run:
+    """The study's run: its table, its artifacts, its figures."""
+    seconds = sum(trial.result.seconds for cell in view.cells for trial in cell.trials)
+    summary = _summary(view, view.metrics, _note(view.note), 0, seconds, artifacts=view.artifacts)
+    params = {"seed": view.seed, **view.params}
+    return Run("study", "", str(view.seed), view.name, params=params, artifacts=view.artifacts, **summary)
+
+
+def cell_run(view: StudyView, number: int) -> Run:
+    """The run of the study's row `number`: its configuration as params, its summary as metrics."""
+    cell = view.cells[number]
+    row = cell.row
+    lists = {"readings": row.readings, "altered": row.altered}
+    labels = {"table": row.table, "published": row.published, "cap": str(row.cap), "replicates": str(row.replicates)}
+    labels |= {name: ", ".join(f"{key}={value}" for key, value in pairs) for name, pairs in lists.items()}
+    tags = _note(cell.note) | {f"lstm_search.{name}": value for name, value in labels.items() if value}
+    seconds = sum(trial.result.seconds for trial in cell.trials)
+    summary = _summary(view, cell.metrics, tags, number + 1, seconds)
+    return Run("cell", row.name, f"{row.cell.digest}/{view.seed}", row.name, params=flat(row.cell.as_dict()), **summary)
+
+
+def _summary(
+    view: StudyView,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    rank: int,
+    seconds: float,
+    *,
+    artifacts: Mapping[str, str | bytes] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The parts of a run that summarises trials: its times, its tags and figures, and the digest of it all."""
+    start = _milliseconds(view.created) - rank
+    clock = int(time.time() * 1000)
+    figures = {_metric_name(name): float(value) for name, value in metrics.items()}
+    contents = {name: hashlib.sha256(as_bytes(content)).hexdigest() for name, content in artifacts.items()}
+    return {
+        "start": start,
+        "end": start + int(seconds * 1000),
+        "state": digest([figures, dict(tags), contents, seconds]),
+        "tags": tags,
+        "metrics": [(name, _finite(value), clock, 0) for name, value in figures.items()],
+    }
+
+
+def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
+    """A trial's run. Its state names all that decides its figures: outcome, cap, final weights."""
+    asked, result = trial.spec, trial.result
+    created = _milliseconds(view.created)
+    start = created - asked.replicate - 1
+    failed = result.outcome in BROKEN
+    return Run(
+        kind="trial",
+        row=row.name,
+        key=result.key,
+        name=f"{row.name} #{asked.replicate}",
+        start=start,
+        end=start + int(result.seconds * 1000),
+        state=f"{result.outcome} cap={asked.cap} weights={result.weights_sha256[:16]}",
+        tags={"lstm_search.outcome": result.outcome, **_note(f"```\n{result.error}\n```" if result.error else "")},
+        params={"key": result.key, "row": row.name, "replicate": asked.replicate, "seed": asked.seed, "cap": asked.cap},
+        metrics=[(_metric_name(name), value, created, step) for name, value, step in _figures(trial)],
+        status="FAILED" if failed else "FINISHED",
+    )
+
+
+def _figures(trial: Trial) -> Iterator[tuple[str, float, int]]:
+    """The numbers of a trial: name, value, step (training sequences for the learning curve, else 0)."""
+    result = trial.result
+    yield "success", float(result.outcome == Outcome.SOLVED), 0
+    yield "sequences", result.sequences, 0
+    yield "steps", result.steps, 0
+    yield "seconds", result.seconds, 0
+    yield "attempts", trial.attempts, 0
+    for reached in result.milestones:
+        yield f"{reached.name}/sequences", reached.sequences, 0
+        yield f"{reached.name}/test_sequences", reached.test_sequences, 0
+        yield f"{reached.name}/test_wrong", reached.test_wrong, 0
+        yield f"{reached.name}/test_error", reached.test_error, 0
+    for point in result.curve:
+        yield "curve/error", point.error, point.sequences
+        yield "curve/wrong", point.wrong, point.sequences
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _metric_name(name: str) -> str:
+    return re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII)
+
+
+def _finite(value: float) -> float:
+    """`value`, or NaN for an infinite one, which MLflow would show as 1.8e308."""
+    return value if math.isfinite(value) else math.nan
+
+
+def _note(text: str) -> dict[str, str]:
+    """The tag that MLflow shows as a run's description, in Markdown."""
+    cut = text if len(text) <= _LONGEST_NOTE else text[:_LONGEST_NOTE] + "\n\n(cut here)"
+    return {"mlflow.note.content": cut} if text else {}
+
+
+def as_bytes(content: str | bytes) -> bytes:
+    """A file's content, text in UTF-8."""
+    return content.encode("utf-8") if isinstance(content, str) else content

@@ -1,0 +1,76 @@
+"""What MLflow shows of a recorded study: its rows' summaries, its table and its plots, as one view to publish."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lstm_search import plot, table
+from lstm_search.projection import CellView, StudyView
+from lstm_search.record import Record
+from lstm_search.spec import Definition, Row, Trial
+
+
+def view(home: Path, name: str) -> StudyView:
+    """All that is recorded of a study, whatever part of it was asked for last. Raises UnknownStudy."""
+    with Record.read(home, name) as record:
+        definition, trials = record.definition(), record.trials()
+        created, environment = record.created(), record.environment()
+    summaries = table.summaries(definition.rows, trials)
+    markdown = table.render(summaries, "markdown", definition.title)
+    return StudyView(
+        name=name,
+        seed=definition.seed,
+        created=created,
+        cells=[
+            CellView(row, trials[row.name], _metrics([s for s in summaries if s.row == row.name]))
+            for row in definition.rows
+        ],
+        metrics={"trials": float(sum(map(len, trials.values()))), "rows": float(len(definition.rows))},
+        params=environment,
+        note=markdown,
+        artifacts={
+            "table.md": markdown,
+            "table.csv": table.render(summaries, "csv", definition.title),
+            "table.json": table.render(summaries, "json", definition.title),
+            "config.yaml": definition.config,
+            **_plots(definition, trials),
+        },
+    )
+
+
+def _metrics(summaries: Sequence[table.Summary]) -> dict[str, float]:
+    """The figures of a row, those of a further milestone under its name."""
+    figures: dict[str, float] = {}
+    for i, summary in enumerate(summaries):
+        low, high = summary.success_interval
+        prefix = f"{summary.milestone}/" if i else ""
+        numbers = {
+            "k": summary.k,
+            "n": summary.n,
+            "success_rate": summary.k / summary.n if summary.n else None,
+            "success_rate_low": low,
+            "success_rate_high": high,
+            "mean_sequences": summary.mean,
+            "ert": summary.ert,
+            "km_median": summary.median,
+            "wrong_of_2560": summary.wrong,
+            "test_error": summary.test_error,
+        }
+        figures |= {prefix + name: math.nan if value is None else float(value) for name, value in numbers.items()}
+    return figures
+
+
+def _plots(definition: Definition, trials: Mapping[str, Sequence[Trial]]) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return {path.name: path.read_bytes() for path in draw(definition.rows, trials, Path(folder))}
+
+
+def draw(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], folder: Path, prefix: str = "") -> list[Path]:
+    """Draw the two figures of a study into `folder`; their paths."""
+    solved, curves = folder / f"{prefix}solved_fraction.png", folder / f"{prefix}learning_curves.png"
+    plot.solved_fraction(rows, trials, solved)
+    plot.learning_curves(rows, trials, curves)
+    return [solved, curves]

@@ -1,0 +1,172 @@
+"""The file of a study's record: its name, its lock, its connection, and errors that name it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+APPLICATION = 0x4C53544D
+"""Stands in the header ("LSTM") and tells a record from any other SQLite file."""
+
+FORMAT = 1
+"""Of the tables. What a trial's key holds has a version of its own (`spec.SCHEMA_VERSION`)."""
+
+_PATIENCE = 60.0  # seconds to wait while another process reads or commits
+_RESERVED = frozenset({"mlflow", "artifacts"})  # what else lives in the home
+
+
+class StudyLocked(RuntimeError):  # noqa: N818  (named by what happened)
+    """Another process holds the study."""
+
+
+class UnknownStudy(ValueError):  # noqa: N818  (named by what happened)
+    """No study of that name is recorded."""
+
+
+class HomeUnwritable(ValueError):  # noqa: N818  (named by what happened)
+    """The folder of the studies cannot be written."""
+
+
+class RecordFull(OSError):  # noqa: N818  (named by what happened)
+    """The disk took no more. What was committed is intact."""
+
+
+def check_name(name: str) -> str:
+    """`name` where it may name a study, and so its files; ValueError otherwise."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            f"study={name[:120]!r}: takes 1 to 100 of the letters a-z, A-Z, digits and . _ - and starts with a letter "
+            "or digit, for example study=adding_long_lags"
+        )
+    if name.lower() in _RESERVED:
+        raise ValueError(f"study={name}: this name is reserved; take another, for example study={name}_1")
+    return name
+
+
+def studies(home: Path) -> list[str]:
+    """The names of the studies recorded in `home`, sorted."""
+    return sorted(path.stem for path in home.glob("*.sqlite") if _is_study(path))
+
+
+def delete(home: Path, name: str) -> None:
+    """Remove a study's files. UnknownStudy where there is none, StudyLocked while a driver holds it."""
+    path = existing(home, name)
+    with closing(acquire(home, name)):
+        for file in (path, path.with_name(f"{path.name}-journal"), home / f"{name}.lock"):
+            file.unlink(missing_ok=True)
+
+
+def now() -> str:
+    """The time as it is recorded."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def acquire(home: Path, name: str) -> IO[str]:
+    """The study's lock file, locked. The kernel frees the lock when the process ends, however it ends."""
+    path = home / f"{name}.lock"
+    with named_errors(path):
+        home.mkdir(parents=True, exist_ok=True)
+        while True:
+            with ExitStack() as stack:
+                file = stack.enter_context(path.open("a+", encoding="utf-8"))
+                _flock(file, name)
+                if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):  # not deleted meanwhile
+                    stack.pop_all()
+                    return file
+
+
+def _flock(file: IO[str], name: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        raise StudyLocked(
+            f"study={name} is held by {holder}: wait for it, stop it, or take another name (study=NAME)"
+        ) from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}, started {now()}\n")
+    file.flush()
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection with SQLite's open `mode` (ro, rw, rwc); transactions are begun and ended explicitly."""
+    with named_errors(path):
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        db = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+        for setting in ("synchronous = FULL", "foreign_keys = ON"):
+            db.execute(f"PRAGMA {setting}")
+        return db
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of the file system as exceptions of this module that name the file."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _named(path, str(error), getattr(error, "sqlite_errorcode", 0) & 0xFF) from error
+    except (RecordFull, StudyLocked):
+        raise
+    except OSError as error:
+        full = sqlite3.SQLITE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else sqlite3.SQLITE_CANTOPEN
+        raise _named(path, error.strerror or str(error), full) from error
+
+
+def _named(path: Path, message: str, code: int) -> Exception:
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        free = shutil.disk_usage(path.parent).free
+        return RecordFull(
+            f"{path}: {message}; {free} bytes are free in {path.parent}. Free some space and give the same command "
+            "again: everything recorded so far is kept"
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return HomeUnwritable(f"{path}: cannot be written ({message}); choose another folder with home=DIR")
+    if code == sqlite3.SQLITE_BUSY:
+        return StudyLocked(f"{path}: another program has kept this file locked for {_PATIENCE:.0f} s; close it there")
+    if code == sqlite3.SQLITE_NOTADB:
+        return ValueError(f"{path} is no record of a study ({message}); move it away or take another study=NAME")
+    return RuntimeError(f"{path}: {message}")
+
+
+def is_fresh(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether nothing is recorded yet; ValueError for a file that something else wrote."""
+    application, format_ = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    if application == APPLICATION and format_ == FORMAT:
+        return False
+    if application == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        return True
+    kind = (
+        f"has format {format_}, this release reads {FORMAT}" if application == APPLICATION else "is no study's record"
+    )
+    raise ValueError(f"{path} {kind}: move it away or take another name (study=NAME)")
+
+
+def _is_study(path: Path) -> bool:
+    with path.open("rb") as file:
+        header = file.read(100)
+    return header.startswith(b"SQLite format 3\0") and header[68:72] == APPLICATION.to_bytes(4, "big")
+
+
+def existing(home: Path, name: str) -> Path:
+    """The path of a recorded study; UnknownStudy where there is none."""
+    path = home / f"{check_name(name)}.sqlite"
+    if not (path.is_file() and _is_study(path)):
+        raise unknown(home, name)
+    return path
+
+
+def unknown(home: Path, name: str) -> UnknownStudy:
+    """The error that names the studies there are."""
+    known = ", ".join(studies(home)) or "none yet"
+    return UnknownStudy(f"study={name}: not recorded in {home}; recorded there: {known}")

@@ -1,0 +1,28 @@
+"""Grid search: every cell with every replicate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lstm_search.spec import TrialSpec
+
+
+def _work(spec: TrialSpec) -> int:
+    """Time steps that the trial may take, roughly."""
+    return spec.cap * spec.cell.task.T
+
+
+class Grid:
+    """All the trials it is given, those with the most work ahead first, so that no long one is left for the end."""
+
+    def __init__(self, trials: Iterable[TrialSpec]) -> None:
+        self._waiting = sorted(trials, key=_work)
+
+    @property
+    def remaining(self) -> int:
+        """How many trials were not asked for yet."""
+        return len(self._waiting)
+
+    def ask(self, count: int) -> list[TrialSpec]:
+        """The next `count` trials, fewer where no more are left."""
+        return [self._waiting.pop() for _ in range(min(count, len(self._waiting)))]

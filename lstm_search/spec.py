@@ -1,0 +1,315 @@
+"""The words of a study as values: cell, trial, outcome, result, row. Plain data that every floor above shares."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Literal
+
+from lstm_search import checks
+from lstm_search.networks import Lstm1997
+from lstm_search.tasks import Adding, TemporalOrder
+
+SCHEMA_VERSION = 1
+"""Changes when the content of a trial's key changes."""
+
+NUMERICS_VERSION = 1
+"""Changes when the same key may give other bits; a study recorded under another number is not resumed."""
+
+Task = Adding | TemporalOrder
+Network = Lstm1997
+
+
+class Outcome(StrEnum):
+    """The one terminal state of a trial."""
+
+    SOLVED = "SOLVED"
+    CAPPED = "CAPPED"
+    DIVERGED = "DIVERGED"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    OOM = "OOM"
+    LOST = "LOST"
+
+
+BROKEN = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OOM, Outcome.LOST})
+"""Outcomes that say nothing about the cell: the machine or the code failed, not the learner."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Plain gradient descent on half the squared error (section 3); `rate` is the paper's learning rate alpha."""
+
+    rate: float = 0.5
+    update: Literal["sequence", "step"] = "sequence"
+    error_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", checks.real("training.rate", self.rate, above=0, example="0.1"))
+        object.__setattr__(self, "error_scale", checks.real("training.error_scale", self.error_scale))
+        checks.choice("training.error_scale", self.error_scale, (0.5, 1.0, 2.0))
+        checks.choice("training.update", self.update, ("sequence", "step"))
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a trial has learned (experiments 4 and 6): at most `max_wrong` of the last `window` training sequences are
+    wrong and their mean error is below `mean_error`. A sequence is wrong when any output errs by `tolerance` or more.
+    Then `test_sequences` fresh sequences are tested with learning switched off."""
+
+    milestone: str = "solved"
+    tolerance: float = 0.04
+    window: int = 2000
+    max_wrong: int = 0
+    mean_error: float = 0.01
+    error: Literal["absolute", "squared"] = "absolute"
+    test_sequences: int = 2560
+
+    def __post_init__(self) -> None:
+        checks.name("stop.milestone", self.milestone)
+        checks.choice("stop.error", self.error, ("absolute", "squared"))
+        numbers = {
+            "tolerance": checks.real("stop.tolerance", self.tolerance, above=0, example="0.3"),
+            "mean_error": checks.real("stop.mean_error", self.mean_error, above=0, example="0.1"),
+            "window": checks.whole("stop.window", self.window, 1, 1_000_000),
+            "test_sequences": checks.whole("stop.test_sequences", self.test_sequences, 1, 1_000_000),
+        }
+        numbers["max_wrong"] = checks.whole("stop.max_wrong", self.max_wrong, 0, int(numbers["window"]) - 1)
+        for name, number in numbers.items():
+            object.__setattr__(self, name, number)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration without its seed: what is learned, by which net, how, and when it counts as learned."""
+
+    task: Task
+    network: Network
+    training: Training
+    stop: tuple[Stop, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nested plain values, the task's and the network's catalogue name included."""
+        return {
+            "task": {"name": self.task.name, **asdict(self.task)},
+            "network": {"name": self.network.name, **asdict(self.network)},
+            "training": asdict(self.training),
+            "stop": [asdict(stop) for stop in self.stop],
+        }
+
+    @cached_property
+    def text(self) -> str:
+        """The canonical JSON of the cell."""
+        return canonical_json(self.as_dict())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical JSON."""
+        return _sha256(self.text)
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One cell with one seed. The cap (training sequences) bounds the work and is no part of the identity."""
+
+    cell: Cell
+    replicate: int
+    seed: int
+    cap: int
+
+    @cached_property
+    def key(self) -> str:
+        """The trial's identity: SHA-256 (hex) of the canonical JSON of [schema version, cell, replicate, seed]."""
+        return _sha256(f"[{SCHEMA_VERSION},{self.cell.text},{self.replicate},{self.seed}]")
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A milestone that a trial reached: after how many training sequences, and its own test there."""
+
+    name: str
+    sequences: int
+    test_sequences: int
+    test_wrong: int
+    test_error: float
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The learning curve at one checkpoint: mean error and fraction wrong since the checkpoint before."""
+
+    sequences: int
+    error: float
+    wrong: float
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What became of a trial. All but `seconds`, `error` and `host` are the same bits wherever it ran.
+
+    `sequences` and `steps` count the training presented; `weights` holds the final weights as an npz archive;
+    `seconds` is the core time spent on it, `error` the traceback of a FAILED trial.
+    """
+
+    key: str
+    outcome: Outcome
+    sequences: int
+    steps: int
+    milestones: tuple[Reached, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+    weights: bytes = b""
+    weights_sha256: str = ""
+    seconds: float = 0.0
+    error: str = ""
+    host: str = ""
+
+    def reached(self, milestone: str) -> Reached | None:
+        """The milestone of that name, or None where the trial never reached it."""
+        return next((entry for entry in self.milestones if entry.name == milestone), None)
+
+    def under_cap(self, cap: int) -> TrialResult:
+        """The same trial as if it had been asked for `cap` training sequences at most.
+
+        A trial that went beyond the cap is CAPPED there, and its later milestones and checkpoints do not count. Steps
+        and seconds stay what was spent; the weights at the cap are unknown and left out. A BROKEN trial stays as it is.
+        """
+        if self.sequences <= cap or self.outcome in BROKEN:
+            return self
+        return replace(
+            self,
+            outcome=Outcome.CAPPED,
+            sequences=cap,
+            milestones=tuple(entry for entry in self.milestones if entry.sequences <= cap),
+            curve=tuple(point for point in self.curve if point.sequences <= cap),
+            weights=b"",
+            weights_sha256="",
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recorded trial: what was asked, what came of it, and how often it was attempted."""
+
+    spec: TrialSpec
+    result: TrialResult
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell as a line of a table: its name, its share of work, the printed row beside it, and the open points of the
+    paper that it reads otherwise than literally (`readings`: key, value)."""
+
+    name: str
+    cell: Cell
+    replicates: int
+    cap: int
+    table: str = ""
+    published: str = ""
+    readings: tuple[tuple[str, str], ...] = ()
+    altered: tuple[tuple[str, str], ...] = ()
+
+    def trials(self, seed: int) -> list[TrialSpec]:
+        """The row's trials under a study seed, in order of replicate."""
+        return [TrialSpec(self.cell, replicate, seed, self.cap) for replicate in range(self.replicates)]
+
+    def finished(self, trials: Iterable[Trial]) -> list[TrialResult]:
+        """The results of `trials` under this row's cap; a trial CAPPED under a lower one is to run again: left out."""
+        return [
+            trial.result.under_cap(self.cap)
+            for trial in trials
+            if trial.result.outcome != Outcome.CAPPED or trial.spec.cap >= self.cap
+        ]
+
+    def times(self, results: Iterable[TrialResult], milestone: str) -> tuple[list[int], list[int]]:
+        """Training sequences of the trials that reached `milestone`, and those after which the others were given up.
+
+        No more training would have helped a DIVERGED trial: it counts as given up at the cap. BROKEN ones are left out.
+        """
+        reached, given_up = [], []
+        for result in results:
+            if result.outcome in BROKEN:
+                continue
+            if there := result.reached(milestone):
+                reached.append(there.sequences)
+            else:
+                given_up.append(self.cap if result.outcome == Outcome.DIVERGED else result.sequences)
+        return reached, given_up
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A study as asked for: its rows, its seed, and the exact configuration it was composed from (YAML)."""
+
+    name: str
+    seed: int
+    rows: tuple[Row, ...]
+    title: str = ""
+    config: str = ""
+
+
+def canonical(value: Any) -> Any:
+    """`value` in the form that is hashed: floats as hex, -0.0 as 0.0, text in NFC, keys sorted."""
+    if isinstance(value, bool) or value is None or isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return (value + 0.0).hex()
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, Mapping):
+        return {str(canonical(name)): canonical(value[name]) for name in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [canonical(entry) for entry in value]
+    raise TypeError(f"no canonical form for {type(value).__name__}: {value!r}")
+
+
+def canonical_json(value: Any) -> str:
+    """`value` as JSON of which there is only one form."""
+    return json.dumps(canonical(value), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    return _sha256(canonical_json(value))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings, and lists of mappings, as one mapping: `task.T`, `stop.0.window`."""
+    if isinstance(value, list | tuple) and any(isinstance(entry, Mapping) for entry in value):
+        value = {str(number): entry for number, entry in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return {name: list(value) if isinstance(value, tuple) else value}
+    return {
+        path: entry
+        for part, inner in value.items()
+        for path, entry in flat(inner, f"{name}.{part}" if name else part).items()
+    }
+
+
+def cell_from_dict(data: Mapping[str, Any]) -> Cell:
+    """The inverse of `Cell.as_dict`, also of its JSON form (lists for tuples)."""
+    from lstm_search.networks import NETWORKS
+    from lstm_search.tasks import TASKS
+
+    return Cell(
+        task=_build(TASKS[data["task"]["name"]], data["task"]),
+        network=_build(NETWORKS[data["network"]["name"]], data["network"]),
+        training=_build(Training, data["training"]),
+        stop=tuple(_build(Stop, stop) for stop in data["stop"]),
+    )
+
+
+def _build(kind: Any, data: Mapping[str, Any]) -> Any:
+    names = {field.name for field in fields(kind)}
+    return kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in names}
+    )

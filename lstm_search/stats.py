@@ -1,0 +1,147 @@
+"""Statistics of a table's row as pure functions on plain sequences of numbers; an interval stands beside an estimate.
+
+Where a figure is not defined (too few values, no spread) the answer is None; an infinite one is `math.inf`. Random
+resampling starts from a fixed seed, so the same record always gives the same table. scipy is imported where it is first
+needed: it takes half a second, and most commands compute nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+Array = NDArray[np.float64]
+
+RESAMPLES = 10_000
+BLOCK = 500
+SEED = 1997
+FEWEST_FOR_PREDICTION = 5
+"""With fewer values a bootstrap knows too little of their spread (coverage falls below 90 %)."""
+
+
+def success_interval(k: int, n: int, level: float = 0.95) -> Interval:
+    """Exact interval of a success rate from `k` successes in `n` trials (Clopper & Pearson 1934); (0, 1) for n = 0."""
+    if not 0 <= k <= n:
+        raise ValueError(f"k={k}, n={n}: takes 0 <= k <= n")
+    from scipy import stats
+
+    tail = (1 - level) / 2
+    low = float(stats.beta.ppf(tail, k, n - k + 1)) if k > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
+    return low, high
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Arithmetic mean; None for no values."""
+    return math.fsum(values) / len(values) if values else None
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Percentile bootstrap interval of the mean; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    means, _ = _resample(np.random.default_rng(SEED), values, len(values))
+    return _quantiles(means, level)
+
+
+def expected_running_time(reached: Sequence[float], given_up: Sequence[float]) -> float | None:
+    """All that was spent divided by the successes (ERT): infinite where nothing succeeded, None without trials."""
+    if not reached:
+        return math.inf if given_up else None
+    return (math.fsum(reached) + math.fsum(given_up)) / len(reached)
+
+
+def solved_curve(reached: Sequence[float], given_up: Sequence[float]) -> tuple[Array, Array]:
+    """Kaplan-Meier estimate of the solved fraction: times (n_steps,) ascending, and the fraction from each on.
+
+    Trials given up are censored where they were given up. While no trial was given up before the last success this is
+    the plain fraction of the trials.
+    """
+    if not reached:
+        return np.empty(0), np.empty(0)
+    from scipy import stats
+
+    sample = stats.CensoredData(uncensored=np.array(reached, float), right=np.array(given_up, float))
+    curve = stats.ecdf(sample).cdf
+    steps = np.isin(curve.quantiles, reached)
+    return curve.quantiles[steps], curve.probabilities[steps]
+
+
+def median_time(reached: Sequence[float], given_up: Sequence[float]) -> float | None:
+    """Kaplan-Meier median: the first time by which half are solved; infinite when fewer are, None without trials."""
+    if not reached and not given_up:
+        return None
+    times, fractions = solved_curve(reached, given_up)
+    half = np.flatnonzero(fractions >= 0.5 - 1e-12)  # fractions are products of rounded factors
+    return float(times[half[0]]) if half.size else math.inf
+
+
+@cache
+def fisher_p(k1: int, n1: int, k2: int, n2: int) -> float:
+    """Two-sided p-value of Fisher's exact test that k1 of n1 and k2 of n2 come from one success rate."""
+    from scipy import stats
+
+    return float(stats.fisher_exact(np.array([[k1, n1 - k1], [k2, n2 - k2]])).pvalue)
+
+
+def mean_prediction(values: Sequence[float], n: int, level: float = 0.95) -> Interval | None:
+    """Where the mean of `n` further values is expected, given the mean and spread of `values`.
+
+    Studentised bootstrap: resamples x* (of our size) and y* (of size n) give the quantiles of
+    (mean y* - mean x*) / sd x*, which are applied to our mean and standard deviation. x* carries the uncertainty of our
+    estimate, y* that of theirs, and the division keeps the coverage for skewed values and small samples. None for fewer
+    than FEWEST_FOR_PREDICTION values, for equal ones, and for n < 1.
+    """
+    if len(values) < FEWEST_FOR_PREDICTION or n < 1 or min(values) == max(values):
+        return None
+    rng = np.random.default_rng(SEED)
+    ours, spread = _resample(rng, values, len(values))
+    theirs, _ = _resample(rng, values, n)
+    varied = spread > 1e-9 * spread.max()  # a resample of one value over and over says nothing of the spread
+    low, high = _quantiles((theirs - ours)[varied] / spread[varied], level)
+    centre, scale = float(np.mean(values)), float(np.std(values, ddof=1))
+    return centre + scale * low, centre + scale * high
+
+
+@cache
+def detectable_difference(n1: int, k2: int, n2: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """The smallest distance from the rate k2/n2 at which a true success rate would be noticed.
+
+    Noticed: with `n1` trials, Fisher's exact test against k2 of n2 gives p < alpha with probability `power` or more.
+    Exact, by enumeration of our n1 + 1 possible counts; the smaller of the distances downward and upward. None where no
+    rate at all would be noticed.
+    """
+    from scipy import stats
+
+    rejected = np.array([k for k in range(n1 + 1) if fisher_p(k, n1, k2, n2) < alpha])
+
+    def excess(rate: float) -> float:
+        return float(stats.binom.pmf(rejected, n1, rate).sum()) - power
+
+    rate = k2 / n2
+    distances = [abs(_root(excess, rate, end) - rate) for end in (0.0, 1.0) if end != rate and excess(end) >= 0]
+    return min(distances, default=None)
+
+
+def _root(excess: Callable[[float], float], inside: float, end: float) -> float:
+    from scipy import optimize
+
+    return float(optimize.brentq(excess, inside, end, xtol=1e-9))
+
+
+def _resample(rng: np.random.Generator, values: Sequence[float], size: int) -> tuple[Array, Array]:
+    """Means and standard deviations (RESAMPLES,) of draws of `size` values; in blocks, to spare memory."""
+    pool, ddof = np.asarray(values, float), min(1, size - 1)
+    draws = (rng.choice(pool, (BLOCK, size)) for _ in range(RESAMPLES // BLOCK))
+    moments = np.array([(draw.mean(axis=1), draw.std(axis=1, ddof=ddof)) for draw in draws])
+    return moments[:, 0].ravel(), moments[:, 1].ravel()
+
+
+def _quantiles(sample: Array, level: float) -> Interval:
+    low, high = np.quantile(sample, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

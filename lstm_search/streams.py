@@ -1,0 +1,110 @@
+"""What flows from a task to a net: blocks of time steps, laid out for all lanes ahead of time.
+
+Every task of the paper is open loop, so its data never wait for the net. Lanes run through the ends of their sequences
+on their own clock: a step at which lane l has a target, or ends its sequence, sets bit l of `due`, or of `ends`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_search.draws import APART, Bits, below, draw
+from lstm_search.jit import inlined
+from lstm_search.lanes import aligned_zeros
+
+
+class Stream(NamedTuple):
+    """Where each lane stands in its endless stream of sequences (L lanes)."""
+
+    key: np.ndarray  # uint64 [L]: the stream's key
+    sequence: np.ndarray  # int64 [L]: number of the sequence that the next step belongs to
+    start: (
+        np.ndarray
+    )  # int64 [L]: step of the coming block at which that sequence starts; 0, or below for one under way
+    sequence_key: np.ndarray  # uint64 [L]: the key that all draws of that sequence come from
+    first_sequence: np.ndarray  # int64 [L]: `sequence` where the block begins
+    first_start: np.ndarray  # int64 [L]: `start` where the block begins
+    numbers: np.ndarray  # float64 [n, L]: the task's settings that may differ from lane to lane
+
+
+class Block(NamedTuple):
+    """The next time steps of all lanes. A task fills either `x` or `symbol`; the other one is empty."""
+
+    x: np.ndarray  # float64 [steps, inputs, L]: input rows
+    symbol: np.ndarray  # int64 [steps, L]: the one input that is 1
+    target: np.ndarray  # float64 [steps, outputs, L]: valid where due
+    due: np.ndarray  # int64 [steps]: bit l: lane l has a target, as it must at least once a sequence
+    ends: np.ndarray  # int64 [steps]: bit l: the sequence of lane l ends
+
+
+def new_stream(width: int, n_numbers: int) -> Stream:
+    """A stream with nothing in its lanes yet: until they are used, they run through one long sequence."""
+    stream = Stream(
+        key=np.zeros(width, np.uint64),
+        sequence=np.zeros(width, np.int64),
+        start=np.zeros(width, np.int64),
+        sequence_key=np.zeros(width, np.uint64),
+        first_sequence=np.zeros(width, np.int64),
+        first_start=np.zeros(width, np.int64),
+        numbers=np.ones((n_numbers, width)),
+    )
+    stream.numbers[0] = 1e9
+    return stream
+
+
+def new_block(steps: int, width: int, n_inputs: int, n_outputs: int, *, symbols: bool) -> Block:
+    """An empty block of `steps` time steps."""
+    return Block(
+        aligned_zeros(steps, 0 if symbols else n_inputs, width),
+        aligned_zeros(steps if symbols else 0, width, dtype=np.int64),
+        aligned_zeros(steps, n_outputs, width),
+        np.zeros(steps, np.int64),
+        np.zeros(steps, np.int64),
+    )
+
+
+@inlined
+def length(key: Bits, T: int) -> int:
+    """Steps of a sequence in experiments 3 to 6: uniform over T .. T + T/10."""
+    return T + below(key, APART, T // 10 + 1)
+
+
+@inlined
+def begin(block: Block, stream: Stream) -> None:
+    """Note where the block begins, and mark where its sequences end with a target.
+
+    Their lengths are `length(key, numbers[0])`.
+    """
+    for t in range(block.ends.shape[0]):
+        block.ends[t] = 0
+    for l in range(stream.key.shape[0]):
+        sequence, T = stream.sequence[l], np.int64(stream.numbers[0, l])
+        stream.first_sequence[l], stream.first_start[l] = sequence, stream.start[l]
+        stream.sequence_key[l] = draw(stream.key[l], sequence)
+        last = stream.start[l] + length(stream.sequence_key[l], T) - 1
+        while last < block.ends.shape[0]:
+            block.ends[last] |= 1 << l
+            sequence += 1
+            last += length(draw(stream.key[l], sequence), T)
+    for t in range(block.ends.shape[0]):
+        block.due[t] = block.ends[t]
+
+
+@inlined
+def pass_ends(stream: Stream, ended: int, t: int) -> None:
+    """After step t the lanes in the bits of `ended` begin their next sequence."""
+    if ended != 0:
+        for l in range(stream.key.shape[0]):
+            if ended >> l & 1:
+                stream.sequence[l] += 1
+                stream.start[l] = t + 1
+                stream.sequence_key[l] = draw(stream.key[l], stream.sequence[l])
+
+
+@inlined
+def leave(block: Block, stream: Stream) -> None:
+    """Count the starts from the next block's first step."""
+    for l in range(stream.key.shape[0]):
+        stream.start[l] -= block.ends.shape[0]

@@ -1,0 +1,431 @@
+"""Records as tables: what each row came to, beside what was printed in 1997. Pure functions of rows and trials."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from lstm_search import stats
+from lstm_search.published import CAP_FACTOR, Published, published_at
+from lstm_search.spec import BROKEN, Outcome, Reached, Row, Trial, TrialResult, digest
+
+TESTED = 2560
+"""The paper counts wrongly processed test sequences out of this many."""
+
+ALPHA = 0.05
+"""Level of each of the two tests behind a verdict; their intervals hold 95 %."""
+
+MOST_BROKEN = 0.1
+"""With a larger share of broken trials, those that are left may not be typical of the cell."""
+
+OPERATIONAL = frozenset({Outcome.TIMEOUT, Outcome.OOM, Outcome.LOST})
+"""Outcomes that depend on the machine: outside the canonical hash."""
+
+Verdict = Literal["consistent", "differs", "cannot tell", ""]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a row came to at one milestone. A figure that is not defined yet is None; an infinite one is `math.inf`.
+
+    Of the `planned` trials `n` say something about the cell: `k` reached the milestone, `capped` and `diverged` not.
+    `broken` ones (FAILED, TIMEOUT, OOM, LOST) are counted apart. Sequences are training sequences; `mean` and its 95 %
+    bootstrap interval are over the `k` successes, as in the paper, while `ert` and `median` (Kaplan-Meier) take the
+    others into account. `wrong` is the mean over the successful trials of the wrongly processed test sequences out of
+    2560, `wrong_worst` the largest. `prediction` is where a mean of the paper's number of successes is expected.
+    """
+
+    row: str
+    milestone: str
+    k: int
+    n: int
+    planned: int
+    capped: int
+    diverged: int
+    broken: int
+    cap: int
+    success_interval: stats.Interval
+    mean: float | None
+    mean_interval: stats.Interval | None
+    ert: float | None
+    median: float | None
+    wrong: float | None
+    wrong_worst: float | None
+    test_error: float | None
+    sequences_total: int
+    core_seconds: float
+    published: Published | None
+    fisher_p: float | None
+    prediction: stats.Interval | None
+    detectable: float | None
+    readings: tuple[tuple[str, str], ...]
+    altered: tuple[tuple[str, str], ...]
+    verdict: Verdict = ""
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row's label; a milestone other than `solved` is part of it."""
+        return self.row if self.milestone == "solved" else f"{self.row} {self.milestone}"
+
+    @property
+    def finished(self) -> int:
+        """Trials that ended in any way."""
+        return self.n + self.broken
+
+
+def summarise(row: Row, trials: Sequence[Trial]) -> tuple[Summary, ...]:
+    """One summary for each milestone of the row's stop rules; `trials` may be incomplete or empty."""
+    results = row.finished(trials)
+    return tuple(_judged(_summary(row, results, stop.milestone)) for stop in row.cell.stop)
+
+
+def summaries(rows: Iterable[Row], trials: Mapping[str, Sequence[Trial]]) -> tuple[Summary, ...]:
+    """The summaries of all rows in their order; `trials` by row name."""
+    return tuple(summary for row in rows for summary in summarise(row, trials.get(row.name, ())))
+
+
+def _summary(row: Row, results: Sequence[TrialResult], milestone: str) -> Summary:
+    telling = [result for result in results if result.outcome not in BROKEN]
+    passed = [there for result in telling if (there := result.reached(milestone))]
+    missed = [result for result in telling if not result.reached(milestone)]
+    reached, given_up = row.times(telling, milestone)
+    printed = published_at(row.table, row.published, milestone)
+    return Summary(
+        row=row.name,
+        milestone=milestone,
+        k=len(passed),
+        n=len(telling),
+        planned=row.replicates,
+        capped=sum(result.outcome != Outcome.DIVERGED for result in missed),
+        diverged=sum(result.outcome == Outcome.DIVERGED for result in missed),
+        broken=len(results) - len(telling),
+        cap=row.cap,
+        success_interval=stats.success_interval(len(passed), len(telling)),
+        mean=stats.mean(reached),
+        mean_interval=stats.mean_interval(reached),
+        ert=stats.expected_running_time(reached, [result.sequences for result in missed]),
+        median=stats.median_time(reached, given_up),
+        **_tested(passed),
+        sequences_total=sum(result.sequences for result in results),
+        core_seconds=math.fsum(result.seconds for result in results),
+        published=printed,
+        **_compared(reached, len(telling), printed),
+        readings=row.readings,
+        altered=row.altered,
+    )
+
+
+def _tested(passed: Sequence[Reached]) -> dict[str, Any]:
+    wrong = [TESTED * there.test_wrong / there.test_sequences for there in passed if there.test_sequences]
+    error = [there.test_error for there in passed if there.test_sequences]
+    return {"wrong": stats.mean(wrong), "wrong_worst": max(wrong, default=None), "test_error": stats.mean(error)}
+
+
+def _compared(reached: Sequence[int], n: int, printed: Published | None) -> dict[str, Any]:
+    if printed is None or printed.trials is None or printed.successes is None:
+        return dict.fromkeys(("fisher_p", "prediction", "detectable"))
+    k2, n2 = printed.successes, printed.trials
+    return {
+        "fisher_p": stats.fisher_p(len(reached), n, k2, n2) if n else None,
+        "prediction": stats.mean_prediction(reached, k2) if printed.mean_sequences is not None else None,
+        "detectable": stats.detectable_difference(n, k2, n2),
+    }
+
+
+def _judged(summary: Summary) -> Summary:
+    verdict, reason = judge(summary)
+    return replace(summary, verdict=verdict, reason=reason)
+
+
+def judge(row: Summary) -> tuple[Verdict, str]:
+    """Verdict and its reason in one phrase, from Fisher's exact test on k/n and the prediction for the published mean.
+
+    While trials are running there is none: the first to finish are the fast ones. Each test is at the level ALPHA.
+    """
+    if row.altered:
+        return "", "its settings were altered"
+    if row.published is None:
+        return "", "nothing printed to compare with"
+    if doubt := _doubt(row):
+        return "cannot tell", doubt
+    rates = f"{row.k}/{row.n} solved against {row.published.successes}/{row.published.trials} (p = {row.fisher_p:.2g})"
+    if row.fisher_p is not None and row.fisher_p < ALPHA:
+        return "differs", rates
+    verdict, reason = _judge_mean(row, row.published.mean_sequences)
+    return verdict, f"{rates}; {reason}"
+
+
+def _judge_mean(row: Summary, printed: float | None) -> tuple[Verdict, str]:
+    if printed is None:
+        return "consistent", f"no mean is printed; {_power(row)}"
+    if row.prediction is None:
+        return "cannot tell", "the successes are too few, or too alike, to predict a mean from"
+    low, high = row.prediction
+    inside = low <= printed <= high
+    place = f"printed mean {printed:,.0f} {'within' if inside else 'outside'} the predicted {_span(row.prediction)}"
+    return ("consistent", f"{place}; {_power(row)}") if inside else ("differs", place)
+
+
+def _power(row: Summary) -> str:
+    return f"rates {100 * (row.detectable or 0):.0f} points apart would be noticed"
+
+
+def _doubt(row: Summary) -> str:
+    """Why the trials cannot be judged at all, or nothing."""
+    if row.finished < row.planned:
+        return f"unfinished: {row.finished} of {row.planned} trials ended"
+    if row.broken > MOST_BROKEN * row.finished:
+        return f"{row.broken} of {row.finished} trials broke"
+    if _cut_short(row):
+        return f"cap {row.cap:,} is below {CAP_FACTOR} times the published mean"
+    if row.fisher_p is None:
+        return "no success rate is printed"
+    if row.detectable is None or row.n < stats.FEWEST_FOR_PREDICTION:
+        return f"{row.n} trials are too few"
+    return ""
+
+
+def _cut_short(row: Summary) -> bool:
+    """Whether trials were given up so early that the paper's might have been, too."""
+    printed = row.published.mean_sequences if row.published else None
+    return printed is not None and row.capped > 0 and row.cap < CAP_FACTOR * printed
+
+
+def render(rows: Sequence[Summary], format: str = "markdown", title: str = "") -> str:  # noqa: A002  # the key users type
+    """The table as text; `format` is one of RENDERERS, `title` stands in the caption."""
+    if format not in RENDERERS:
+        raise ValueError(f"format={format}: a table is rendered as {', '.join(RENDERERS)}")
+    return RENDERERS[format](rows, title)
+
+
+HEADER = ("row", "solved", "sequences", "ERT", "wrong", "test error", "published", "verdict")
+
+LINE = 118
+"""Characters of a line of text under the table."""
+
+LEGEND = (
+    "solved: with the exact 95 % interval; sequences: mean training sequences of the successful trials, with its 95 % "
+    "bootstrap interval; ERT: all sequences spent, failures included, for one success; wrong: of 2560 test sequences, "
+    "mean over the successful trials (worst trial in parentheses); published: solved, sequences, wrong; verdict: from "
+    "Fisher's exact test on solved and the 95 % prediction for a mean of the published number of successes; median: "
+    "Kaplan-Meier, trials that were given up included."
+)
+
+
+def _markdown(rows: Sequence[Summary], title: str) -> str:
+    lines = [[_cell(text) for text in line] for line in (HEADER, *map(_columns, rows))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    notes = [_wrapped(f"- {_cell(_note(row))}") for row in rows]
+    return "\n".join(
+        [_cell(_caption(rows, title)), "", padded[0], rule, *padded[1:], "", _wrapped(LEGEND), "", *notes, ""]
+    )
+
+
+def _wrapped(text: str) -> str:
+    """`text` in lines for a terminal; a continued list entry is indented."""
+    indent = "  " if text.startswith("- ") else ""
+    return textwrap.fill(text, LINE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _caption(rows: Sequence[Summary], title: str) -> str:
+    tables = sorted({row.published.table for row in rows if row.published})
+    word = "table" if len(tables) == 1 else "tables"
+    source = f"Published: Hochreiter & Schmidhuber (1997), {word} {', '.join(tables)}" if tables else ""
+    return ". ".join(part for part in (title, source) if part) or "Results"
+
+
+def _columns(row: Summary) -> tuple[str, ...]:
+    return (
+        row.name,
+        _solved(row),
+        _number(row.mean) + (f" [{_span(row.mean_interval)}]" if row.mean_interval else ""),
+        _number(row.ert),
+        "-" if row.wrong is None else f"{row.wrong:.3g} ({row.wrong_worst:.3g})",
+        "-" if row.test_error is None else f"{row.test_error:.3g}",
+        _printed(row.published),
+        row.verdict or "-",
+    )
+
+
+def _solved(row: Summary) -> str:
+    low, high = row.success_interval
+    rate = f"{row.k}/{row.n} [{100 * low:.0f} to {100 * high:.0f} %]" if row.n else "0/0"
+    return rate + (f" (unfinished: {row.finished} of {row.planned})" if row.finished < row.planned else "")
+
+
+def _printed(row: Published | None) -> str:
+    if row is None:
+        return "-"
+    solved = "-" if row.successes is None else f"{row.successes}/{row.trials}"
+    sequences = row.sequences if row.mean_sequences is None else _number(row.mean_sequences)
+    return ", ".join([solved, sequences, *([] if row.wrong_of_2560 is None else [f"{row.wrong_of_2560:g}"])])
+
+
+def _note(row: Summary) -> str:
+    lost = {"capped": row.capped, "diverged": row.diverged, "broken": row.broken}
+    parts = [
+        f"cap {row.cap:,}",
+        *(f"{count} {word}" for word, count in lost.items() if count),
+        *([] if row.median is None else [f"median {_number(row.median)}"]),
+        *([f"readings {_pairs(row.readings)}"] if row.readings else []),
+        *([f"altered {_pairs(row.altered)}"] if row.altered else []),
+    ]
+    judged = f" {(row.verdict or 'no verdict').capitalize()}: {row.reason}." if row.published else ""
+    return f"{row.name}: {', '.join(parts)}.{judged}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else "infinite" if math.isinf(value) else f"{value:,.0f}"
+
+
+def _span(interval: stats.Interval) -> str:
+    return f"{interval[0]:,.0f} to {interval[1]:,.0f}"
+
+
+def _pairs(settings: Iterable[tuple[str, str]]) -> str:
+    return " ".join(f"{key}={value}" for key, value in settings)
+
+
+def _cell(text: str) -> str:
+    """`text` in one Markdown table cell: one line, and nothing in it that ends the cell or opens a tag."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _csv_table(rows: Sequence[Summary], _title: str) -> str:
+    lines = [_flat(row) for row in rows]
+    return _csv(lines[0] if lines else (), lines)
+
+
+def _flat(row: Summary) -> dict[str, Any]:
+    """A summary as one line of plain values: intervals in two columns, settings in one, the printed figures last."""
+    plain = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "published"}
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        if name in ("success_interval", "mean_interval", "prediction"):
+            flat[f"{name}_low"], flat[f"{name}_high"] = value or (None, None)
+        else:
+            flat[name] = _pairs(value) if name in ("readings", "altered") else value
+    return flat | {f"published_{name}": getattr(row.published, name, None) for name in PRINTED}
+
+
+PRINTED = ("table", "row", "successes", "trials", "weights", "sequences", "wrong_of_2560", "test_error")
+
+
+def _csv(header: Iterable[str], lines: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_safe(value) for value in line.values()] for line in lines)
+    return text.getvalue()
+
+
+def _safe(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
+
+
+def _json_table(rows: Sequence[Summary], title: str) -> str:
+    return _json({"title": title, "rows": [_named(asdict(row)) for row in rows]})
+
+
+def _named(plain: dict[str, Any]) -> dict[str, Any]:
+    return plain | {name: dict(plain[name]) for name in ("readings", "altered")}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for what JSON cannot hold: infinities and not-a-number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+RENDERERS: dict[str, Callable[[Sequence[Summary], str], str]] = {
+    "markdown": _markdown,
+    "csv": _csv_table,
+    "json": _json_table,
+}
+
+
+def export(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], format: str = "csv") -> str:  # noqa: A002
+    """Every trial as text, in order of row and replicate; `format` is one of EXPORTERS.
+
+    One line a milestone that the trial reached under its row's cap, and one with no milestone for a trial that missed
+    some: after how many sequences it was given up.
+    """
+    if format not in EXPORTERS:
+        raise ValueError(f"format={format}: trials are exported as {', '.join(EXPORTERS)}")
+    return EXPORTERS[format](rows, trials)
+
+
+def _lines(rows: Iterable[Row], trials: Mapping[str, Sequence[Trial]]) -> list[dict[str, Any]]:
+    return [
+        line
+        for row in rows
+        for trial in sorted(trials.get(row.name, ()), key=lambda trial: trial.spec.replicate)
+        for line in _trial_lines(row, trial)
+    ]
+
+
+def _trial_lines(row: Row, trial: Trial) -> list[dict[str, Any]]:
+    spec, result = trial.spec, trial.result.under_cap(row.cap)
+    ends: list[tuple[Any, ...]] = [
+        (there.name, there.sequences, there.test_wrong, there.test_error) for there in result.milestones
+    ]
+    if not ends or result.outcome != Outcome.SOLVED:
+        ends.append(("", result.sequences, None, None))
+    whose = (spec.key, row.name, spec.cell.digest, spec.replicate, str(result.outcome))
+    cost = (result.seconds, result.weights_sha256)
+    return [dict(zip(TRIAL_COLUMNS, (*whose, *end, *cost), strict=True)) for end in ends]
+
+
+TRIAL_COLUMNS = (
+    *("key", "row", "cell", "replicate", "outcome"),
+    *("milestone", "sequences", "test_wrong", "test_error", "seconds", "weights_sha256"),
+)
+
+
+def canonical_hash(trials: Mapping[str, Sequence[Trial]]) -> str:
+    """SHA-256 of the canonical table: all results by key, floats in hex; no times, hosts, attempts or tracebacks.
+
+    The same for any workers, packing, order and number of interruptions. Trials that the machine ended (TIMEOUT, OOM,
+    LOST) are left out.
+    """
+    recorded = {trial.spec.key: trial.result for some in trials.values() for trial in some}
+    return digest(
+        [
+            [
+                key,
+                str(result.outcome),
+                result.sequences,
+                result.steps,
+                [asdict(there) for there in result.milestones],
+                [asdict(point) for point in result.curve],
+                result.weights_sha256,
+            ]
+            for key, result in sorted(recorded.items())
+            if result.outcome not in OPERATIONAL
+        ]
+    )
+
+
+EXPORTERS: dict[str, Callable[[Sequence[Row], Mapping[str, Sequence[Trial]]], str]] = {
+    "csv": lambda rows, trials: _csv(TRIAL_COLUMNS, _lines(rows, trials)),
+    "json": lambda rows, trials: _json(_lines(rows, trials)),
+    "hash": lambda _rows, trials: canonical_hash(trials) + "\n",
+}

@@ -1,0 +1,17 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import pytest
+from program import QUICK
+
+from lstm_search import config
+from lstm_search.spec import TrialSpec
+from lstm_search.trial import warm
+
+
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """The kernels of the quick studies are in the disk cache: no test waits for a compiler, or kills one."""
+    rows = config.compose(QUICK.split()).definition.rows
+    warm([(TrialSpec(row.cell, 0, 0, 1), 100) for row in rows])

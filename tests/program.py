@@ -1,0 +1,94 @@
+"""The real program in processes of its own, what it recorded, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+QUICK = "task=temporal_order_6a task.T=10"
+"""A task that a trial solves in about five milliseconds."""
+
+NAME = "temporal_order_6a"
+"""The study and the row that QUICK makes."""
+
+ALONE = "execute=inline tracking=none"
+"""Without Ray and without MLflow, where they are not the point."""
+
+
+def lstm(line: str, folder: Path, *, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """`lstm-search LINE` in `folder`, which must end with `code`."""
+    words = [sys.executable, "-m", "lstm_search", *line.split()]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@contextmanager
+def running(line: str, folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """`lstm-search LINE` while it runs, in a process group of its own as a shell would start it."""
+    words, pipe = [sys.executable, "-m", "lstm_search", *line.split()], subprocess.PIPE
+    with subprocess.Popen(
+        words, cwd=folder, env=os.environ | variables, stdout=pipe, stderr=pipe, text=True, process_group=0
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for a condition, looking often."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "in vain"
+        time.sleep(0.005)
+
+
+def recorded(home: Path, name: str = NAME) -> dict[str, str]:
+    """When each recorded trial finished, by key; also while a driver writes."""
+    path = home / f"{name}.sqlite"
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db, suppress(sqlite3.OperationalError):
+        return dict(db.execute("SELECT key, finished_at FROM trials"))
+    return {}  # not created yet, or left by a killed driver with a journal that only a writer may roll back
+
+
+def family(root: int) -> dict[int, str]:
+    """The command lines of a process's descendants."""
+    everyone, members, grown = processes(), {root}, True
+    while grown:
+        new = {pid for pid, (parent, _) in everyone.items() if parent in members} - members
+        members, grown = members | new, bool(new)
+    return {pid: everyone[pid][1] for pid in members - {root}}
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Of every live process: its parent and its command line."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            state, parent = entry.joinpath("stat").read_text().rpartition(") ")[2].split()[:2]
+            command = entry.joinpath("cmdline").read_text().replace("\0", " ")
+        except (OSError, ValueError):
+            continue
+        if entry.name.isdigit() and state != "Z":
+            found[int(entry.name)] = (int(parent), command)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
