@@ -45,7 +45,7 @@ static inline double value_at(const Stream *s, int64_t step) { return symmetric(
 static void next_sequence(Stream *s) {
   uint64_t draw = 3 * s->sequences++;
   int length = T + below(s->plans, draw, T / 10 + 1);
-  int mark1 = below(s->plans, draw + 1, 10), mark2 = below(s->plans, draw + 2, T / 2 - 2);
+  int mark1 = below(s->plans, draw + 1, 10), mark2 = below(s->plans, draw + 2, T / 2 - 1);
   mark2 += mark2 >= mark1;  // one of the pairs still unmarked
   s->first = s->last + 1, s->last = s->first + length - 1;
   s->mark1 = s->first + mark1, s->mark2 = s->first + mark2;

@@ -12,7 +12,7 @@ def adding_data(rng: np.random.Generator, sequences: int) -> tuple[NDArray[np.fl
     x = np.zeros((sequences, T, 2))
     x[:, :, 0] = rng.uniform(-1, 1, (sequences, T))
     every = np.arange(sequences)
-    first, second = rng.integers(0, 10, sequences), rng.integers(0, T // 2 - 2, sequences)
+    first, second = rng.integers(0, 10, sequences), rng.integers(0, T // 2 - 1, sequences)
     second += second >= first
     values = [np.where(mark > 0, x[every, mark, 0], 0.0) for mark in (first, second)]
     x[every, first, 1] = x[every, second, 1] = 1

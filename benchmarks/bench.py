@@ -21,7 +21,10 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from lstm_search.spec import Cell, Row, TrialResult
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -42,12 +45,26 @@ class Figure(NamedTuple):
 
 def project(trials: int = TRIALS, sequences: int = SEQUENCES) -> Figure:
     """The kernel as a study runs it: task, draws, stop rule, learning curve and refilling of lanes included."""
-    from lstm_search.networks import Lstm1997
-    from lstm_search.spec import Cell, Stop, Training, TrialResult, TrialSpec
-    from lstm_search.tasks import Adding
+    (row,) = rows("table=7", "rows=T100")
+    finished, took = trained(row.cell, trials, sequences)
+    errors = [[result.curve[i].error for result in finished if result.curve] for i in (0, -1)]
+    first, last = (sum(error) / max(len(error), 1) for error in errors)
+    evidence = f"mean error {first:.5f} at first, {last:.5f} after {sequences} sequences a trial"
+    return Figure(1e9 * took / sum(result.steps for result in finished), evidence)
+
+
+def rows(*overrides: str) -> tuple[Row, ...]:
+    """The rows that a command line selects."""
+    from lstm_search import config
+
+    return config.compose([*overrides, "execute=inline", "tracking=none"]).definition.rows
+
+
+def trained(cell: Cell, trials: int, sequences: int) -> tuple[list[TrialResult], float]:
+    """What becomes of trials of a cell in one worker, and the seconds of processor time that they take."""
+    from lstm_search.spec import TrialSpec
     from lstm_search.trial import Worker
 
-    cell = Cell(Adding(T=100), Lstm1997(input_gate_bias=(-3.0, -6.0)), Training(rate=0.5), (Stop(),))
     worker = Worker()
     finished: list[TrialResult] = []
     waiting = [TrialSpec(cell, replicate, seed=0, cap=sequences) for replicate in range(trials)]
@@ -55,11 +72,32 @@ def project(trials: int = TRIALS, sequences: int = SEQUENCES) -> Figure:
     while len(finished) < trials:
         finished += worker.advance(waiting, 0.5).finished
         waiting = []
-    took = time.process_time() - start
-    errors = [[result.curve[i].error for result in finished if result.curve] for i in (0, -1)]
-    first, last = (sum(error) / max(len(error), 1) for error in errors)
-    evidence = f"mean error {first:.5f} at first, {last:.5f} after {sequences} sequences a trial"
-    return Figure(1e9 * took / sum(result.steps for result in finished), evidence)
+    return finished, time.process_time() - start
+
+
+TABLES = ("1", "2", "2b", "3", "4", "5", "6", "7", "8", "9")
+LAGS = ("q1000-p50", "q1000-p1000")
+"""Rows of table 3 that differ in the number of symbols only: 54 inputs, and 1,004."""
+
+
+def per_task(rounds: int) -> list[str]:
+    """Markdown: a line for the first row of every table and for the two of LAGS, which take turns in every round."""
+    from lstm_search.trial import demand, warm
+
+    lag_rows = {f"table 3, {row.name}": row for row in rows("table=3", f"rows=[{','.join(LAGS)}]")}
+    chosen = {f"table {table}, {(row := rows(f'table={table}')[0]).name}": row for table in TABLES} | lag_rows
+    ns: dict[str, list[float]] = {name: [] for name in chosen}
+    for row in chosen.values():
+        warm(demand([row]))
+    for number in range(rounds):
+        for name, row in chosen.items():
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            finished, took = trained(row.cell, 16, max(100, round(2e5 / row.cell.task.length)))
+            ns[name].append(1e9 * took / sum(result.steps for result in finished))
+    lines = ["| row | ns per trial-step |", "|---|---|", *(f"| {name} | {spread(of, 1)} |" for name, of in ns.items())]
+    few, many = (ns[f"table 3, {name}"] for name in LAGS)
+    ratio = spread([theirs / mine for mine, theirs in zip(few, many, strict=True)], 2)
+    return [*lines, "", f"1,004 inputs cost {ratio} times what 54 cost (table 3, {LAGS[1]} and {LAGS[0]})."]
 
 
 def program(*command: str | Path) -> Figure:
@@ -178,8 +216,26 @@ def report(rounds: int, with_peers: bool) -> str:
             *table(figures),
             "",
             f"From the start of a process to its first trial trained: {starts}.",
+            "",
+            "### Every experiment",
+            "The first row of every table, as written, sixteen trials at the start of their training, checks included.",
+            "",
+            *per_task(rounds),
+            "",
+            "### The driver's share",
+            "What the driver and Ray cost a trial, two workers on two cores (`python benchmarks/overhead.py`):",
+            "",
+            "```",
+            overhead(),
+            "```",
         ]
     )
+
+
+def overhead() -> str:
+    """What `overhead.py` prints."""
+    command = [sys.executable, str(HERE / "overhead.py")]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def write(measured: str) -> None:

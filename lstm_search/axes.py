@@ -23,9 +23,16 @@ READINGS = frozenset(
         "network.output",
         "network.output_bias",
         "network.reset",
+        "network.growth",
+        "network.growth_window",
+        "network.growth_drop",
+        "task.training_strings",
         "training.update",
         "training.error_scale",
         "stop.error",
+        "stop.check_every",
+        "stop.learn_while_tested",
+        "stop.fresh_test_set",
     }
 )
 """Keys where the paper is silent or contradicts itself: another choice is another reading, not another experiment."""
@@ -143,7 +150,24 @@ def construct(kind: type[T], section: str, values: Mapping[str, Any]) -> T:
 
 
 def _build(section: str, values: Mapping[str, Any]) -> Any:
+    if section == "stop":
+        return _stops(values)
     return construct(_class(section, values), section, values)
+
+
+def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
+    """One stop rule a milestone: a list has a value for each, and a single value is for all."""
+    lists = {name: value for name, value in values.items() if isinstance(value, list | tuple)}
+    milestones = len(lists.get("milestone", [None]))
+    if not milestones:
+        raise ConfigError("stop.milestone=[]: takes at least one name, for example solved")
+    for name, value in lists.items():
+        if len(value) != milestones:
+            raise ConfigError(
+                f"stop.{name}={shown(value)}: takes one value, or one for each of the {milestones} in stop.milestone"
+            )
+    each = [{**values, **{name: value[i] for name, value in lists.items()}} for i in range(milestones)]
+    return tuple(construct(Stop, "stop", part) for part in each)
 
 
 def expand(base: Base, axes: Sequence[Axis]) -> Iterator[Row]:
@@ -163,7 +187,7 @@ def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
     changes = [change for part in parts for change in part.changes]
     return Row(
         name=_label(base, labels),
-        cell=Cell(task, network, training, (stop,)),
+        cell=Cell(task, network, training, stop),
         replicates=base.replicates,
         cap=base.cap,
         table=base.table,
@@ -195,10 +219,19 @@ def _part(
 
 
 def _changes(section: str, literal: Any, value: Any) -> tuple[tuple[str, str], ...]:
+    if isinstance(literal, tuple):
+        found = [(field.name, *(_alike(field.name, stops) for stops in (literal, value))) for field in fields(Stop)]
+        return tuple((f"{section}.{name}", shown(new)) for name, old, new in found if old != new)
     if type(literal) is not type(value):
         return ((section, value.name),)
     pairs = ((field.name, getattr(literal, field.name), getattr(value, field.name)) for field in fields(literal))
     return tuple((f"{section}.{name}", shown(new)) for name, old, new in pairs if old != new)
+
+
+def _alike(name: str, stops: Sequence[Stop]) -> Any:
+    """A setting of several stop rules as it is written: one value where they agree, else a list."""
+    values = [getattr(stop, name) for stop in stops]
+    return values[0] if len(set(values)) == 1 else values
 
 
 def fit_biases(network: Mapping[str, Any], given: AbstractSet[str]) -> dict[str, Any]:
@@ -222,7 +255,14 @@ def _staggered(biases: Sequence[float], blocks: int) -> list[float]:
 
 def _options(sections: Sections, axis: Axis) -> list[Any]:
     kind = kind_of(sections, axis.key)
-    return _distinct(axis.key, [typed(axis.key, kind, value) for value in axis.values])
+    return _distinct(axis.key, [_typed_option(axis.key, kind, value) for value in axis.values])
+
+
+def _typed_option(key: str, kind: Any, value: Any) -> Any:
+    """A value of an axis; of a stop rule, it may be a list with one for each milestone."""
+    if key.startswith("stop.") and isinstance(value, list | tuple):
+        return tuple(typed(key, kind, entry) for entry in value)
+    return typed(key, kind, value)
 
 
 def _distinct(key: str, values: list[Any]) -> list[Any]:
@@ -247,5 +287,6 @@ def check_distinct(rows: Sequence[Row]) -> None:
         other = seen.setdefault(row.cell, row.name)
         if other != row.name:
             raise ConfigError(
-                f"rows {other} and {row.name} are one configuration under these settings: choose one with rows={other}"
+                f"rows {other!r} and {row.name!r} are one configuration under these settings: choose one of them with "
+                "rows=, or drop the setting that makes them alike"
             )

@@ -81,7 +81,7 @@ def exit_code(error: BaseException) -> int:
         return Exit.UNPUBLISHED
     if isinstance(error, MemoryError | RecordFull) or (isinstance(error, OSError) and error.errno in FULL):
         return Exit.DISK_OR_MEMORY
-    if isinstance(error, PermissionError | NotADirectoryError):
+    if isinstance(error, PermissionError | NotADirectoryError) or getattr(error, "errno", 0) == errno.ENAMETOOLONG:
         return Exit.BAD_INPUT
     return Exit.BAD_INPUT if isinstance(error, ValueError) and _ours(error) else Exit.UNEXPECTED
 

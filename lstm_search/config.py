@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -34,7 +35,7 @@ from lstm_search.axes import (
 )
 from lstm_search.execute import ExecuteSettings
 from lstm_search.keys import GROUPS, SELECTED, all_keys, conf_dir, describe, holders, nearest, options
-from lstm_search.published import CAP_FACTOR, published_row
+from lstm_search.published import CAP_FACTOR, published_at
 from lstm_search.record import check_name
 from lstm_search.spec import Definition
 from lstm_search.tracking import shown as shown_uri
@@ -93,6 +94,11 @@ class TrackingSettings:
                 f"tracking.uri={shown_uri(self.uri)}: takes a server such as http://127.0.0.1:5000, or a "
                 "database such as sqlite:////path/mlflow.db"
             )
+        if (self.uri or "").startswith("postgresql") and find_spec("psycopg") is None:
+            raise ConfigError(
+                f"tracking.uri={shown_uri(self.uri or '')}: needs the package psycopg; install 'psycopg[binary]' here, "
+                "or give the address of an MLflow server"
+            )
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def compose(overrides: Sequence[str]) -> Settings:
         search=search,
         execute=construct(ExecuteSettings, "execute", {**tree["execute"], **_under("execute", changed)}),
         tracking=construct(TrackingSettings, "tracking", {**tree["tracking"], **_under("tracking", changed)}),
-        home=Path(plain["home"]),
+        home=Path(plain["home"]).expanduser(),
         format=plain["format"],
         budget_hours=plain["budget.hours"],
         max_failed=plain["max_failed"],
@@ -351,8 +357,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _base(row: _Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], plain: Mapping[str, Any]) -> Base:
-    printed = published_row(row.table, row.published)
-    mean = printed.mean_sequences if printed else None
+    mean = _published_mean(row, tree["stop"]["milestone"])
     sections = {section: {**tree[section], **_under(section, changed)} for section in SECTIONS}
     sections["network"] = fit_biases(sections["network"], changed.keys())
     return Base(
@@ -365,6 +370,13 @@ def _base(row: _Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], pla
         sections=sections,
         given=frozenset(changed),
     )
+
+
+def _published_mean(row: _Wanted, milestones: str | Sequence[str]) -> float | None:
+    """The printed mean of the row's last milestone."""
+    last = milestones if isinstance(milestones, str) else milestones[-1]
+    printed = published_at(row.table, row.published, last)
+    return printed.mean_sequences if printed else None
 
 
 def _refuse_homeless(keys: Iterable[str]) -> None:

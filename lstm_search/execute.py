@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from lstm_search.crew import MAX_ATTEMPTS, Answer, Crew, Executor, Fault, Finished, Pool
-from lstm_search.lanes import full_width
+from lstm_search.lanes import MOST_LANES, full_width
 from lstm_search.spec import Outcome, TrialSpec
 from lstm_search.trial import Progress, Worker
 
@@ -67,8 +67,10 @@ class ExecuteSettings:
             raise ValueError(f"execute.timeout={self.timeout}: takes seconds above 0, or null for no limit")
         if not 0.01 <= self.slice_seconds <= 10:
             raise ValueError(f"execute.slice_seconds={self.slice_seconds}: takes 0.01 to 10")
-        if self.width is not None and not 1 <= self.width <= 1024:
-            raise ValueError(f"execute.width={self.width}: takes 1 to 1024, or null for what suits the processor")
+        if self.width is not None and not 1 <= self.width <= MOST_LANES:
+            raise ValueError(
+                f"execute.width={self.width}: takes 1 to {MOST_LANES}, or null for what suits the processor"
+            )
         self._check_address()
 
     def _check_address(self) -> None:

@@ -14,8 +14,16 @@ import numpy as np
 from lstm_search.jit import inlined
 from lstm_search.lanes import aligned_zeros
 
-RUNNING, REACHED, CAPPED, DIVERGED, TESTED = range(5)
-"""Why a lane stopped: the criterion of its milestone, its cap, an error that is no number, the end of a test."""
+RUNNING, REACHED, PAUSED, DIVERGED, TESTED = range(5)
+"""Why a lane stopped: the criterion of its milestone, its limit on training sequences (the cap, or something to be done
+before), an error that is no number, the end of a test."""
+
+ACTIVE, LEARNING, EVERY, RANKED = range(4)
+"""Sets of lanes (`Watch.masks`): those that run; that learn; where every target of a sequence can make it wrong, not
+just the last; where an illegal output not below all legal ones makes it wrong, instead of an error of the tolerance."""
+
+NEVER = -1
+"""As `max_wrong`: no number of wrong sequences will do, the criterion is met in a check or not at all."""
 
 ABSOLUTE, SQUARED, WORST, STEPS = range(4)
 """Rows of `Watch.tally`: summed |error|, summed squared error (each a mean over outputs), largest |error|, steps."""
@@ -27,12 +35,13 @@ CHECKPOINTS = np.unique(np.round(10 ** np.arange(1.0, 8.01, 0.1)).astype(np.int6
 class Watch(NamedTuple):
     """What is known of each lane's sequences (L lanes, rings of R sequences, P checkpoints)."""
 
-    masks: np.ndarray  # int64 [2]: bit l: lane l is active; lane l learns
+    masks: np.ndarray  # int64 [4]: bit l: lane l is in the set ACTIVE, LEARNING, EVERY, RANKED
     reason: np.ndarray  # int64 [L]: why the lane stopped
     at: np.ndarray  # int64 [L]: step of the block at which it stopped
-    limit: np.ndarray  # int64 [L]: cap on training sequences, or the length of the test
+    limit: np.ndarray  # int64 [L]: training sequences after which to pause, or the length of the test
     window: np.ndarray  # int64 [L]: training sequences that the criterion looks back on
-    max_wrong: np.ndarray  # int64 [L]: how many of them may be wrong
+    every: np.ndarray  # int64 [L]: the window starts after a multiple of so many sequences
+    max_wrong: np.ndarray  # int64 [L]: how many of them may be wrong, or NEVER; of a test, before it is broken off
     below: np.ndarray  # float64 [L]: what their mean error must be below
     tolerance: np.ndarray  # float64 [L]: a sequence is wrong when an output errs by this much
     measure: np.ndarray  # int64 [L]: ABSOLUTE or SQUARED
@@ -54,11 +63,12 @@ def new_watch(width: int, ring: int) -> Watch:
         return np.zeros(shape, np.int64)
 
     return Watch(
-        masks=whole(2),
+        masks=whole(4),
         reason=whole(width),
         at=whole(width),
         limit=whole(width),
         window=np.ones(width, np.int64),
+        every=np.ones(width, np.int64),
         max_wrong=whole(width),
         below=np.zeros(width),
         tolerance=np.zeros(width),
@@ -83,11 +93,18 @@ def look_back(watch: Watch, l: int) -> None:
     watch.wrong[l] = np.count_nonzero(~(last[:, WORST] < watch.tolerance[l]))
 
 
+def mean_error(watch: Watch, l: int, first: int, end: int) -> float:
+    """Mean absolute error of the training sequences number `first` to `end` - 1, which the ring must still hold."""
+    last = watch.ring[np.arange(first, end) % len(watch.ring), ABSOLUTE, l]
+    return math.fsum(last) / (end - first)
+
+
 def reached(watch: Watch, l: int) -> bool:
     """Whether lane l meets the criterion that it trains for."""
     n = watch.window[l]
     few = watch.done[l] >= n and watch.wrong[l] <= watch.max_wrong[l]
-    return few and watch.total[l] + watch.lost[l] < watch.below[l] * n
+    due = (watch.done[l] - n) % watch.every[l] == 0
+    return few and due and watch.total[l] + watch.lost[l] < watch.below[l] * n
 
 
 _reached = inlined(reached)
@@ -138,8 +155,9 @@ def _verdict(watch: Watch, l: int, error: float, learning: int) -> int:
             return DIVERGED
         if _reached(watch, l):
             return REACHED
-        return CAPPED if watch.done[l] >= watch.limit[l] else RUNNING
-    return TESTED if watch.done[l] >= watch.limit[l] else RUNNING
+        return PAUSED if watch.done[l] >= watch.limit[l] else RUNNING
+    hopeless = watch.wrong[l] > watch.max_wrong[l] or watch.total[l] + watch.lost[l] > watch.below[l] * watch.limit[l]
+    return TESTED if hopeless or watch.done[l] >= watch.limit[l] else RUNNING
 
 
 @inlined
@@ -149,7 +167,7 @@ def judge(watch: Watch, l: int, t: int) -> None:
         watch.tally[row, l] /= watch.tally[STEPS, l]
     error = watch.tally[watch.measure[l], l]
     wrong = not watch.tally[WORST, l] < watch.tolerance[l]
-    learning = watch.masks[1] >> l & 1
+    learning = watch.masks[LEARNING] >> l & 1
     watch.done[l] += 1
     if learning and np.isfinite(error):
         _slide(watch, l)
@@ -161,5 +179,5 @@ def judge(watch: Watch, l: int, t: int) -> None:
     watch.reason[l] = _verdict(watch, l, error, learning)
     if watch.reason[l] != RUNNING:
         watch.at[l] = t
-        watch.masks[0] &= ~(1 << l)
-        watch.masks[1] &= ~(1 << l)
+        watch.masks[ACTIVE] &= ~(1 << l)
+        watch.masks[LEARNING] &= ~(1 << l)

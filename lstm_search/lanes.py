@@ -35,16 +35,24 @@ _DOUBLE = ir.DoubleType()
 _INT64 = ir.IntType(64)
 
 
+MOST_LANES = 64
+"""Sets of lanes are whole numbers of 64 bits."""
+
+
+class UnsupportedProcessor(ValueError):  # noqa: N818  (named by what is the case)
+    """The kernels do not run here."""
+
+
 def full_width() -> int:
     """Lanes of a full pack on this processor: two vector registers, whose operations hide each other's latency.
 
-    Raises `RuntimeError` on a processor without a vector unit for double precision that the kernels know.
+    Raises `UnsupportedProcessor` on one without a vector unit for double precision that the kernels know.
     """
     features = binding.get_host_cpu_features()
     for name, width in (("avx512f", 16), ("avx2", 8), ("neon", 4)):
         if features.get(name):
             return width
-    raise RuntimeError(
+    raise UnsupportedProcessor(
         f"processor {binding.get_host_cpu_name()}: the kernels need AVX-512, AVX2 with FMA, or NEON; "
         "run on another machine, or start workers there with execute=ray execute.address=HOST:PORT"
     )
@@ -78,7 +86,7 @@ class _VectorModel(datamodels.PrimitiveModel):  # type: ignore[misc]  # numba ha
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, index_type: Any, index: Any) -> Any:
-    """Pointer to lane 0 of `array[index]`; `index` covers all axes but the last."""
+    """Pointer to the first entry of `array[index]`; `index` covers all axes but the last."""
     struct = cgutils.create_struct_proxy(array_type)(context, builder, array)
     if isinstance(index_type, BaseTuple):
         indices = [
@@ -175,8 +183,38 @@ def select(_typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def load_run(_typingctx: Any, run: Any, array: Any, index: Any, first: Any) -> Any:
+    """The vector `array[index, first:first + n]`, n being the number of lanes of the tag `run`."""
+    vector = Vector(len(run))
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _run_address(context, builder, signature.args[1:], args[1:])
+        return builder.load(builder.bitcast(pointer, ir.VectorType(_DOUBLE, vector.n).as_pointer()), align=8)
+
+    return vector(run, array, index, first), build
+
+
+@intrinsic
+def store_run(_typingctx: Any, array: Any, index: Any, first: Any, value: Any) -> Any:
+    """`array[index, first:first + n] = value`."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _run_address(context, builder, signature.args, args)
+        builder.store(args[3], builder.bitcast(pointer, args[3].type.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, first, value), build
+
+
+def _run_address(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    """Pointer to `array[index, first]`, of (array, index, first, ...)."""
+    pointer = _address(context, builder, kinds[0], args[0], kinds[1], args[1])
+    return builder.gep(pointer, [context.cast(builder, args[2], kinds[2], types.intp)])
+
+
+@intrinsic
 def gather(_typingctx: Any, lanes: Any, array: Any, row: Any, columns: Any, t: Any) -> Any:
-    """The vector whose lane l is `array[row, columns[t, l], l]`."""
+    """The vector whose lane l is `array[row, l, columns[t, l]]`."""
     vector = Vector(len(lanes))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -190,7 +228,7 @@ def gather(_typingctx: Any, lanes: Any, array: Any, row: Any, columns: Any, t: A
 
 @intrinsic
 def scatter_add(_typingctx: Any, lanes: Any, array: Any, row: Any, columns: Any, t: Any, value: Any) -> Any:
-    """`array[row, columns[t, l], l] += value[l]` for every lane l."""
+    """`array[row, l, columns[t, l]] += value[l]` for every lane l."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         for lane, pointer in enumerate(_scattered(context, builder, signature, args, value.n)):
@@ -202,7 +240,7 @@ def scatter_add(_typingctx: Any, lanes: Any, array: Any, row: Any, columns: Any,
 
 
 def _scattered(context: Any, builder: Any, signature: Any, args: Any, n: int) -> list[Any]:
-    """Pointers to `array[row, columns[t, l], l]`, l = 0 .. n-1."""
+    """Pointers to `array[row, l, columns[t, l]]`, l = 0 .. n-1."""
     row = context.cast(builder, args[2], signature.args[2], types.intp)
     base = _address(context, builder, signature.args[3], args[3], signature.args[4], args[4])
     array_type, array = signature.args[1], args[1]
@@ -210,9 +248,8 @@ def _scattered(context: Any, builder: Any, signature: Any, args: Any, n: int) ->
     pointers = []
     for lane in range(n):
         column = builder.load(builder.gep(base, [_INT64(lane)]))
-        index = context.make_tuple(builder, index_type, (row, column))
-        pointer = _address(context, builder, array_type, array, index_type, index)
-        pointers.append(builder.gep(pointer, [_INT64(lane)]))
+        index = context.make_tuple(builder, index_type, (row, _INT64(lane)))
+        pointers.append(builder.gep(_address(context, builder, array_type, array, index_type, index), [column]))
     return pointers
 
 
@@ -287,6 +324,18 @@ def larger(_typingctx: Any, a: Any, b: Any) -> Any:
         first, second = args
         value = builder.select(builder.fcmp_ordered(">", first, second), first, second)
         return builder.select(builder.fcmp_unordered("uno", first, first), first, value)
+
+    return a(a, b), build
+
+
+@intrinsic
+def exceeding(_typingctx: Any, a: Any, b: Any) -> Any:
+    """1 where a > b, else 0; also where one is a nan."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        one, zero = (ir.Constant(kind, [number] * a.n) for number in (1.0, 0.0))
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), one, zero)
 
     return a(a, b), build
 

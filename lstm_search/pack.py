@@ -7,33 +7,53 @@ import io
 import socket
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search.draws import TESTS, TRAINING, WEIGHTS, stream_key
+from lstm_search.draws import CHECKS, COMMON, TESTS, TRAINING, WEIGHTS, stream_key
 from lstm_search.judge import (
     ABSOLUTE,
-    CAPPED,
+    ACTIVE,
     CHECKPOINTS,
     DIVERGED,
+    EVERY,
+    LEARNING,
+    NEVER,
+    RANKED,
     REACHED,
     SQUARED,
     look_back,
+    mean_error,
     new_watch,
     reached,
 )
 from lstm_search.lanes import lanes_tag
 from lstm_search.spec import Cell, CurvePoint, Outcome, Reached, Stop, TrialResult, TrialSpec
-from lstm_search.streams import new_block, new_stream
-
-STEPS = 2048
-"""Time steps of a block: long enough that calling kernels costs little, short enough for the second-level cache."""
+from lstm_search.streams import Layout, new_block, new_stream
 
 _WORK = 8_000_000
 """Weights times steps of a block at most, so that a net of any size answers within a slice of work."""
 
-_ACTIVE, _LEARNING = 0, 1
+_BYTES = 2 << 20
+"""Of a block at most, so that it stays in the second-level cache."""
+
+SHARING = 10
+"""Replicates in a row that have the same sets of strings (experiment 1: three pairs of sets, ten nets for each)."""
+
+GROWN = "grown"
+"""The milestone that tells when the hidden units joined in."""
+
+_UNLIMITED = 1 << 62
+
+
+class Phase(Enum):
+    """What a lane is doing. In a check or a test its weights stay, and its sequences are from a stream of their own."""
+
+    TRAINING = "training"
+    CHECK = "check"
+    TEST = "test"
 
 
 class Shape(NamedTuple):
@@ -41,31 +61,34 @@ class Shape(NamedTuple):
 
     task: Any
     network: Any
-    inputs: int
-    outputs: int
+    layout: Layout
     numbers: int
     form: Any
-    window: int
+    ring: int
 
 
 def shape_of(cell: Cell) -> Shape:
     """The shape of a cell's trials."""
-    task, network = cell.task, cell.network
-    sums = cell.training.update == "sequence" and task.targets != "last"
-    form = network.form(task.n_inputs, symbols=task.symbols, sums=sums)
-    window = max(stop.window for stop in cell.stop)
-    return Shape(type(task), type(network), task.n_inputs, task.n_outputs, len(task.numbers), form, window)
+    task, network, layout = cell.task, cell.network, cell.task.layout
+    sums = cell.training.update == "sequence" and layout.targets != "last"
+    form = network.form(layout.inputs, symbols=layout.symbols, sums=sums)
+    looks_back = [stop.window for stop in cell.stop if not stop.checked]
+    if network.growth != "none":
+        looks_back.append(2 * network.growth_window)
+    return Shape(type(task), type(network), layout, len(task.numbers), form, max(looks_back, default=1))
 
 
 @dataclass(eq=False)  # counting the free lanes of every block compares with None
 class _Run:
     """A trial under way in a lane: `stage` is the milestone it makes for; `trained` the training sequences it had seen
-    when its last test began."""
+    when it last paused; `at` where its milestone was reached while that is being tested."""
 
     spec: TrialSpec
     stage: int = 0
-    testing: bool = False
+    phase: Phase = Phase.TRAINING
     trained: int = 0
+    at: int = 0
+    grown: bool = True
     reached: list[Reached] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
@@ -74,19 +97,37 @@ class _Run:
     def stop(self) -> Stop:
         return self.spec.cell.stop[self.stage]
 
+    @property
+    def check_due(self) -> bool:
+        """Whether a check is due where the training stands."""
+        return self.stop.checked and self.trained > 0 and self.trained % int(self.stop.check_every or 1) == 0
+
+    @property
+    def limit(self) -> int:
+        """Training sequences after which the training ends."""
+        return self.spec.cap + self.stop.grace
+
+    def pause(self) -> int:
+        """Training sequences after which there is something to do: the limit, a check, a look whether to grow."""
+        every = [self.stop.check_every] if self.stop.checked else []
+        if not self.grown:
+            every.append(self.spec.cell.network.growth_window)
+        return min([self.limit, *(self.trained + n - self.trained % n for n in every if n)])
+
 
 class Pack:
-    """`width` lanes for trials of one shape. A lane is free, training or being tested."""
+    """`width` lanes for trials of one shape. A lane is free, training, checked or tested."""
 
     def __init__(self, shape: Shape, width: int) -> None:
         self.shape, self.width = shape, width
         self._runs: list[_Run | None] = [None] * width
         self._fresh = 0  # bit l: lane l starts a sequence with the next block
-        self._stream = new_stream(width, shape.numbers)
-        self._state = shape.network.new_state(width, shape.form, shape.outputs)
-        self._watch = new_watch(width, shape.window)
-        steps = block_steps(self._state.W[..., 0].size)
-        self._block = new_block(steps, width, shape.inputs, shape.outputs, symbols=shape.form.symbols > 0)
+        self._stream = new_stream(width, shape.numbers, shape.layout)
+        self._state = shape.network.new_state(width, shape.form, shape.layout.outputs)
+        self._watch = new_watch(width, shape.ring)
+        weights = sum(array.size for array in shape.network.weights(self._state, shape.form, 0))
+        steps = block_steps(weights, shape.layout, width)
+        self._block = new_block(steps, width, shape.layout)
 
     @property
     def running(self) -> list[TrialSpec]:
@@ -101,53 +142,79 @@ class Pack:
     def sequences(self) -> dict[str, int]:
         """How many training sequences each running trial has seen, by key."""
         done = self._watch.done
-        return {r.spec.key: r.trained if r.testing else int(done[l]) for l, r in enumerate(self._runs) if r}
+        return {
+            run.spec.key: int(done[l]) if run.phase is Phase.TRAINING else run.trained
+            for l, run in enumerate(self._runs)
+            if run
+        }
 
     def add(self, spec: TrialSpec) -> None:
         """Start a trial in a free lane."""
         l = self._runs.index(None)
         cell, state, watch, stream = spec.cell, self._state, self._watch, self._stream
-        self._runs[l] = run = _Run(spec)
-        for array in (*state[2:4], *watch[1:]):  # sums of a sequence, and all that the last trial left in the watch
+        self._runs[l] = run = _Run(spec, grown=cell.network.growth == "none")
+        for array in watch[1:]:  # all that the last trial left in the watch
             array[..., l] = 0
-        key = stream_key(spec.seed, spec.replicate, WEIGHTS)
-        state.W[..., l], state.V[..., l] = cell.network.initial(key, self.shape.inputs, self.shape.outputs)
+        key, layout = stream_key(spec.seed, spec.replicate, WEIGHTS), self.shape.layout
+        self.shape.network.put(state, self.shape.form, l, *cell.network.initial(key, layout.inputs, layout.outputs))
         state.rate[:, l] = cell.training.rate * cell.training.error_scale
-        state.reset[:, l] = cell.network.reset
+        state.reset[:, l], state.alive[:, l] = cell.network.reset, run.grown
         stream.numbers[:, l] = cell.task.numbers
-        self._aim(l, run)
+        if layout.keys:
+            task: Any = cell.task  # one of those that have keys
+            stream.keys[:, l] = task.keys(stream_key(spec.seed, spec.replicate // SHARING, COMMON))
         self._train(l, run)
 
     def _aim(self, l: int, run: _Run) -> None:
-        """Lane l makes for its stage's milestone from where its training stands."""
+        """Lane l makes for its stage's milestone."""
         watch, stop = self._watch, run.stop
-        watch.done[l] = run.trained
-        watch.limit[l], watch.window[l], watch.max_wrong[l] = run.spec.cap, stop.window, stop.max_wrong
-        watch.below[l], watch.tolerance[l] = stop.mean_error, stop.tolerance
+        watch.window[l], watch.max_wrong[l], watch.below[l] = stop.window, stop.max_wrong, stop.below
+        watch.every[l] = stop.check_every or 1
+        watch.tolerance[l] = 0.5 if stop.correct == "ranked" else stop.tolerance
         watch.measure[l] = ABSOLUTE if stop.error == "absolute" else SQUARED
-        look_back(watch, l)
+        for mask, member in ((EVERY, stop.judged == "all"), (RANKED, stop.correct == "ranked")):
+            watch.masks[mask] = watch.masks[mask] & ~(1 << l) | member << l
+
+    def _look_back(self, l: int, run: _Run) -> None:
+        """Lane l stands where its training does, and its window is summed up by its stage's measure."""
+        self._aim(l, run)
+        self._watch.done[l] = run.trained
+        if run.stop.checked:
+            self._watch.max_wrong[l], self._watch.window[l] = NEVER, 1
+        look_back(self._watch, l)
 
     def _train(self, l: int, run: _Run) -> None:
-        """Lane l is trained, from the sequence after the last one it saw."""
-        run.testing = False
-        self._enter(l, run, TRAINING, run.trained)
-        self._watch.masks[_LEARNING] |= 1 << l
+        """Lane l is trained, from the sequence after the last one it saw, up to the next pause."""
+        self._look_back(l, run)
+        self._enter(l, run, Phase.TRAINING, TRAINING, run.trained)
+        self._watch.limit[l] = run.pause()
+        self._watch.masks[LEARNING] |= 1 << l
+
+    def _check(self, l: int, run: _Run) -> None:
+        """Lane l is checked; each check has the sequences of its number, or all have those of the first."""
+        stop = run.stop
+        number = run.trained // int(stop.check_every or 1) if stop.fresh_test_set else 0
+        self._aim(l, run)
+        self._enter(l, run, Phase.CHECK, CHECKS, number * stop.window)
+        self._watch.limit[l] = stop.window
 
     def _test(self, l: int, run: _Run) -> None:
-        """Lane l is tested, its rate in effect zero, on a stream of its own."""
-        watch = self._watch
-        run.testing = True
-        run.trained = int(watch.done[l])
-        for count in (watch.done, watch.wrong, watch.total, watch.lost):
-            count[l] = 0
-        watch.limit[l] = run.stop.test_sequences
-        self._enter(l, run, TESTS + run.stage, 0)
+        """Lane l is tested, on a stream of its milestone's own."""
+        self._aim(l, run)
+        self._enter(l, run, Phase.TEST, TESTS + run.stage, 0)
+        self._watch.limit[l] = run.stop.test_sequences
+        self._watch.max_wrong[l], self._watch.below[l] = _UNLIMITED, np.inf
 
-    def _enter(self, l: int, run: _Run, stream: int, sequence: int) -> None:
+    def _enter(self, l: int, run: _Run, phase: Phase, stream: int, sequence: int) -> None:
         """Lane l is active from the start of a sequence of one of its trial's streams on."""
+        run.phase, watch = phase, self._watch
+        if phase is not Phase.TRAINING:
+            for count in (watch.done, watch.wrong, watch.total, watch.lost):
+                count[l] = 0
         self._stream.key[l] = stream_key(run.spec.seed, run.spec.replicate, stream)
         self._stream.sequence[l], self._stream.start[l] = sequence, 0
-        self._watch.masks[_ACTIVE] |= 1 << l
+        self._stream.tested[l] = phase is not Phase.TRAINING
+        watch.masks[ACTIVE] |= 1 << l
         self._fresh |= 1 << l
 
     def advance(self) -> list[TrialResult]:
@@ -156,11 +223,11 @@ class Pack:
         if self._fresh:
             self.shape.network.restart(lanes_tag(self.width), self.shape.form, self._state, self._fresh)
             self._fresh = 0
-        active, learning = int(self._watch.masks[_ACTIVE]), int(self._watch.masks[_LEARNING])
+        active, learning = int(self._watch.masks[ACTIVE]), int(self._watch.masks[LEARNING])
         self.shape.task.fill(self._block, self._stream)
         self.shape.network.advance(lanes_tag(self.width), self.shape.form, self._state, self._block, self._watch)
         share = (time.perf_counter() - began) / active.bit_count()
-        stopped = active & ~int(self._watch.masks[_ACTIVE])
+        stopped = active & ~int(self._watch.masks[ACTIVE])
         finished = []
         for l, run in enumerate(self._runs):
             if run is None:
@@ -174,37 +241,79 @@ class Pack:
 
     def _stopped(self, l: int, run: _Run) -> TrialResult | None:
         """Lane l stopped: on to its next phase, or out with its result."""
-        watch = self._watch
-        reason, done = int(watch.reason[l]), int(watch.done[l])
+        if run.phase is Phase.TRAINING:
+            return self._paused(l, run)
+        if run.phase is Phase.CHECK:
+            done, window = int(self._watch.done[l]), run.stop.window
+            few = done == window and self._watch.wrong[l] <= run.stop.max_wrong
+            if few and self._watch.total[l] + self._watch.lost[l] < run.stop.below * window:
+                return self._reach(l, run, run.trained)
+            return self._train_on(l, run)
+        return self._pass(l, run)
+
+    def _paused(self, l: int, run: _Run) -> TrialResult | None:
+        """Training stopped: something was reached, or is due."""
+        reason, run.trained = int(self._watch.reason[l]), int(self._watch.done[l])
         if reason == DIVERGED:
-            return self._finish(l, run, Outcome.DIVERGED, done)
-        if reason == CAPPED:
-            return self._finish(l, run, Outcome.CAPPED, done)
+            return self._finish(l, run, Outcome.DIVERGED, run.trained)
         if reason == REACHED:
+            return self._reach(l, run, run.trained - run.stop.grace)
+        if not run.grown:
+            self._grow(l, run)
+        if run.check_due:
+            self._check(l, run)
+            return None
+        return self._train_on(l, run)
+
+    def _grow(self, l: int, run: _Run) -> None:
+        """Let the hidden units of lane l join in where the error no longer falls."""
+        network, done = run.spec.cell.network, run.trained
+        window, drop = network.growth_window, network.growth_drop
+        if done < 2 * window or done % window:
+            return
+        before, now = (mean_error(self._watch, l, end - window, end) for end in (done - window, done))
+        if now > (1.0 - drop) * before:
+            run.grown = True
+            self._state.alive[:, l] = 1.0
+            run.reached.append(Reached(GROWN, done, 0, 0, 0.0))
+
+    def _reach(self, l: int, run: _Run, at: int) -> TrialResult | None:
+        """Lane l reached its stage's milestone `at` so many training sequences."""
+        run.at = at
+        if run.stop.test_sequences:
             self._test(l, run)
             return None
-        error = float(watch.total[l] + watch.lost[l]) / done
-        run.reached.append(Reached(run.stop.milestone, run.trained, done, int(watch.wrong[l]), error))
-        run.stage += 1
-        if run.stage == len(run.spec.cell.stop):
-            return self._finish(l, run, Outcome.SOLVED, run.trained)
-        return self._go_on(l, run)
+        return self._pass(l, run)
 
-    def _go_on(self, l: int, run: _Run) -> TrialResult | None:
-        """After a test lane l makes for its next milestone. It may be there already, or at its cap."""
-        self._aim(l, run)
-        if reached(self._watch, l):
-            self._test(l, run)
-        elif run.trained >= run.spec.cap:
-            return self._finish(l, run, Outcome.CAPPED, run.trained)
-        else:
-            self._train(l, run)
+    def _pass(self, l: int, run: _Run) -> TrialResult | None:
+        """Record the milestone, and its test if there was one; lane l makes for the next one. It may be there already,
+        or at its cap."""
+        watch, tests = self._watch, run.stop.test_sequences
+        error = float(watch.total[l] + watch.lost[l]) / tests if tests else 0.0
+        wrong = int(watch.wrong[l]) if tests else 0
+        run.reached.append(Reached(run.stop.milestone, run.at, tests, wrong, error))
+        if run.stage + 1 == len(run.spec.cell.stop):
+            return self._finish(l, run, Outcome.SOLVED, run.at)
+        run.stage += 1
+        if run.check_due:
+            self._check(l, run)
+            return None
+        self._look_back(l, run)
+        if reached(watch, l):
+            return self._reach(l, run, run.trained - run.stop.grace)
+        return self._train_on(l, run)
+
+    def _train_on(self, l: int, run: _Run) -> TrialResult | None:
+        """Lane l goes on training, unless it has come to its end."""
+        if run.trained >= run.limit:
+            return self._finish(l, run, Outcome.CAPPED, min(run.trained, run.spec.cap))
+        self._train(l, run)
         return None
 
     def _finish(self, l: int, run: _Run, outcome: Outcome, sequences: int) -> TrialResult:
         """Take the trial out of lane l."""
         watch = self._watch
-        hidden, output = _lane(self._state.W, l), _lane(self._state.V, l)
+        hidden, output = map(_plain, self.shape.network.weights(self._state, self.shape.form, l))
         if not (np.isfinite(hidden).all() and np.isfinite(output).all()):
             outcome = Outcome.DIVERGED
             run.reached = [milestone for milestone in run.reached if milestone.sequences < sequences]
@@ -230,18 +339,21 @@ class Pack:
         pack = Pack(self.shape, width)
         lanes = [l for l, run in enumerate(self._runs) if run]
         pack._runs[: len(lanes)] = [self._runs[l] for l in lanes]
-        for old, new in ((self._stream, pack._stream), (self._state, pack._state), (self._watch[1:], pack._watch[1:])):
+        views = self.shape.network.lanes_last
+        states = views(self._state), views(pack._state)
+        for old, new in ((self._stream, pack._stream), states, (self._watch[1:], pack._watch[1:])):
             for source, target in zip(old, new, strict=True):
                 target[..., : len(lanes)] = source[..., lanes]
-        for mask in (_ACTIVE, _LEARNING):
+        for mask in (ACTIVE, LEARNING, EVERY, RANKED):
             pack._watch.masks[mask] = _moved(int(self._watch.masks[mask]), lanes)
         pack._fresh = _moved(self._fresh, lanes)
         return pack
 
 
-def block_steps(weights: int) -> int:
-    """Time steps of a block for nets with so many hidden weights: STEPS, or a smaller multiple of 8."""
-    return max(8, min(STEPS, _WORK // weights // 8 * 8))
+def block_steps(weights: int, layout: Layout, width: int) -> int:
+    """Time steps of a block, a multiple of 8: what the layout wants, fewer for large nets and wide layouts."""
+    a_step = 8 * width * (layout.outputs + (1 if layout.symbols else layout.inputs))
+    return max(8, min(layout.steps, _WORK // weights, _BYTES // a_step) // 8 * 8)
 
 
 def _moved(mask: int, lanes: list[int]) -> int:
@@ -249,11 +361,11 @@ def _moved(mask: int, lanes: list[int]) -> int:
     return sum((mask >> l & 1) << i for i, l in enumerate(lanes))
 
 
-def _lane(weights: np.ndarray, l: int) -> np.ndarray:
-    """Lane l of `weights`, the same bytes on every processor: nan has many forms in memory, here one."""
-    lane = weights[..., l].astype("<f8")
-    lane[np.isnan(lane)] = np.nan
-    return lane
+def _plain(weights: np.ndarray) -> np.ndarray:
+    """`weights` in the same bytes on every processor: nan has many forms in memory, here one."""
+    plain = np.ascontiguousarray(weights, "<f8")
+    plain[np.isnan(plain)] = np.nan
+    return plain
 
 
 def _packed(hidden: np.ndarray, output: np.ndarray) -> bytes:

@@ -76,7 +76,8 @@ class Display:
         most = min(MOST_BARS, self._console.height - 2)
         rows = self._rows if len(self._rows) <= most else [row for row in self._rows if moment.running.get(row.name)]
         rows = rows[: max(most, 0)]
-        states = [_state(row, moment, self._idle) for row in rows]
+        wide = min(self._console.width - 1, WIDEST) >= WIDEST
+        states = [_state(row, moment, self._idle, interval=wide) for row in rows]
         name, bar, state = _widths(min(self._console.width - 1, WIDEST), [row.name for row in rows], states)
         grid = Table.grid(padding=(0, 1))
         for width in (name, *([bar] if bar else []), 4, state):

@@ -95,7 +95,7 @@ class DefinitionChanged(ValueError):  # noqa: N818  (named by what happened)
         self.differences = tuple(differences)
         super().__init__(
             f"{path} was recorded under another definition: {'; '.join(differences)}. "
-            "Take another name (study=NAME) or delete this study first"
+            "Take another name (study=NAME), or remove this study first with the verb delete"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -13,7 +14,15 @@ from typing import Any, Literal
 
 from lstm_search import checks
 from lstm_search.networks import Lstm1997
-from lstm_search.tasks import Adding, TemporalOrder
+from lstm_search.tasks import (
+    Adding,
+    EmbeddedReber,
+    LongLag,
+    Multiplication,
+    TemporalOrder,
+    TwoSequence,
+    VeryLongLag,
+)
 
 SCHEMA_VERSION = 1
 """Changes when the content of a trial's key changes."""
@@ -21,7 +30,7 @@ SCHEMA_VERSION = 1
 NUMERICS_VERSION = 1
 """Changes when the same key may give other bits; a study recorded under another number is not resumed."""
 
-Task = Adding | TemporalOrder
+Task = EmbeddedReber | LongLag | VeryLongLag | TwoSequence | Adding | Multiplication | TemporalOrder
 Network = Lstm1997
 
 
@@ -58,30 +67,80 @@ class Training:
 
 @dataclass(frozen=True)
 class Stop:
-    """When a trial has learned (experiments 4 and 6): at most `max_wrong` of the last `window` training sequences are
-    wrong and their mean error is below `mean_error`. A sequence is wrong when any output errs by `tolerance` or more.
-    Then `test_sequences` fresh sequences are tested with learning switched off."""
+    """When a trial has reached a milestone: of `window` successive sequences at most `max_wrong` are wrong, and their
+    mean error is below `mean_error` (None: whatever it is). Then `test_sequences` fresh ones are tested, not learned.
+
+    The window is that of the last training sequences (experiments 4 to 6), or, with `check_every`, a check every so
+    many training sequences (1 to 3): on sequences of its own, without learning, after which training goes on as if
+    nothing had been. Two readings belong to checks: `fresh_test_set`, whether each has other sequences than the one
+    before; and `learn_while_tested`, whether the check is made of the training sequences that come next, learning going
+    on. The milestone counts as reached where the check began.
+
+    A sequence is wrong when any output errs by `tolerance` or more (`correct`: within), or when any output that stands
+    for a legal symbol is not above all that stand for illegal ones (ranked), at any target or only at its last
+    (`judged`).
+    """
 
     milestone: str = "solved"
     tolerance: float = 0.04
+    correct: Literal["within", "ranked"] = "within"
+    judged: Literal["all", "last"] = "all"
     window: int = 2000
     max_wrong: int = 0
-    mean_error: float = 0.01
+    mean_error: float | None = 0.01
     error: Literal["absolute", "squared"] = "absolute"
+    check_every: int | None = None
+    learn_while_tested: bool = False
+    fresh_test_set: bool = True
     test_sequences: int = 2560
 
     def __post_init__(self) -> None:
         checks.name("stop.milestone", self.milestone)
+        checks.choice("stop.correct", self.correct, ("within", "ranked"))
+        checks.choice("stop.judged", self.judged, ("all", "last"))
         checks.choice("stop.error", self.error, ("absolute", "squared"))
-        numbers = {
+        numbers: dict[str, float] = {
             "tolerance": checks.real("stop.tolerance", self.tolerance, above=0, example="0.3"),
-            "mean_error": checks.real("stop.mean_error", self.mean_error, above=0, example="0.1"),
             "window": checks.whole("stop.window", self.window, 1, 1_000_000),
-            "test_sequences": checks.whole("stop.test_sequences", self.test_sequences, 1, 1_000_000),
+            "test_sequences": checks.whole("stop.test_sequences", self.test_sequences, 0, 1_000_000),
         }
         numbers["max_wrong"] = checks.whole("stop.max_wrong", self.max_wrong, 0, int(numbers["window"]) - 1)
+        if self.mean_error is not None:
+            numbers["mean_error"] = checks.real("stop.mean_error", self.mean_error, above=0, example="0.1")
+        if self.check_every is not None:
+            numbers["check_every"] = checks.whole("stop.check_every", self.check_every, 1, 1_000_000_000)
         for name, number in numbers.items():
             object.__setattr__(self, name, number)
+        self._check_readings()
+
+    def _check_readings(self) -> None:
+        for name in ("learn_while_tested", "fresh_test_set"):
+            checks.truth(f"stop.{name}", getattr(self, name))
+        if self.learn_while_tested and self.check_every is None:
+            raise ValueError(
+                "stop.learn_while_tested=true: speaks of checks, and there are none with stop.check_every=null; "
+                "give a number of training sequences, for example stop.check_every=100"
+            )
+        if self.learn_while_tested and not self.fresh_test_set:
+            raise ValueError(
+                "stop.learn_while_tested=true stop.fresh_test_set=false: contradict each other; training sequences are "
+                "always fresh"
+            )
+
+    @property
+    def checked(self) -> bool:
+        """Whether the criterion is about sequences that are not learned from."""
+        return self.check_every is not None and not self.learn_while_tested
+
+    @property
+    def grace(self) -> int:
+        """Training sequences after a milestone that its check takes: the cap does not count them."""
+        return self.window if self.learn_while_tested else 0
+
+    @property
+    def below(self) -> float:
+        """What the mean error must be below."""
+        return math.inf if self.mean_error is None else self.mean_error
 
 
 @dataclass(frozen=True)
@@ -92,6 +151,29 @@ class Cell:
     network: Network
     training: Training
     stop: tuple[Stop, ...]
+
+    def __post_init__(self) -> None:
+        names = [stop.milestone for stop in self.stop]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stop.milestone={names}: takes names that differ")
+        for stop in self.stop:
+            self._check_stop(stop)
+
+    def _check_stop(self, stop: Stop) -> None:
+        """Refuse a stop rule that this task cannot serve."""
+        layout = self.task.layout
+        if stop.correct == "ranked" and not layout.legal:
+            raise ValueError(
+                f"stop.correct=ranked: needs a grammar, and task {self.task.name} has none; take stop.correct=within"
+            )
+        if layout.keys and stop.checked and stop.window != layout.keys:
+            raise ValueError(
+                f"stop.window={stop.window}: a check of task {self.task.name} takes all its strings, {layout.keys}"
+            )
+        if layout.keys and stop.learn_while_tested:
+            raise ValueError(
+                f"stop.learn_while_tested=true: task {self.task.name} is tested on strings that are never learned from"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Nested plain values, the task's and the network's catalogue name included."""

@@ -276,6 +276,7 @@ def _note(row: Summary) -> str:
         f"cap {row.cap:,}",
         *(f"{count} {word}" for word, count in lost.items() if count),
         *([] if row.median is None else [f"median {_number(row.median)}"]),
+        *([f"{_number(row.core_seconds)} core-seconds"] if row.finished else []),
         *([f"readings {_pairs(row.readings)}"] if row.readings else []),
         *([f"altered {_pairs(row.altered)}"] if row.altered else []),
     ]

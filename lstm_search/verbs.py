@@ -14,8 +14,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_search import config, keys, publish, recordfile, study, table, tracking
+from lstm_search import completion, config, keys, publish, recordfile, study, table, tracking
 from lstm_search.config import ConfigError, Settings
+from lstm_search.lanes import full_width
 from lstm_search.progress import display
 from lstm_search.record import Record
 from lstm_search.spec import BROKEN, Definition, Outcome, Row, Trial, TrialResult
@@ -62,6 +63,8 @@ def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
 def train(settings: Settings) -> study.Ended:
     """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
     rows, publishing = chosen(settings, "run"), None
+    if settings.execute.kind != "ray":
+        full_width()  # a processor that will not do is refused before anything is written
     if settings.tracking.kind == "mlflow":
         tracker = tracking.Tracker(settings.tracking.uri, settings.home)
         publishing = study.Publishing(tracker, settings.tracking.wait, say)
@@ -134,8 +137,12 @@ def plan(settings: Settings, _: Sequence[str]) -> int:
         print(f"| {row.name} | {row.replicates} | {row.cap:,} | {_pairs(row.readings)} | {_pairs(row.altered)} |")
     trials = sum(row.replicates for row in rows)
     most = sum(row.replicates * row.cap for row in rows)
+    steps = sum(row.replicates * row.cap * row.cell.task.length for row in rows)
     seed = settings.definition.seed
-    print(f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} training sequences, seed {seed}")
+    print(
+        f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} training sequences ({steps:.1e} time steps), "
+        f"seed {seed}"
+    )
     return Exit.DONE
 
 
@@ -367,6 +374,26 @@ def _agree(settings: Settings, name: str, counts: Mapping[str, int]) -> bool:
     return not missing and not unpublished
 
 
+def delete(settings: Settings, _: Sequence[str]) -> int:
+    """Remove a study's record, after asking; what MLflow shows of it stays there."""
+    name = settings.definition.name
+    if not name:
+        raise ConfigError("delete: takes the study, study=NAME")
+    path = recordfile.existing(settings.home, name)
+    print(f"{path}: type the study's name to delete it: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != name:
+        raise ConfigError(f"delete: study {name} is kept; its name was not typed")
+    recordfile.delete(settings.home, name)
+    say(f"study {name} is deleted")
+    return Exit.DONE
+
+
+def complete(_settings: Settings, _: Sequence[str]) -> int:
+    """Print the script that gives bash completion."""
+    print(completion.script(VERBS), end="")
+    return Exit.DONE
+
+
 VERBS = {
     "run": Verb("train what is missing of a study; again to resume it", run),
     "plan": Verb("print rows, trials and caps; nothing runs", plan),
@@ -379,4 +406,6 @@ VERBS = {
     "ui": Verb("start the MLflow server on 127.0.0.1 and print its link", ui),
     "config": Verb("print the composed configuration", show_config),
     "verify": Verb("check that planned, recorded and published trials agree", verify),
+    "delete": Verb("remove a study's record, after asking", delete),
+    "completion": Verb('tab completion for bash: eval "$(lstm-search completion)"', complete),
 }

@@ -2,10 +2,11 @@
 
 The slow twin that the compiled net is held against, and the reference for the benchmark's C programs. Weights:
 
-- `hidden[unit, source]`. Units: the cells block by block, then one input gate a block, then one output gate a block.
+- `hidden[unit, source]`. Units: the cells block by block, then one input gate a block, then one output gate a block (if
+  `network.output_gates`; else y_out is 1).
   Sources: the inputs; the activations of t-1 that `network.recurrent` lets through (all: cells, input gates, output
   gates; cells: cells only; none); last a column of biases if gates or cells have one. Entries that do not exist are 0.
-- `output[k, cell]`, with the biases as last column if `network.output_bias`.
+- `output[k, source]`. Sources: the inputs if `network.direct`, the cells, 1 if `network.output_bias`.
 
 A sequence is `(x, targets)`: `x[step]` a row of inputs or the number of the one input that is 1; `targets` maps a step
 to its target vector.
@@ -45,11 +46,15 @@ def n_cells(network: Lstm1997) -> int:
 
 
 def n_units(network: Lstm1997) -> int:
-    return n_cells(network) + 2 * network.blocks
+    return n_cells(network) + (1 + network.output_gates) * network.blocks
 
 
 def n_recurrent(network: Lstm1997) -> int:
     return {"all": n_units(network), "cells": n_cells(network), "none": 0}[network.recurrent]
+
+
+def n_direct(network: Lstm1997, n_inputs: int) -> int:
+    return n_inputs if network.direct else 0
 
 
 def has_bias_column(network: Lstm1997) -> bool:
@@ -63,7 +68,9 @@ def exists(network: Lstm1997, n_inputs: int, n_outputs: int) -> tuple[NDArray[np
     if bias:
         hidden[: n_cells(network), -1] = network.cell_bias != "none"
         hidden[n_cells(network) :, -1] = network.gates_biased
-    return hidden, np.ones((n_outputs, n_cells(network) + network.output_bias), dtype=bool)
+    return hidden, np.ones(
+        (n_outputs, n_direct(network, n_inputs) + n_cells(network) + network.output_bias), dtype=bool
+    )
 
 
 def exp(x: complex) -> complex:
@@ -90,11 +97,22 @@ def h_prime(network: Lstm1997, h: complex) -> complex:
     return (1 + h) * (1 - h) / 2 if network.h == "bipolar" else 1.0
 
 
+def inputs_of(network: Lstm1997, n_sources: int) -> int:
+    return n_sources - n_recurrent(network) - has_bias_column(network)
+
+
+def seen_by_outputs(network: Lstm1997, z: list, y_c: list) -> list:
+    """What output units see."""
+    n_inputs = inputs_of(network, len(z))
+    return z[: n_direct(network, n_inputs)] + y_c + [1.0] * network.output_bias
+
+
 def sources(network: Lstm1997, n_sources: int, x_t: ArrayLike, before: Step) -> list:
     """z(t): the inputs, what is fed back from t-1, and 1 for the biases."""
-    n_inputs = n_sources - n_recurrent(network) - has_bias_column(network)
+    n_inputs = inputs_of(network, n_sources)
     inputs = [float(m == x_t) for m in range(n_inputs)] if np.ndim(x_t) == 0 else [float(value) for value in x_t]
-    fed_back = {"all": before.y_c + before.y_in + before.y_out, "cells": before.y_c, "none": []}[network.recurrent]
+    gates = before.y_in + before.y_out * network.output_gates
+    fed_back = {"all": before.y_c + gates, "cells": before.y_c, "none": []}[network.recurrent]
     return inputs + fed_back + [1.0] * has_bias_column(network)
 
 
@@ -110,12 +128,12 @@ def step(network: Lstm1997, hidden: list, output: list, z: list, s_before: list)
     cells, blocks = n_cells(network), network.blocks
     net = [dot(row, z) for row in hidden]
     y_in = [f(net[cells + j]) for j in range(blocks)]
-    y_out = [f(net[cells + blocks + j]) for j in range(blocks)]
+    y_out = [f(net[cells + blocks + j]) if network.output_gates else 1.0 for j in range(blocks)]
     g = [g_of(network, net[c]) for c in range(cells)]
     s = [s_before[c] + y_in[c // network.size] * g[c] for c in range(cells)]
     h = [h_of(network, s[c]) for c in range(cells)]
     y_c = [y_out[c // network.size] * h[c] for c in range(cells)]
-    net_k = [dot(row, y_c + [1.0] * network.output_bias) for row in output]
+    net_k = [dot(row, seen_by_outputs(network, z, y_c)) for row in output]
     y = [f(net) if network.output == "logistic" else net for net in net_k]
     return Step(z, y_in, y_out, g, s, h, y_c, y)
 
@@ -148,19 +166,18 @@ def contributions(
     e = [t_k - y_k for t_k, y_k in zip(np.atleast_1d(target), now.y, strict=True)]
     if network.output == "logistic":
         e = [e_k * y_k * (1 - y_k) for e_k, y_k in zip(e, now.y, strict=True)]
-    back = [sum(output[k, c] * e[k] for k in range(len(e))) for c in range(cells)]
+    direct = n_direct(network, inputs_of(network, len(now.z)))
+    back = [sum(output[k, direct + c] * e[k] for k in range(len(e))) for c in range(cells)]
     for k in range(len(e)):
-        for c in range(cells):
-            d_output[k, c] += e[k] * now.y_c[c]
-        if network.output_bias:
-            d_output[k, cells] += e[k]
+        for m, source in enumerate(seen_by_outputs(network, now.z, now.y_c)):
+            d_output[k, m] += e[k] * source
     for c in range(cells):
         j = c // size
         e_s = now.y_out[j] * h_prime(network, now.h[c]) * back[c]
         for m in range(len(now.z)):
             d_hidden[c, m] += e_s * dS_c[c, m]
             d_hidden[cells + j, m] += e_s * dS_in[c, m]
-    for j in range(blocks):
+    for j in range(blocks if network.output_gates else 0):
         e_out = now.y_out[j] * (1 - now.y_out[j]) * sum(now.h[c] * back[c] for c in range(j * size, (j + 1) * size))
         for m in range(len(now.z)):
             d_hidden[cells + blocks + j, m] += e_out * now.z[m]
@@ -184,7 +201,7 @@ def train_sequence(
     the step's own change of the weights."""
     hidden, output = weights
     rate = training.rate * training.error_scale
-    mask, _ = exists(network, hidden.shape[1] - n_recurrent(network) - has_bias_column(network), len(output))
+    mask, _ = exists(network, inputs_of(network, hidden.shape[1]), len(output))
     traces = np.zeros((n_cells(network), hidden.shape[1])), np.zeros((n_cells(network), hidden.shape[1]))
     sums = np.zeros_like(hidden), np.zeros_like(output)
     now, outputs = start(network), []

@@ -469,3 +469,27 @@ def terminal(ours: int) -> Iterator[str]:
                 yield file.read(65536).decode(errors="replace")
             except OSError:  # Linux says so when nobody writes any more
                 return
+
+
+def test_a_study_is_deleted_only_when_its_name_is_typed(tmp_path: Path) -> None:
+    lstm(f"run {QUICK} {ALONE} replicates=1 study=a", tmp_path)
+    words = [sys.executable, "-m", "lstm_search", "delete", "study=a"]
+    for typed, code in (("b\n", 2), ("", 2), ("a\n", 0), ("a\n", 2)):
+        done = subprocess.run(words, cwd=tmp_path, input=typed, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert (tmp_path / "studies" / "a.sqlite").exists() == (typed != "a\n")
+    assert "study=a: not recorded" in done.stderr
+
+
+def test_completion_offers_verbs_choices_and_keys(tmp_path: Path) -> None:
+    script = lstm("completion", tmp_path).stdout
+    for typed, offered in {
+        "ru": ["run"],
+        "table=2": ["2", "2b"],
+        "task.q": ["task.q="],
+        "nothing": [],
+    }.items():
+        program = f'{script}\nCOMP_LINE="lstm-search {typed}"; COMP_POINT=${{#COMP_LINE}}\n'
+        program += '_lstm_search; printf "%s\\n" "${COMPREPLY[@]}"'
+        done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == offered

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from lstm_search.jit import kernel
 from lstm_search.judge import (
     ABSOLUTE,
-    CAPPED,
+    ACTIVE,
     CHECKPOINTS,
     DIVERGED,
+    LEARNING,
+    PAUSED,
     REACHED,
     RUNNING,
     SQUARED,
@@ -26,7 +28,7 @@ from lstm_search.judge import (
     reached,
 )
 
-NAMES = {RUNNING: "running", REACHED: "reached", CAPPED: "capped", DIVERGED: "diverged", TESTED: "tested"}
+NAMES = {RUNNING: "running", REACHED: "reached", PAUSED: "capped", DIVERGED: "diverged", TESTED: "tested"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Criterion:
     tolerance: float = 1.0
     measure: int = ABSOLUTE
     limit: int = 1000
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def twin_of_training(criterion: Criterion, errors: list[Error]) -> Verdict:
         window = errors[max(done - criterion.window, 0) : done]
         mean = math.fsum(error.measured(criterion) for error in window) / len(window)
         few = sum(error.wrong(criterion) for error in window) <= criterion.max_wrong
-        if done >= criterion.window and few and mean < criterion.below:
+        due = (done - criterion.window) % criterion.every == 0
+        if done >= criterion.window and due and few and mean < criterion.below:
             return Verdict("reached", done)
         if done == criterion.limit:
             return Verdict("capped", done)
@@ -90,7 +94,7 @@ def feed(watch: Watch, tallies: NDArray) -> None:
     """Let every active lane l end a sequence with `tallies[t, :, l]`, t = 0, 1, ..."""
     for t in range(tallies.shape[0]):
         for l in range(tallies.shape[2]):
-            if watch.masks[0] >> l & 1:
+            if watch.masks[ACTIVE] >> l & 1:
                 for row in range(tallies.shape[1]):
                     watch.tally[row, l] = tallies[t, row, l]
                 judge(watch, l, t)
@@ -99,8 +103,8 @@ def feed(watch: Watch, tallies: NDArray) -> None:
 def aim(watch: Watch, l: int, criterion: Criterion, *, learning: bool = True) -> None:
     for name, value in vars(criterion).items():
         getattr(watch, name)[l] = value
-    watch.masks[0] |= 1 << l
-    watch.masks[1] |= learning << l
+    watch.masks[ACTIVE] |= 1 << l
+    watch.masks[LEARNING] |= learning << l
 
 
 def judged(criteria: list[Criterion], errors: list[list[Error]], ring: int, *, learning: bool = True) -> Watch:
@@ -128,6 +132,7 @@ criteria = st.builds(
     tolerance=st.floats(0.3, 2.5),
     measure=st.sampled_from([ABSOLUTE, SQUARED]),
     limit=st.integers(1, 80),
+    every=st.integers(1, 4),
 )
 
 
@@ -138,7 +143,7 @@ criteria = st.builds(
 def test_training_ends_as_the_twin_says(criterion: Criterion, errors: list[Error]) -> None:
     watch = judged([criterion], [errors], ring=9)
     assert verdict(watch) == twin_of_training(criterion, errors)
-    assert watch.masks[0] == watch.masks[1] == (watch.reason[0] == RUNNING)
+    assert watch.masks[ACTIVE] == watch.masks[LEARNING] == (watch.reason[0] == RUNNING)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -180,7 +185,7 @@ def test_a_stopped_lane_counts_no_further() -> None:
     errors = [[even(0.5)] * 10, [even(2.0)] * 10]
     watch = judged([Criterion(), Criterion()], errors, ring=3)
     assert [verdict(watch, l) for l in (0, 1)] == [Verdict("reached", 3), Verdict("running", 10)]
-    assert watch.masks.tolist() == [2, 2]
+    assert watch.masks[:2].tolist() == [2, 2]
 
 
 def test_the_sum_does_not_drift() -> None:
@@ -216,18 +221,32 @@ def test_the_curve_has_means_between_checkpoints() -> None:
     assert not watch.curve[21:].any()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(criterion=criteria, errors=st.lists(plain, min_size=1, max_size=30))
-def test_a_test_ends_after_its_length_and_counts_all_of_it(criterion: Criterion, errors: list[Error]) -> None:
+def test_a_test_ends_after_its_length_or_where_it_is_hopeless(criterion: Criterion, errors: list[Error]) -> None:
     watch = judged([criterion], [errors], ring=9, learning=False)
-    done = min(criterion.limit, len(errors))
-    assert verdict(watch) == Verdict("tested" if done == criterion.limit else "running", done)
-    assert watch.wrong[0] == sum(error.wrong(criterion) for error in errors[:done])
-    np.testing.assert_allclose(
-        watch.total[0] + watch.lost[0], sum(error.measured(criterion) for error in errors[:done]), rtol=1e-12
-    )
+    expected = Verdict("running", len(errors))
+    for n in range(len(errors), 0, -1):
+        wrong, total = counted(criterion, errors[:n])
+        if n >= criterion.limit or wrong > criterion.max_wrong or total > criterion.below * criterion.limit:
+            expected = Verdict("tested", n)
+    assert verdict(watch) == expected
+    wrong, total = counted(criterion, errors[: expected.done])
+    assert watch.wrong[0] == wrong
+    np.testing.assert_allclose(watch.total[0] + watch.lost[0], total, rtol=1e-12)
     assert watch.point[0] == 0
     assert not watch.ring.any()
+
+
+def counted(criterion: Criterion, errors: list[Error]) -> tuple[int, float]:
+    """Wrong sequences and summed error."""
+    return sum(e.wrong(criterion) for e in errors), math.fsum(e.measured(criterion) for e in errors)
+
+
+def test_a_test_without_limits_goes_on_whatever_comes() -> None:
+    errors = [even(1e9), even(0.1), even(math.inf), even(math.nan), even(0.1)]
+    criterion = Criterion(limit=4, max_wrong=10**9, below=math.inf)
+    assert verdict(judged([criterion], [errors], ring=1, learning=False)) == Verdict("tested", 4)
 
 
 @settings(max_examples=200, deadline=None)
@@ -245,7 +264,8 @@ def test_looking_back_counts_as_if_the_criterion_had_always_been_this_one(
     assert watch.total[0] == math.fsum(error.measured(after) for error in window)
     mean = math.fsum(error.measured(after) for error in window) / len(window)
     few = watch.wrong[0] <= after.max_wrong
-    assert reached(watch, 0) == (len(window) == after.window and few and mean < after.below)
+    due = (len(errors) - after.window) % after.every == 0
+    assert reached(watch, 0) == (len(window) == after.window and due and few and mean < after.below)
 
 
 def test_a_sequence_whose_worst_error_is_no_number_is_wrong() -> None:

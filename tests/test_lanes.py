@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from lstm_search.jit import kernel
 from lstm_search.lanes import (
     Lanes,
+    UnsupportedProcessor,
     aligned_zeros,
     bounded,
     divide,
@@ -228,12 +229,12 @@ def test_squash_gives_the_same_bits_at_every_width(width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_gather_and_scatter_add_find_each_lanes_own_column(width: int) -> None:
     rng = np.random.default_rng(4)
-    table, found = aligned_zeros(ROWS, COLUMNS, width), aligned_zeros(30, width)
+    table, found = aligned_zeros(ROWS, width, COLUMNS), aligned_zeros(30, width)
     table[:] = rng.normal(0, 1, table.shape)
     columns, expected, looked_up = rng.integers(0, COLUMNS, (30, width)), table.copy(), np.empty((30, width))
     for t in range(30):
         for l in range(width):
-            entry = t % ROWS, columns[t, l], l
+            entry = t % ROWS, l, columns[t, l]
             looked_up[t, l] = expected[entry]
             expected[entry] += 10.0 * looked_up[t, l]
     look_up_and_add(lanes_tag(width), table, columns, found)
@@ -264,5 +265,5 @@ def test_the_width_follows_the_processor(
 
 def test_a_processor_without_vectors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lstm_search.lanes.binding.get_host_cpu_features", lambda: {"avx2": False})
-    with pytest.raises(RuntimeError, match="need AVX-512, AVX2 with FMA, or NEON"):
+    with pytest.raises(UnsupportedProcessor, match="need AVX-512, AVX2 with FMA, or NEON"):
         full_width()

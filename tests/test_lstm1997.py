@@ -14,9 +14,9 @@ from lstm_search.draws import WEIGHTS, stream_key
 from lstm_search.judge import new_watch
 from lstm_search.lanes import lanes_tag
 from lstm_search.networks import Lstm1997
-from lstm_search.networks.lstm1997_kernel import RING
+from lstm_search.networks.lstm1997_state import RING
 from lstm_search.spec import Training
-from lstm_search.streams import Block, new_block
+from lstm_search.streams import Block, Layout, new_block
 
 N_INPUTS, N_OUTPUTS, WIDTH = 3, 2, 4
 BLOCK = 8 * RING
@@ -52,6 +52,8 @@ def cases() -> list[Case]:
             g=("bipolar", "logistic")[n // 2 % 2],
             h=("bipolar", "identity")[n // 3 % 2],
             output=("logistic", "linear")[n % 7 > 4],
+            output_gates=n % 13 % 3 > 0,
+            direct=n % 17 % 2 == 0,
             reset=(0.0, 0.5)[n % 9 > 4],
         )
         rate = 0.02 if network.output == "linear" or network.h == "identity" else 0.3
@@ -65,9 +67,8 @@ CASES = cases()
 
 def name_of(case: Case) -> str:
     n = case.network
-    return (
-        f"{n.blocks}x{n.size}-{n.recurrent}-{n.cell_bias}-{n.g}-{n.h}-{n.output}-{case.training.update}-{case.targets}"
-    )
+    kind = f"{'direct-' * n.direct}{'ungated-' * (not n.output_gates)}{n.blocks}x{n.size}-{n.recurrent}-{n.cell_bias}"
+    return f"{kind}-{n.g}-{n.h}-{n.output}-{case.training.update}-{case.targets}"
 
 
 def random_weights(network: Lstm1997, seed: int) -> Weights:
@@ -104,7 +105,7 @@ def in_twins_order(network: Lstm1997, hidden: NDArray) -> NDArray:
 def blocks_of(lanes: list[Sequences], *, symbols: bool) -> list[Block]:
     """The lanes' sequences end to end, in blocks that cut them anywhere; all lanes are filled up with idle steps."""
     steps = max(sum(len(x) for x, _ in lane) for lane in lanes)
-    whole = new_block(-(-steps // BLOCK) * BLOCK, len(lanes), N_INPUTS, N_OUTPUTS, symbols=symbols)
+    whole = new_block(-(-steps // BLOCK) * BLOCK, len(lanes), Layout(N_INPUTS, N_OUTPUTS, symbols=symbols))
     for l, lane in enumerate(lanes):
         start = 0
         for x, targets in lane:
@@ -125,7 +126,8 @@ def trained(case: Case, weights: list[Weights], lanes: list[Sequences], *, learn
     form = network.form(N_INPUTS, symbols=case.symbols, sums=sums)
     state, watch = network.new_state(width, form, N_OUTPUTS), new_watch(width, 1)
     for l, (hidden, output) in enumerate(weights):
-        state.W[..., l], state.V[..., l] = in_kernel_order(network, hidden), output
+        network.put(state, form, l, in_kernel_order(network, hidden), output)
+    state.alive[:] = 1.0
     state.rate[:], state.reset[:] = case.training.rate * case.training.error_scale, network.reset
     watch.masks[:] = (1 << width) - 1
     watch.masks[1] &= learning
@@ -134,7 +136,8 @@ def trained(case: Case, weights: list[Weights], lanes: list[Sequences], *, learn
     network.restart(tag, form, state, (1 << width) - 1)
     for block in blocks_of(lanes, symbols=case.symbols):
         network.advance(tag, form, state, block, watch)
-    found = [(in_twins_order(network, state.W[..., l]), state.V[..., l].copy()) for l in range(width)]
+    both = [network.weights(state, form, l) for l in range(width)]
+    found = [(in_twins_order(network, hidden), output) for hidden, output in both]
     return SimpleNamespace(weights=found, state=state, watch=watch)
 
 
@@ -157,7 +160,7 @@ def test_weights_after_50_sequences_are_those_of_the_twin(case: Case) -> None:
 
 OPTIONS = {
     "recurrent": 3, "gates_biased": 2, "cell_bias": 3, "output_bias": 2, "g": 2, "h": 2, "output": 2, "reset": 2,
-    "size": 3, "blocks": 3,
+    "size": 3, "blocks": 3, "output_gates": 2, "direct": 2,
 }  # fmt: skip
 
 
@@ -259,6 +262,7 @@ PRINTED_COUNTS = [  # tables 1, 3, 5, 7 and 9 of the paper
     (1264, Lstm1997(2, 1, **NO_BIAS), 200 + 4, 2),
     (3064, Lstm1997(2, 1, **NO_BIAS), 500 + 4, 2),
     (6064, Lstm1997(2, 1, **NO_BIAS), 1000 + 4, 2),
+    (10504, Lstm1997(1, 1, recurrent="none", output_gates=False, direct=True, **NO_BIAS), 101, 101),
     (102, Lstm1997(3, 1, output_bias=False), 1, 1),
     (93, Lstm1997(2, 2), 2, 1),
     (156, Lstm1997(2, 2), 8, 4),

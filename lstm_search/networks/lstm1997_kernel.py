@@ -1,24 +1,23 @@
 """The 1997 net in lanes: forward pass, traces and truncated gradient, in the letters of the paper's appendix A.1.
 
 Every array's last axis is the lane: each lane is a net of its own, with its own weights, data, rate and sequence ends.
-For b blocks of S cells: C = bS cells, U = C + 2b hidden units (cells, input gates, output gates, in this order), K
-outputs, and M sources z = [I inputs; 1 if anything in the hidden layer is biased; R activations of step t-1]. Where
-inputs are symbols their columns of the weights are looked up, and z holds the other N = M - I sources only.
+For b blocks of S cells: C = bS cells, U = C + 2b hidden units (cells, input gates, output gates, in this order; C + b
+without output gates), K outputs, and M sources z = [I inputs; 1 if anything in the hidden layer is biased; R
+activations of step t-1]. Where inputs are symbols their columns of the weights are looked up (`lstm1997_symbols`), and
+z holds the other N = M - I sources only.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from lstm_search.jit import inlined, kernel
-from lstm_search.judge import ABSOLUTE, SQUARED, STEPS, WORST, Watch, judge
+from lstm_search.judge import ABSOLUTE, ACTIVE, EVERY, LEARNING, RANKED, SQUARED, STEPS, WORST, Watch, judge
 from lstm_search.lanes import (
     Index,
     Lanes,
     Value,
-    aligned_zeros,
+    exceeding,
     fma,
     gather,
     larger,
@@ -31,94 +30,18 @@ from lstm_search.lanes import (
     squash,
     store,
 )
+from lstm_search.networks.lstm1997_state import DEFER, RING, Event, Form, State
+from lstm_search.networks.lstm1997_symbols import (
+    apply_runs,
+    direct_nets,
+    forget_symbols,
+    learn_direct,
+    learn_symbols,
+)
 from lstm_search.streams import Block
 
 Four = tuple[Value, Value, Value, Value]
 """A value for each of four units in a row."""
-
-RING = 8
-"""Steps whose sources are kept. A block has a multiple of RING steps, so that each begins where the last one ended."""
-
-DEFER = 4
-"""Traces are brought up to date after DEFER steps, or when a lane has a target or ends: each is loaded and stored once
-for several steps. The operations and their order are those of one step at a time."""
-
-
-NOWHERE = -(1 << 20)
-"""Before all sources, symbols included: the place of the 1 where nothing in the hidden layer is biased."""
-
-
-class Form(NamedTuple):
-    """What all nets of a pack have in common."""
-
-    blocks: int  # b
-    size: int  # S
-    symbols: int  # I where inputs are symbols, else 0
-    bias: int  # where the 1 stands among the sources in z, or NOWHERE
-    sources: int  # N: sources in z
-    activations: int  # where in z the U activations stand, the first R of them among the sources
-    gate_bias: int  # 1 where gates are biased
-    cell_bias: int  # 1 where cells are
-    output_bias: int  # 1 where outputs are
-    linear: int  # 1 where outputs are linear instead of logistic
-    identity: int  # 1 where h is the identity instead of 2 f - 1
-    g_range: float  # g = g_range f + g_low: 4 f - 2, or f
-    g_low: float
-    sums: int  # 1 where contributions are summed over a sequence and applied at its end
-
-
-class Event(NamedTuple):
-    """What happens at a step: sets of lanes, lane l in bit l."""
-
-    t: int
-    due: int  # these have a target
-    learn: int  # those of them that learn from it
-    ends: int  # the sequences of these end
-
-
-class State(NamedTuple):
-    """The nets of a pack."""
-
-    W: np.ndarray  # [U, M, L] hidden weights
-    V: np.ndarray  # [K, C + output_bias, L] output weights
-    dW: np.ndarray  # [U, M, L] rate x gradient, summed over the sequence; no rows unless `sums`
-    dV: np.ndarray  # [K, C + output_bias, L]
-    dS_in: np.ndarray  # [C, M, L] traces: ds_c/dw of the block's input gate
-    dS_c: np.ndarray  # [C, M, L] traces: ds_c/dw of the cell
-    z: np.ndarray  # [RING, N + U - R, L] sources, then the activations that are none
-    to_in: np.ndarray  # [DEFER, C, L] g(net_c) f'(net_in), what multiplies z in dS_in
-    to_c: np.ndarray  # [DEFER, C, L] y_in g'(net_c), what multiplies z in dS_c
-    s: np.ndarray  # [C, L] cell states
-    h: np.ndarray  # [C, L] h(s)
-    e: np.ndarray  # [K + C, L] error signals: e_k, then sum_k w_kc e_k
-    rate: np.ndarray  # [1, L] learning rate a
-    reset: np.ndarray  # [1, L] activations before a sequence's first step
-
-
-def new_state(width: int, form: Form, outputs: int) -> State:
-    """Nets with all weights zero."""
-    cells = form.blocks * form.size
-    units, sources = cells + 2 * form.blocks, form.symbols + form.sources
-    rows, columns = (units if form.sums else 0), cells + form.output_bias
-    state = State(
-        W=aligned_zeros(units, sources, width),
-        V=aligned_zeros(outputs, columns, width),
-        dW=aligned_zeros(rows, sources, width),
-        dV=aligned_zeros(outputs if form.sums else 0, columns, width),
-        dS_in=aligned_zeros(cells, sources, width),
-        dS_c=aligned_zeros(cells, sources, width),
-        z=aligned_zeros(RING, form.activations + units, width),
-        to_in=aligned_zeros(DEFER, cells, width),
-        to_c=aligned_zeros(DEFER, cells, width),
-        s=aligned_zeros(cells, width),
-        h=aligned_zeros(cells, width),
-        e=aligned_zeros(outputs + cells, width),
-        rate=aligned_zeros(1, width),
-        reset=aligned_zeros(1, width),
-    )
-    if form.bias >= 0:
-        state.z[:, form.bias] = 1.0
-    return state
 
 
 @inlined
@@ -157,23 +80,23 @@ def _nets(lanes: Lanes, form: Form, state: State, block: Block, t: int, nets: np
     W, z, units = state.W, state.z[t & RING - 1], state.W.shape[0]
     if form.symbols:
         for u in range(units):
-            store(nets, u, gather(lanes, W, u, block.symbol, t))
+            store(nets, u, gather(lanes, state.of.W, u, block.symbol, t))
     for u in range(0, units // 8 * 8, 8):
         low, high = _four(lanes, form, nets, u), _four(lanes, form, nets, u + 4)
         for m in range(form.sources):
-            z_m, i = load(lanes, z, m), form.symbols + m
-            low, high = _add_four(lanes, W, u, i, z_m, low), _add_four(lanes, W, u + 4, i, z_m, high)
+            z_m = load(lanes, z, m)
+            low, high = _add_four(lanes, W, u, m, z_m, low), _add_four(lanes, W, u + 4, m, z_m, high)
         _store_four(nets, u, low)
         _store_four(nets, u + 4, high)
     for u in range(units // 8 * 8, units // 4 * 4, 4):
         four = _four(lanes, form, nets, u)
         for m in range(form.sources):
-            four = _add_four(lanes, W, u, form.symbols + m, load(lanes, z, m), four)
+            four = _add_four(lanes, W, u, m, load(lanes, z, m), four)
         _store_four(nets, u, four)
     for u in range(units // 4 * 4, units):
         net = _net(lanes, form, nets, u)
         for m in range(form.sources):
-            net = fma(load(lanes, W, (u, form.symbols + m)), load(lanes, z, m), net)
+            net = fma(load(lanes, W, (u, m)), load(lanes, z, m), net)
         store(nets, u, net)
 
 
@@ -185,7 +108,7 @@ def _step(lanes: Lanes, form: Form, state: State, block: Block, t: int) -> None:
     for i in range(block.x.shape[1]):
         store(state.z, (t & RING - 1, i), load(lanes, block.x, (t, i)))
     _nets(lanes, form, state, block, t, y)
-    squash(lanes, y, 0, C + 2 * form.blocks)
+    squash(lanes, y, 0, state.W.shape[0])
     for j in range(form.blocks):
         y_in = load(lanes, y, C + j)
         slope, most = logistic_slope(y_in), form.g_range * y_in
@@ -200,7 +123,7 @@ def _step(lanes: Lanes, form: Form, state: State, block: Block, t: int) -> None:
     if not form.identity:
         squash(lanes, state.h, 0, C)
     for j in range(form.blocks):
-        y_out = load(lanes, y, C + form.blocks + j)
+        y_out = _open(lanes, form, state, y, j)
         for c in range(j * form.size, (j + 1) * form.size):
             h = load(lanes, state.h, c)
             if not form.identity:
@@ -210,11 +133,20 @@ def _step(lanes: Lanes, form: Form, state: State, block: Block, t: int) -> None:
 
 
 @inlined
+def _open(lanes: Lanes, form: Form, state: State, y: np.ndarray, j: int) -> Value:
+    """What the cells of block j are multiplied by: y_out, or 1 without output gates; 0 before they join in."""
+    if not form.output_gates:
+        return load(lanes, state.alive, 0)
+    y_out = load(lanes, y, form.blocks * form.size + form.blocks + j)
+    return load(lanes, state.alive, 0) * y_out if form.grows else y_out
+
+
+@inlined
 def _trace_symbols(lanes: Lanes, state: State, block: Block, t: int) -> None:
     """Symbols of step t: dS_in[c, symbol] += g(net_c) f'(net_in) and dS_c[c, symbol] += y_in g'(net_c)."""
     for c in range(state.s.shape[0]):
-        scatter_add(lanes, state.dS_in, c, block.symbol, t, load(lanes, state.to_in, (t & DEFER - 1, c)))
-        scatter_add(lanes, state.dS_c, c, block.symbol, t, load(lanes, state.to_c, (t & DEFER - 1, c)))
+        scatter_add(lanes, state.of.dS_in, c, block.symbol, t, load(lanes, state.to_in, (t & DEFER - 1, c)))
+        scatter_add(lanes, state.of.dS_c, c, block.symbol, t, load(lanes, state.to_c, (t & DEFER - 1, c)))
 
 
 @inlined
@@ -225,9 +157,9 @@ def _trace(lanes: Lanes, form: Form, state: State, first: int, last: int) -> Non
         for c in range(state.s.shape[0]):
             a, b = load(lanes, state.to_in, (k, c)), load(lanes, state.to_c, (k, c))
             for m in range(form.sources):
-                i, z_m = form.symbols + m, load(lanes, z, m)
-                store(state.dS_in, (c, i), fma(a, z_m, load(lanes, state.dS_in, (c, i))))
-                store(state.dS_c, (c, i), fma(b, z_m, load(lanes, state.dS_c, (c, i))))
+                z_m = load(lanes, z, m)
+                store(state.dS_in, (c, m), fma(a, z_m, load(lanes, state.dS_in, (c, m))))
+                store(state.dS_c, (c, m), fma(b, z_m, load(lanes, state.dS_c, (c, m))))
 
 
 @inlined
@@ -242,28 +174,53 @@ def _trace_four(lanes: Lanes, form: Form, state: State, t: int) -> None:
         b0, b1 = load(lanes, state.to_c, (k0, c)), load(lanes, state.to_c, (k1, c))
         b2, b3 = load(lanes, state.to_c, (k2, c)), load(lanes, state.to_c, (k3, c))
         for m in range(form.sources):
-            i = form.symbols + m
             p, q, r, s = load(lanes, z0, m), load(lanes, z1, m), load(lanes, z2, m), load(lanes, z3, m)
-            a, b = load(lanes, state.dS_in, (c, i)), load(lanes, state.dS_c, (c, i))
-            store(state.dS_in, (c, i), fma(a3, s, fma(a2, r, fma(a1, q, fma(a0, p, a)))))
-            store(state.dS_c, (c, i), fma(b3, s, fma(b2, r, fma(b1, q, fma(b0, p, b)))))
+            a, b = load(lanes, state.dS_in, (c, m)), load(lanes, state.dS_c, (c, m))
+            store(state.dS_in, (c, m), fma(a3, s, fma(a2, r, fma(a1, q, fma(a0, p, a)))))
+            store(state.dS_c, (c, m), fma(b3, s, fma(b2, r, fma(b1, q, fma(b0, p, b)))))
 
 
 @inlined
-def _outputs(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch, t: int, due: int) -> None:
-    """Outputs and error signals of step t; the errors of the lanes in `due` go into the tally."""
-    C, K = form.blocks * form.size, block.target.shape[1]
-    y_c, V, e, tally = state.z[t + 1 & RING - 1, form.activations :], state.V, state.e, watch.tally
-    absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), load(lanes, tally, WORST)
-    for c in range(C):
-        store(e, K + c, splat(lanes, 0.0))
-    for k in range(K):
-        net = load(lanes, V, (k, C)) if form.output_bias else splat(lanes, 0.0)
+def _output_nets(lanes: Lanes, form: Form, state: State, block: Block, t: int) -> None:
+    """net_k from the cells of step t, and from its inputs where outputs see them."""
+    D, C, V, e = form.rows, form.blocks * form.size, state.V, state.e
+    y_c = state.z[t + 1 & RING - 1, form.activations :]
+    if form.direct > D:
+        direct_nets(state, block, t)
+    for k in range(block.target.shape[1]):
+        net = load(lanes, e, k) if form.direct > D else splat(lanes, 0.0)
+        if form.output_bias:
+            net = net + load(lanes, V, (k, D + C))
+        for i in range(D):
+            net = fma(load(lanes, V, (k, i)), load(lanes, block.x, (t, i)), net)
         for c in range(C):
-            net = fma(load(lanes, V, (k, c)), load(lanes, y_c, c), net)
+            net = fma(load(lanes, V, (k, D + c)), load(lanes, y_c, c), net)
         store(e, k, net)
+
+
+@inlined
+def _illegal(lanes: Lanes, state: State, block: Block, t: int) -> Value:
+    """1 where some output of an illegal symbol is not below all those of legal ones, else 0."""
+    low, high = splat(lanes, np.inf), splat(lanes, -np.inf)
+    for k in range(block.legal.shape[1]):
+        y, legal = load(lanes, state.e, k), block.legal[t, k]
+        low = select(legal, -1.0 * larger(-1.0 * low, -1.0 * y), low)
+        high = select(legal, high, larger(high, y))
+    return 1.0 - exceeding(low, high)
+
+
+@inlined
+def _outputs(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch, event: Event) -> None:
+    """Outputs and error signals of a step; the errors of the lanes with a target go into the tally."""
+    D, C, K, t = form.rows, form.blocks * form.size, block.target.shape[1], event.t
+    V, e, tally, due = state.V, state.e, watch.tally, event.due
+    absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), splat(lanes, 0.0)
+    _output_nets(lanes, form, state, block, t)
     if not form.linear:
         squash(lanes, e, 0, K)
+    ranked = _illegal(lanes, state, block, t) if block.legal.shape[0] else worst
+    for c in range(C):
+        store(e, K + c, splat(lanes, 0.0))
     for k in range(K):
         y = load(lanes, e, k)
         error = load(lanes, block.target, (t, k)) - y
@@ -272,11 +229,13 @@ def _outputs(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch,
         e_k = error if form.linear else error * logistic_slope(y)
         store(e, k, e_k)
         for c in range(C):
-            store(e, K + c, fma(load(lanes, V, (k, c)), e_k, load(lanes, e, K + c)))
+            store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
     _add(lanes, tally, ABSOLUTE, due, splat(lanes, 1.0 / K), absolute)
     _add(lanes, tally, SQUARED, due, splat(lanes, 1.0 / K), squared)
     _add(lanes, tally, STEPS, due, splat(lanes, 1.0), splat(lanes, 1.0))
-    store(tally, WORST, select(due, worst, load(lanes, tally, WORST)))
+    worst = select(watch.masks[RANKED], ranked, worst)
+    before = load(lanes, tally, WORST)
+    store(tally, WORST, select(due & (event.ends | watch.masks[EVERY]), larger(before, worst), before))
 
 
 @inlined
@@ -290,20 +249,19 @@ def _add(lanes: Lanes, to: np.ndarray, index: Index, mask: int, factor: Value, t
 def _learn_cell(lanes: Lanes, form: Form, state: State, event: Event, W: np.ndarray, c: int, e_s: Value) -> None:
     """W[c, m] += e_s dS_c[c, m] and W[in, m] += e_s dS_in[c, m], in the lanes that learn.
 
-    On the way the traces are brought up to date with this step, which symbols have done already, and start anew in the
-    lanes that end: so each is loaded and stored once.
+    On the way the traces are brought up to date with this step, and start anew in the lanes that end: so each is loaded
+    and stored once. Those of symbols are up to date; what multiplies them is kept for `learn_symbols`.
     """
     z, k, u_in = state.z[event.t & RING - 1], event.t & DEFER - 1, state.s.shape[0] + c // form.size
     a, b = load(lanes, state.to_in, (k, c)), load(lanes, state.to_c, (k, c))
-    for i in range(form.symbols):
-        _learn_trace(lanes, event, W, (u_in, i), e_s, state.dS_in, (c, i), load(lanes, state.dS_in, (c, i)))
-        _learn_trace(lanes, event, W, (c, i), e_s, state.dS_c, (c, i), load(lanes, state.dS_c, (c, i)))
     for m in range(form.sources):
-        i, z_m = form.symbols + m, load(lanes, z, m)
-        dS_in = fma(a, z_m, load(lanes, state.dS_in, (c, i)))
-        dS_c = fma(b, z_m, load(lanes, state.dS_c, (c, i)))
-        _learn_trace(lanes, event, W, (u_in, i), e_s, state.dS_in, (c, i), dS_in)
-        _learn_trace(lanes, event, W, (c, i), e_s, state.dS_c, (c, i), dS_c)
+        z_m = load(lanes, z, m)
+        dS_in = fma(a, z_m, load(lanes, state.dS_in, (c, m)))
+        dS_c = fma(b, z_m, load(lanes, state.dS_c, (c, m)))
+        _learn_trace(lanes, event, W, (u_in, m), e_s, state.dS_in, (c, m), dS_in)
+        _learn_trace(lanes, event, W, (c, m), e_s, state.dS_c, (c, m), dS_c)
+    if form.symbols:
+        store(state.of.e_s, c, e_s)
 
 
 @inlined
@@ -321,9 +279,26 @@ def _learn_output_gate(
 ) -> None:
     """W[u, m] += e_out z_m, in the lanes that learn."""
     if form.symbols:  # adding -0.0 leaves the other lanes' bits as they are
-        scatter_add(lanes, W, u, block.symbol, event.t, select(event.learn, e_out, splat(lanes, -0.0)))
+        Wx = state.of.dW if form.sums else state.of.W
+        scatter_add(lanes, Wx, u, block.symbol, event.t, select(event.learn, e_out, splat(lanes, -0.0)))
     for m in range(form.sources):
-        _add(lanes, W, (u, form.symbols + m), event.learn, e_out, load(lanes, state.z, (event.t & RING - 1, m)))
+        _add(lanes, W, (u, m), event.learn, e_out, load(lanes, state.z, (event.t & RING - 1, m)))
+
+
+@inlined
+def _learn_output(
+    lanes: Lanes, form: Form, state: State, block: Block, event: Event, V: np.ndarray, k: int, e_k: Value
+) -> None:
+    """V[k] += e_k [x; y_c; 1], in the lanes that learn. For symbols, e_k is kept for `learn_direct`."""
+    D, C, y_c = form.rows, form.blocks * form.size, state.z[event.t + 1 & RING - 1, form.activations :]
+    for i in range(D):
+        _add(lanes, V, (k, i), event.learn, e_k, load(lanes, block.x, (event.t, i)))
+    for c in range(C):
+        _add(lanes, V, (k, D + c), event.learn, e_k, load(lanes, y_c, c))
+    if form.output_bias:
+        _add(lanes, V, (k, D + C), event.learn, e_k, splat(lanes, 1.0))
+    if form.direct > D:
+        store(state.e, k, e_k)
 
 
 @inlined
@@ -332,20 +307,24 @@ def _learn(lanes: Lanes, form: Form, state: State, block: Block, event: Event, W
     C, K, a = form.blocks * form.size, block.target.shape[1], load(lanes, state.rate, 0)
     y = state.z[event.t + 1 & RING - 1, form.activations :]
     for j in range(form.blocks):
-        y_out, e_out = load(lanes, y, C + form.blocks + j), splat(lanes, 0.0)
+        opened, e_out = _open(lanes, form, state, y, j), splat(lanes, 0.0)
         for c in range(j * form.size, (j + 1) * form.size):
             h, back = load(lanes, state.h, c), load(lanes, state.e, K + c)
             e_out = fma(h, back, e_out)
             slope = splat(lanes, 1.0) if form.identity else 0.5 * ((1.0 + h) * (1.0 - h))
-            _learn_cell(lanes, form, state, event, W, c, a * (y_out * slope * back))
-        e_out = a * (logistic_slope(y_out) * e_out)
-        _learn_output_gate(lanes, form, state, block, event, W, C + form.blocks + j, e_out)
+            _learn_cell(lanes, form, state, event, W, c, a * (opened * slope * back))
+        if form.output_gates:
+            e_out = a * (_open_slope(lanes, form, state, y, j) * e_out)
+            _learn_output_gate(lanes, form, state, block, event, W, C + form.blocks + j, e_out)
     for k in range(K):
-        e_k = a * load(lanes, state.e, k)
-        for c in range(C):
-            _add(lanes, V, (k, c), event.learn, e_k, load(lanes, y, c))
-        if form.output_bias:
-            _add(lanes, V, (k, C), event.learn, e_k, splat(lanes, 1.0))
+        _learn_output(lanes, form, state, block, event, V, k, a * load(lanes, state.e, k))
+
+
+@inlined
+def _open_slope(lanes: Lanes, form: Form, state: State, y: np.ndarray, j: int) -> Value:
+    """f'(net_out) of block j; 0 before the hidden units join in."""
+    slope = logistic_slope(load(lanes, y, form.blocks * form.size + form.blocks + j))
+    return load(lanes, state.alive, 0) * slope if form.grows else slope
 
 
 @inlined
@@ -354,7 +333,7 @@ def _clear_absent(lanes: Lanes, form: Form, W: np.ndarray, mask: int) -> None:
     if form.bias >= 0:
         C = form.blocks * form.size
         for u in range(C if form.cell_bias else 0, C if form.gate_bias else W.shape[0]):
-            index = (u, form.symbols + form.bias)
+            index = (u, form.bias)
             store(W, index, select(mask, splat(lanes, 0.0), load(lanes, W, index)))
 
 
@@ -379,16 +358,30 @@ def _restart(lanes: Lanes, form: Form, state: State, t: int, mask: int) -> None:
 
 
 @inlined
+def _learn_of_symbols(form: Form, state: State, block: Block, event: Event) -> None:
+    """What `_learn` leaves for the lanes one by one."""
+    if event.learn:
+        learn_symbols(form, state, event, state.of.dW if form.sums else state.of.W)
+        if form.direct:
+            learn_direct(state, block, event, state.of.dV if form.sums else state.of.V)
+
+
+@inlined
 def _learn_and_judge(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch, event: Event) -> None:
     """What targets and ends of sequences bring about; the traces are up to date with the step before."""
-    ends, learning = event.ends, watch.masks[1]
-    _outputs(lanes, form, state, block, watch, event.t, event.due)
+    ends, learning = event.ends, watch.masks[LEARNING]
+    _outputs(lanes, form, state, block, watch, event)
     W, V = (state.dW, state.dV) if form.sums else (state.W, state.V)
     _learn(lanes, form, state, block, event, W, V)
     _clear_absent(lanes, form, W, event.learn)
+    if form.symbols:
+        _learn_of_symbols(form, state, block, event)
     if ends:
         _apply(lanes, state.W, state.dW, ends & learning)
         _apply(lanes, state.V, state.dV, ends & learning)
+        apply_runs(state.of.W, state.of.dW, ends & learning)
+        apply_runs(state.of.V, state.of.dV, ends & learning)
+        forget_symbols(state, ends)
         _restart(lanes, form, state, event.t + 1, ends)
         for l in range(watch.at.shape[0]):
             if ends >> l & 1:
@@ -403,7 +396,7 @@ def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) 
         _step(lanes, form, state, block, t)
         if form.symbols:
             _trace_symbols(lanes, state, block, t)
-        due, ends = block.due[t] & watch.masks[0], block.ends[t] & watch.masks[0]
+        due, ends = block.due[t] & watch.masks[ACTIVE], block.ends[t] & watch.masks[ACTIVE]
         last = t - 1 if due | ends else t
         if t - first == DEFER - 1 and last == t:
             _trace_four(lanes, form, state, first)
@@ -412,8 +405,8 @@ def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) 
             _trace(lanes, form, state, first, last)
             first = t + 1
         if due | ends:
-            _learn_and_judge(lanes, form, state, block, watch, Event(t, due, due & watch.masks[1], ends))
-            if watch.masks[0] == 0:
+            _learn_and_judge(lanes, form, state, block, watch, Event(t, due, due & watch.masks[LEARNING], ends))
+            if watch.masks[ACTIVE] == 0:
                 break
 
 
@@ -425,3 +418,4 @@ def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
         for m in range(state.W.shape[1]):
             store(state.dS_in, (c, m), select(mask, splat(lanes, 0.0), load(lanes, state.dS_in, (c, m))))
             store(state.dS_c, (c, m), select(mask, splat(lanes, 0.0), load(lanes, state.dS_c, (c, m))))
+    forget_symbols(state, mask)

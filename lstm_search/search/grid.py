@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from lstm_search.spec import TrialSpec
 
 
-def _work(spec: TrialSpec) -> int:
+def _work(spec: TrialSpec) -> float:
     """Time steps that the trial may take, roughly."""
-    return spec.cap * spec.cell.task.T
+    return spec.cap * spec.cell.task.length
 
 
 class Grid:

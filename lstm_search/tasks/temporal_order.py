@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_search.draws import APART, Bits, below, draw
 from lstm_search.jit import inlined, kernel
-from lstm_search.streams import Block, Stream, begin, leave, length, pass_ends
+from lstm_search.streams import Block, Layout, Stream, begin, leave, length, mark_ends, pass_ends
 
 _E, _B, _A, _X = 0, 1, 2, 6  # of E B a b c d X Y
 
@@ -57,6 +57,7 @@ def _mark(block: Block, stream: Stream, l: int) -> None:
 def fill(block: Block, stream: Stream) -> None:
     """Lay the next steps of every lane into `block` (symbols, as numbers into E B a b c d X Y) and advance `stream`."""
     begin(block, stream)
+    mark_ends(block, stream)
     for t in range(block.symbol.shape[0]):
         for l in range(stream.key.shape[0]):
             block.symbol[t, l] = _A + below(stream.sequence_key[l], t - stream.start[l], 4)
@@ -74,9 +75,6 @@ class TemporalOrder:
     T: int = 100
 
     name: ClassVar[str] = "temporal_order"
-    n_inputs: ClassVar[int] = 8
-    symbols: ClassVar[bool] = True
-    targets: ClassVar[str] = "last"
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
@@ -89,11 +87,16 @@ class TemporalOrder:
             )
 
     @property
-    def n_outputs(self) -> int:
+    def layout(self) -> Layout:
         """One output a class: 4 orders of two symbols, 8 of three."""
-        return int(2**self.marks)
+        return Layout(inputs=8, outputs=2**self.marks, symbols=True)
 
     @property
     def numbers(self) -> tuple[float, ...]:
         """The settings that `fill` reads from `Stream.numbers`."""
         return (float(self.T), float(self.marks))
+
+    @property
+    def length(self) -> float:
+        """Mean number of steps of a sequence."""
+        return 1.05 * self.T

@@ -1,0 +1,154 @@
+"""What the nets of a pack hold, and the form they share. Letters are those of `lstm1997_kernel`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_search.lanes import aligned_zeros
+
+RING = 8
+"""Steps whose sources are kept. A block has a multiple of RING steps, so that each begins where the last one ended."""
+
+DEFER = 4
+"""Traces are brought up to date after DEFER steps, or when a lane has a target or ends: each is loaded and stored once
+for several steps. The operations and their order are those of one step at a time."""
+
+RUN = 8
+"""Numbers of one lane that are worked on at once, where one lane does the same to many."""
+
+NOWHERE = -(1 << 20)
+"""Before all sources, symbols included: the place of the 1 where nothing in the hidden layer is biased."""
+
+
+class Form(NamedTuple):
+    """What all nets of a pack have in common."""
+
+    blocks: int  # b
+    size: int  # S
+    symbols: int  # I where inputs are symbols, else 0
+    bias: int  # where the 1 stands among the sources in z, or NOWHERE
+    sources: int  # N: sources in z
+    activations: int  # where in z the U activations stand, the first R of them among the sources
+    gate_bias: int  # 1 where gates are biased
+    cell_bias: int  # 1 where cells are
+    output_bias: int  # 1 where outputs are
+    output_gates: int  # 1 where blocks have one
+    direct: int  # I where outputs see the inputs, else 0
+    rows: int  # D: `direct` where inputs are rows, 0 where they are symbols
+    grows: int  # 1 where the hidden units may join in later
+    linear: int  # 1 where outputs are linear instead of logistic
+    identity: int  # 1 where h is the identity instead of 2 f - 1
+    g_range: float  # g = g_range f + g_low: 4 f - 2, or f
+    g_low: float
+    sums: int  # 1 where contributions are summed over a sequence and applied at its end
+
+
+class Event(NamedTuple):
+    """What happens at a step: sets of lanes, lane l in bit l."""
+
+    t: int
+    due: int  # these have a target
+    learn: int  # those of them that learn from it
+    ends: int  # the sequences of these end
+
+
+class Columns(NamedTuple):
+    """What belongs to input symbols, of which each lane has another one at a time. There the lane is not the last axis,
+    so that what one lane does with all its symbols is done in one run. P and Q are I and K, up to a multiple of RUN.
+    """
+
+    W: np.ndarray  # [U, L, P] hidden weights
+    dW: np.ndarray  # [U, L, P] rate x gradient, summed over the sequence; empty unless `sums`
+    dS_in: np.ndarray  # [C, L, P] traces: ds_c/dw of the block's input gate
+    dS_c: np.ndarray  # [C, L, P] traces: ds_c/dw of the cell
+    V: np.ndarray  # [I, L, Q] weights from symbols to outputs; empty unless `direct`
+    dV: np.ndarray  # [I, L, Q]
+    e_s: np.ndarray  # [C, L] what multiplies the traces
+
+
+class State(NamedTuple):
+    """The nets of a pack. Where inputs are symbols, what belongs to them is in `Columns` instead."""
+
+    W: np.ndarray  # [U, N, L] hidden weights
+    V: np.ndarray  # [K, D + C + output_bias, L] output weights
+    dW: np.ndarray  # [U, N, L] rate x gradient, summed over the sequence; no rows unless `sums`
+    dV: np.ndarray  # [K, D + C + output_bias, L]
+    dS_in: np.ndarray  # [C, N, L] traces: ds_c/dw of the block's input gate
+    dS_c: np.ndarray  # [C, N, L] traces: ds_c/dw of the cell
+    z: np.ndarray  # [RING, N + U - R, L] sources, then the activations that are none
+    to_in: np.ndarray  # [DEFER, C, L] g(net_c) f'(net_in), what multiplies z in dS_in
+    to_c: np.ndarray  # [DEFER, C, L] y_in g'(net_c), what multiplies z in dS_c
+    s: np.ndarray  # [C, L] cell states
+    h: np.ndarray  # [C, L] h(s)
+    e: np.ndarray  # [K + C, L] error signals: e_k, then sum_k w_kc e_k
+    rate: np.ndarray  # [1, L] learning rate a
+    reset: np.ndarray  # [1, L] activations before a sequence's first step
+    alive: np.ndarray  # [1, L] 1 where the hidden units have joined in, else 0
+    of: Columns
+
+
+def new_state(width: int, form: Form, outputs: int) -> State:
+    """Nets with all weights zero."""
+    cells = form.blocks * form.size
+    units = cells + (1 + form.output_gates) * form.blocks
+    columns = form.rows + cells + form.output_bias
+    state = State(
+        W=aligned_zeros(units, form.sources, width),
+        V=aligned_zeros(outputs, columns, width),
+        dW=aligned_zeros(units if form.sums else 0, form.sources, width),
+        dV=aligned_zeros(outputs if form.sums else 0, columns, width),
+        dS_in=aligned_zeros(cells, form.sources, width),
+        dS_c=aligned_zeros(cells, form.sources, width),
+        z=aligned_zeros(RING, form.activations + units, width),
+        to_in=aligned_zeros(DEFER, cells, width),
+        to_c=aligned_zeros(DEFER, cells, width),
+        s=aligned_zeros(cells, width),
+        h=aligned_zeros(cells, width),
+        e=aligned_zeros(outputs + cells, width),
+        rate=aligned_zeros(1, width),
+        reset=aligned_zeros(1, width),
+        alive=aligned_zeros(1, width),
+        of=_new_columns(width, form, units, outputs),
+    )
+    if form.bias >= 0:
+        state.z[:, form.bias] = 1.0
+    return state
+
+
+def _new_columns(width: int, form: Form, units: int, outputs: int) -> Columns:
+    symbols, cells = -(-form.symbols // RUN) * RUN, form.blocks * form.size
+    direct = (form.symbols if form.direct else 0, width, -(-outputs // RUN) * RUN)
+    return Columns(
+        W=aligned_zeros(units, width, symbols),
+        dW=aligned_zeros(units if form.sums else 0, width, symbols),
+        dS_in=aligned_zeros(cells, width, symbols),
+        dS_c=aligned_zeros(cells, width, symbols),
+        V=aligned_zeros(*direct),
+        dV=aligned_zeros(*(direct if form.sums else (0, width, RUN))),
+        e_s=aligned_zeros(cells, width),
+    )
+
+
+def put(state: State, form: Form, l: int, hidden: np.ndarray, output: np.ndarray) -> None:
+    """Give lane l its weights: hidden [U, M] and output [K, direct + C + output_bias]; nothing is summed up yet."""
+    i, d = form.symbols, form.direct if form.symbols else 0
+    state.W[..., l], state.V[..., l] = hidden[:, i:], output[:, d:]
+    state.of.W[:, l, :i], state.of.V[:, l, : len(output)] = hidden[:, :i], output[:, :d].T
+    for sums in (state.dW[..., l], state.dV[..., l], state.of.dW[:, l], state.of.dV[:, l]):
+        sums[:] = 0.0
+
+
+def weights(state: State, form: Form, l: int) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of the weights of lane l: hidden [U, M] and output [K, direct + C + output_bias]."""
+    hidden = np.concatenate([state.of.W[:, l, : form.symbols], state.W[..., l]], axis=1)
+    outputs = state.V.shape[0]
+    direct = state.of.V[:, l, :outputs].T
+    return hidden, np.concatenate([direct, state.V[..., l]], axis=1)
+
+
+def lanes_last(state: State) -> list[np.ndarray]:
+    """All arrays of the state, the lane as their last axis."""
+    *columns, e_s = state.of
+    return [*state[:-1], *(np.moveaxis(array, 1, -1) for array in columns), e_s]

@@ -1,0 +1,71 @@
+"""What one lane does to all its symbols at once: parts of `lstm1997_kernel` that run along the symbols instead of
+across the lanes, so that a lane that ends costs the others nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstm_search.jit import inlined
+from lstm_search.lanes import fma, load_run, splat, store_run
+from lstm_search.networks.lstm1997_state import RUN, Event, Form, State
+from lstm_search.streams import Block
+
+_TAG = (0.0,) * RUN
+
+
+@inlined
+def learn_symbols(form: Form, state: State, event: Event, W: np.ndarray) -> None:
+    """W[c, x] += e_s dS_c[c, x] and W[in, x] += e_s dS_in[c, x], in the lanes that learn."""
+    of, cells = state.of, state.of.e_s.shape[0]
+    for l in range(of.e_s.shape[1]):
+        if event.learn >> l & 1:
+            for c in range(cells):
+                e_s, u_in = splat(_TAG, of.e_s[c, l]), cells + c // form.size
+                for x in range(0, W.shape[2], RUN):
+                    to_in = fma(e_s, load_run(_TAG, of.dS_in, (c, l), x), load_run(_TAG, W, (u_in, l), x))
+                    store_run(W, (u_in, l), x, to_in)
+                    to_c = fma(e_s, load_run(_TAG, of.dS_c, (c, l), x), load_run(_TAG, W, (c, l), x))
+                    store_run(W, (c, l), x, to_c)
+
+
+@inlined
+def forget_symbols(state: State, lanes: int) -> None:
+    """The traces of the symbols start anew in the set `lanes`."""
+    dS_in, dS_c = state.of.dS_in, state.of.dS_c
+    for l in range(dS_in.shape[1]):
+        if lanes >> l & 1:
+            for c in range(dS_in.shape[0]):
+                for x in range(dS_in.shape[2]):
+                    dS_in[c, l, x] = 0.0
+                    dS_c[c, l, x] = 0.0
+
+
+@inlined
+def direct_nets(state: State, block: Block, t: int) -> None:
+    """net_k = V[x, k] for the symbol x of each lane."""
+    V, e = state.of.V, state.e
+    for l in range(V.shape[1]):
+        x = block.symbol[t, l]
+        for k in range(block.target.shape[1]):
+            e[k, l] = V[x, l, k]
+
+
+@inlined
+def learn_direct(state: State, block: Block, event: Event, V: np.ndarray) -> None:
+    """V[x, k] += rate e_k for the symbol x, in the lanes that learn; `e` holds rate e_k."""
+    for l in range(V.shape[1]):
+        if event.learn >> l & 1:
+            x = block.symbol[event.t, l]
+            for k in range(block.target.shape[1]):
+                V[x, l, k] += state.e[k, l]
+
+
+@inlined
+def apply_runs(to: np.ndarray, sums: np.ndarray, lanes: int) -> None:
+    """Move `sums` into `to`, in the set `lanes`."""
+    for u in range(sums.shape[0]):
+        for l in range(sums.shape[1]):
+            if lanes >> l & 1:
+                for x in range(sums.shape[2]):
+                    to[u, l, x] += sums[u, l, x]
+                    sums[u, l, x] = 0.0

@@ -1,0 +1,77 @@
+"""Long time lags without noise: experiments 2a and 2b of Hochreiter & Schmidhuber (1997), section 5.2, table 2.
+
+Symbols a_1 .. a_(p-1), x = a_p, y = a_(p+1), numbered from 0. A sequence is x or y, then p - 1 others, then the first
+symbol again; the next symbol is to be predicted at each of p steps. The last symbol predicts nothing, so it is no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lstm_search import checks
+from lstm_search.draws import APART, Bits, below
+from lstm_search.jit import inlined, kernel
+from lstm_search.streams import Block, Layout, Stream, begin, leave, pass_ends
+
+
+@inlined
+def _symbol(key: Bits, i: int, p: int, regular: float) -> int:
+    """Symbol i = 0 .. p of a sequence."""
+    if i in (0, p):
+        return p - 1 + below(key, APART, 2)
+    return i - 1 if regular else below(key, i, p - 1)
+
+
+@kernel
+def fill(block: Block, stream: Stream) -> None:
+    """Lay the next steps of every lane into `block` (symbols, and the next symbol as target) and advance `stream`."""
+    begin(block, stream)
+    p, lanes = block.target.shape[1] - 1, stream.key.shape[0]
+    for t in range(block.due.shape[0]):
+        for k in range(p + 1):
+            for l in range(lanes):
+                block.target[t, k, l] = 0.0
+        for l in range(lanes):
+            key, i = stream.sequence_key[l], t - stream.start[l]
+            block.symbol[t, l] = _symbol(key, i, p, stream.numbers[0, l])
+            block.target[t, _symbol(key, i + 1, p, stream.numbers[0, l]), l] = 1.0
+            block.due[t] |= 1 << l
+            block.ends[t] |= (i == p - 1) << l
+        pass_ends(stream, block.ends[t], t)
+    leave(block, stream)
+
+
+@dataclass(frozen=True)
+class LongLag:
+    """Predict the next of `p` symbols; the last is the first one again, `p` steps before.
+
+    Those between are always the same (`regular`, 2a), or random, so that nothing local helps (2b).
+    """
+
+    p: int = 100
+    regular: bool = True
+
+    name: ClassVar[str] = "long_lag"
+    fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
+
+    def __post_init__(self) -> None:
+        checks.truth("task.regular", self.regular)
+        if not 2 <= self.p <= 500:
+            raise ValueError(f"task.p={self.p}: takes 2 to 500; there are p + 1 inputs and outputs")
+
+    @property
+    def layout(self) -> Layout:
+        """One input and one output a symbol, and a target at every step."""
+        return Layout(inputs=self.p + 1, outputs=self.p + 1, symbols=True, targets="all")
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The settings that `fill` reads from `Stream.numbers`."""
+        return (float(self.regular),)
+
+    @property
+    def length(self) -> float:
+        """Mean number of steps of a sequence."""
+        return float(self.p)
