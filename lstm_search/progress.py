@@ -34,6 +34,7 @@ WIDEST = 79
 
 _STATE = len("19/20 solved, 3 running, 46k seq.")
 _BARS = range(8, 41)  # columns; a shorter bar says nothing
+_FRAME = len(" 100% ") + 1 + _BARS[0]  # columns beside name and state
 
 
 class Display:
@@ -76,9 +77,11 @@ class Display:
         most = min(MOST_BARS, self._console.height - 2)
         rows = self._rows if len(self._rows) <= most else [row for row in self._rows if moment.running.get(row.name)]
         rows = rows[: max(most, 0)]
-        wide = min(self._console.width - 1, WIDEST) >= WIDEST
-        states = [_state(row, moment, self._idle, interval=wide) for row in rows]
-        name, bar, state = _widths(min(self._console.width - 1, WIDEST), [row.name for row in rows], states)
+        width, names = min(self._console.width - 1, WIDEST), [row.name for row in rows]
+        states = [_state(row, moment, self._idle, interval=True) for row in rows]
+        if max(map(cell_len, names), default=0) + max(map(cell_len, states), default=0) + _FRAME > width:
+            states = [_state(row, moment, self._idle) for row in rows]
+        name, bar, state = _widths(width, names, states)
         grid = Table.grid(padding=(0, 1))
         for width in (name, *([bar] if bar else []), 4, state):
             grid.add_column(width=width, no_wrap=True, overflow="ellipsis")

@@ -2,12 +2,28 @@
 
 import itertools
 
+import naive_tasks
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from lstm_search.draws import APART, TESTS, TRAINING, WEIGHTS, Bits, below, draw, stream_key, uniforms
+from lstm_search.draws import (
+    _AREA,
+    _DENSITY,
+    _TAIL,
+    _X,
+    APART,
+    TESTS,
+    TRAINING,
+    WEIGHTS,
+    Bits,
+    below,
+    draw,
+    normals,
+    stream_key,
+    uniforms,
+)
 from lstm_search.jit import kernel
 
 KNOWN = [  # the first outputs for seed 1234567, as published with the reference implementation
@@ -117,3 +133,42 @@ def test_every_stream_has_its_own_key() -> None:
 def test_keys_stay_what_they_are(stream: tuple[int, int, int], key: int) -> None:
     """Recorded trials are repeated by their seeds: another key for the same stream is another numerics version."""
     assert int(stream_key(*stream)) == key
+
+
+def gaussian(key: int, count: int) -> NDArray[np.float64]:
+    out = np.empty(count)
+    normals(np.uint64(key), out)
+    return out
+
+
+def test_normal_draws_are_gaussian() -> None:
+    found = gaussian(KEYS[0], 2_000_000)
+    assert stats.kstest(found, "norm").pvalue > 1e-3
+    assert abs(stats.kurtosis(found)) < 5 * np.sqrt(24 / len(found))
+    edges = np.linspace(-4.5, 4.5, 91)  # layers, wedges and the tail beyond 3.65, bin by bin
+    shares = np.diff(np.concatenate([[0.0], stats.norm.cdf(edges), [1.0]]))
+    counts = np.bincount(np.searchsorted(edges, found), minlength=len(shares))
+    assert stats.chisquare(counts, shares * len(found)).pvalue > 1e-3
+    assert found.min() < -4.5
+    assert found.max() > 4.5
+
+
+def test_normal_draws_do_not_depend_on_those_before() -> None:
+    pairs = gaussian(KEYS[1], 200_000).reshape(-1, 2)
+    assert abs(np.corrcoef(pairs.T)[0, 1]) < 5 / np.sqrt(len(pairs))
+    assert p_of_independence(stats.norm.cdf(pairs[:, 0]), stats.norm.cdf(pairs[:, 1])) > 1e-3
+
+
+def test_normal_draws_are_those_of_the_twin_also_in_wedges_and_tail() -> None:
+    found = gaussian(KEYS[2], 20_000)
+    np.testing.assert_array_equal(found, [naive_tasks.normal(int(KEYS[2]), counter) for counter in range(20_000)])
+    assert abs(found).max() > _TAIL
+
+
+def test_the_layers_have_equal_areas() -> None:
+    """Marsaglia & Tsang (2000): 256 of them, the lowest with the tail."""
+    tail = np.sqrt(2 * np.pi) * stats.norm.sf(_TAIL)
+    np.testing.assert_allclose(_X[1] * _DENSITY[1] + tail, _AREA, rtol=1e-12)
+    np.testing.assert_allclose(_X[1:-1] * np.diff(_DENSITY[1:]), _AREA, rtol=1e-9)
+    np.testing.assert_allclose(_DENSITY, np.exp(-(_X**2) / 2), rtol=1e-12)
+    assert len(_X) == 257
