@@ -24,6 +24,7 @@ from lstm_search.verbs import VERBS, Exit, say
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
+UNUSABLE = frozenset({errno.ENAMETOOLONG, errno.EROFS})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
 
 
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("interrupted; finished trials are recorded, the same command trains the rest")
         return INTERRUPTED
     except SystemExit as ending:
+        if ending.code == TERMINATED:
+            say("terminated; finished trials are recorded, the same command trains the rest")
         return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
     except Exception as error:  # noqa: BLE001  # the one place where errors become exit codes
         if isinstance(error, BrokenPipeError) and _last_frame_is_ours(error):  # `| head` has what it wants
@@ -81,7 +84,7 @@ def exit_code(error: BaseException) -> int:
         return Exit.UNPUBLISHED
     if isinstance(error, MemoryError | RecordFull) or (isinstance(error, OSError) and error.errno in FULL):
         return Exit.DISK_OR_MEMORY
-    if isinstance(error, PermissionError | NotADirectoryError) or getattr(error, "errno", 0) == errno.ENAMETOOLONG:
+    if isinstance(error, PermissionError | NotADirectoryError) or getattr(error, "errno", 0) in UNUSABLE:
         return Exit.BAD_INPUT
     return Exit.BAD_INPUT if isinstance(error, ValueError) and _ours(error) else Exit.UNEXPECTED
 

@@ -14,6 +14,7 @@ import secrets
 import signal
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -31,6 +32,7 @@ __all__ = ["MAX_ATTEMPTS", "ClusterUnreachable", "ExecuteSettings", "Executor", 
 
 _LEAST_MEMORY = 2 * 2**30  # bytes; a worker without trials has about 0.4 GiB of data
 _PROBE_SECONDS = 3.0
+_SILENCE = 10.0  # seconds without an answer after which the cluster itself is looked at
 _KNOWN_CLUSTER = Path("/tmp/ray/ray_current_cluster")  # noqa: S108  (where `ray start` leaves the address)
 _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-Fa-f:]+\]:\d{1,5}")
 _LOOPBACK = re.compile(r"(ray://)?(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+")
@@ -212,6 +214,7 @@ class _Actors:
         self._actors: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}
         self._first: Any = None
+        self._heard = time.monotonic()
 
     def start(self, seat: int) -> None:
         self.retire(seat)
@@ -225,9 +228,19 @@ class _Actors:
 
     def wait(self, seconds: float) -> list[Answer]:
         if not self._ray.wait(list(self._calls), timeout=seconds)[0]:
+            self._check_nodes()
             return []
+        self._heard = time.monotonic()
         done, _ = self._ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
         return [self._fetch(reference) for reference in done]
+
+    def _check_nodes(self) -> None:
+        """Where nothing has been heard for long, see whether there is a node left: without one Ray waits for ever."""
+        if time.monotonic() - self._heard < _SILENCE:
+            return
+        self._heard = time.monotonic()
+        if not any(node["Alive"] for node in self._ray.nodes()):
+            raise ClusterUnreachable("no node of the Ray cluster is alive any more; the same command trains the rest")
 
     def _fetch(self, reference: Any) -> Answer:
         seat = self._calls.pop(reference)

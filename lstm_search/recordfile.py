@@ -22,7 +22,7 @@ FORMAT = 1
 """Of the tables. What a trial's key holds has a version of its own (`spec.SCHEMA_VERSION`)."""
 
 _PATIENCE = 60.0  # seconds to wait while another process reads or commits
-_RESERVED = frozenset({"mlflow", "artifacts"})  # what else lives in the home
+_RESERVED = frozenset({"mlflow", "artifacts", "default"})  # what else lives in the home; MLflow's own experiment
 
 
 class StudyLocked(RuntimeError):  # noqa: N818  (named by what happened)
@@ -161,7 +161,9 @@ def _is_study(path: Path) -> bool:
 def existing(home: Path, name: str) -> Path:
     """The path of a recorded study; UnknownStudy where there is none."""
     path = home / f"{check_name(name)}.sqlite"
-    if not (path.is_file() and _is_study(path)):
+    if path.is_file() and not _is_study(path):
+        raise ValueError(f"{path} is no record of a study: move it away or take another study=NAME")
+    if not path.is_file():
         raise unknown(home, name)
     return path
 

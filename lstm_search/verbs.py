@@ -256,7 +256,7 @@ def replay(settings: Settings, arguments: Sequence[str]) -> int:
     print(f"| | {' | '.join(heads)} | replayed |\n|---|{'---|' * len(results)}")
     for what in ("outcome", "sequences", "weights_sha256"):
         print(f"| {what} | {' | '.join(str(getattr(result, what)) for result in results)} |")
-    same = len({(result.outcome, result.weights_sha256) for result in results}) == 1
+    same = len({(result.outcome, result.sequences, result.weights_sha256) for result in results}) == 1
     print("\nthe same to the last bit" if same else "\nDIFFERENT: another numerics version, or a defect")
     return Exit.DONE if same else Exit.MISMATCH
 
@@ -280,7 +280,8 @@ def _find(settings: Settings, wanted: str) -> dict[str, Trial]:
         raise ConfigError(f"{wanted[:80]}: no trial of a study in {settings.home} has such a key; export lists them")
     if len({trial.result.key for trial in found.values()}) > 1:
         raise ConfigError(f"{wanted}: different trials of studies {', '.join(found)} start so; give more digits")
-    return found
+    first = next(iter(found.values()))  # studies with another cap have the same trial, cut off elsewhere
+    return {name: trial for name, trial in found.items() if trial.spec.cap == first.spec.cap}
 
 
 def _recorded(settings: Settings, prefix: str) -> dict[str, Trial]:

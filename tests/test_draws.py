@@ -154,7 +154,7 @@ def test_normal_draws_are_gaussian() -> None:
 
 
 def test_normal_draws_do_not_depend_on_those_before() -> None:
-    pairs = gaussian(KEYS[1], 200_000).reshape(-1, 2)
+    pairs = gaussian(KEYS[1], 2_000_000).reshape(-1, 2)
     assert abs(np.corrcoef(pairs.T)[0, 1]) < 5 / np.sqrt(len(pairs))
     assert p_of_independence(stats.norm.cdf(pairs[:, 0]), stats.norm.cdf(pairs[:, 1])) > 1e-3
 

@@ -235,6 +235,17 @@ def test_a_killed_ray_worker_and_then_a_killed_driver_change_nothing(tmp_path: P
     assert hash_of(tmp_path, MANY) == undisturbed
 
 
+def test_a_dead_cluster_ends_the_run_in_words(tmp_path: Path) -> None:
+    line = f"run task=adding replicates=4 tracking=none home={tmp_path} execute.workers=1"
+    with short_folder() as folder, running(line, tmp_path, TMPDIR=folder) as process:
+        until(lambda: ray_workers(process.pid))
+        (raylet,) = [pid for pid, command in family(process.pid).items() if "/raylet/raylet " in command]
+        os.kill(raylet, signal.SIGKILL)
+        _, told = process.communicate(timeout=90)
+    assert process.returncode == 8
+    assert "no node of the Ray cluster is alive any more; the same command trains the rest" in told
+
+
 # Budget, failures, retries
 
 
