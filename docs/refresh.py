@@ -15,7 +15,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(<!-- output of: lstm-search ([^\n]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-STUDIES = ("table-9", "table-7", "table-7-linear", "table-7-cells")
+FIGURES = {
+    "table-1": ("learning_curves",),
+    "table-3": ("learning_curves",),
+    "table-4": ("solved_fraction",),
+    "table-7": ("learning_curves",),
+    "table-7-cells": ("solved_fraction",),
+    "table-9": ("learning_curves", "solved_fraction"),
+}
+"""The figures that the documentation shows, by study."""
 
 
 def output(arguments: str) -> str:
@@ -30,9 +38,10 @@ def main() -> None:
         text = page.read_text(encoding="utf-8")
         renewed = BLOCK.sub(lambda block: block[1] + "\n" + output(block[2]).strip() + "\n\n" + block[3], text)
         page.write_text(renewed, encoding="utf-8")
-    for study in STUDIES:
+    for study, kinds in FIGURES.items():
         for path in output(f"plot study={study}").split():
-            shutil.copy(ROOT / path, ROOT / "docs" / "images")
+            if path.endswith(tuple(f"-{kind}.png" for kind in kinds)):
+                shutil.copy(ROOT / path, ROOT / "docs" / "images")
 
 
 if __name__ == "__main__":

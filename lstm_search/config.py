@@ -133,7 +133,7 @@ def compose(overrides: Sequence[str]) -> Settings:
     """The settings that `key=value` overrides ask for. Nothing is written or started.
 
     Raises ConfigError, or another ValueError of a setting's own check, for whatever cannot be used."""
-    texts = _texts(overrides)
+    texts = dict(_split(text) for text in overrides)
     groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
     wanted = _wanted(texts, groups)
     choices = [f"{group}={name}" for group, name in groups.items()]
@@ -175,16 +175,6 @@ def composed_yaml(settings: Settings) -> str:
         "retry": list(settings.retry),
     }
     return settings.definition.config + OmegaConf.to_yaml(OmegaConf.create(rest))
-
-
-def _texts(overrides: Sequence[str]) -> dict[str, str]:
-    """Key -> raw value; a key is given once."""
-    texts: dict[str, str] = {}
-    for key, value in map(_split, overrides):
-        if key in texts:
-            raise ConfigError(f"{key}={value}: {key} is given twice, first as {key}={texts[key]}; give it once")
-        texts[key] = value
-    return texts
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -103,7 +103,6 @@ MISTAKES = {
     "infinite bias": ("run table=9 network.input_gate_bias=[-1,inf]", ["network.input_gate_bias=inf", "finite"]),
     "no window": ("run table=9 stop.window=0", ["stop.window=0", "from 1"]),
     "all wrong": ("run table=9 stop.max_wrong=2000", ["stop.max_wrong=2000", "0 to 1999"]),
-    "twice": ("run table=9 replicates=1 replicates=2", ["replicates=2", "given twice"]),
     "too many lanes": ("run table=9 execute.width=65", ["execute.width=65", "1 to 64"]),
     "MLflow's own name": ("run table=9 study=Default", ["study=Default", "reserved"]),
     "zero tolerance": ("run table=9 stop.tolerance=0", ["stop.tolerance=0", "above 0"]),

@@ -499,9 +499,11 @@ def test_an_unknown_study_is_answered_with_those_there_are(tmp_path: Path) -> No
     (tmp_path / "other.sqlite").write_bytes(b"no database")
     sqlite3.connect(tmp_path / "foreign.sqlite").execute("CREATE TABLE x (y)").connection.close()
     assert studies(tmp_path) == ["sweep", "table_9"]
-    for missing in ("table_8", "other", "foreign"):
-        with pytest.raises(UnknownStudy, match="recorded there: sweep, table_9"):
-            Record.read(tmp_path, missing)
+    with pytest.raises(UnknownStudy, match="recorded there: sweep, table_9"):
+        Record.read(tmp_path, "table_8")
+    for other in ("other", "foreign"):
+        with pytest.raises(ValueError, match=f"{other}.sqlite is no record of a study"):
+            Record.read(tmp_path, other)
     with pytest.raises(UnknownStudy, match="none yet"):
         Record.read(tmp_path / "nowhere", "table_9")
     for occupied in ("other", "foreign"):
