@@ -21,6 +21,7 @@ MAX_ATTEMPTS = 3
 _GRACE = 3.0  # seconds by which an answer may be late before its worker counts as hung
 _QUICK = 0.1  # of a slice; an answer that took less came because a lane ran empty
 _STARTS = 3  # a worker that fails so often before its first answer will not start
+_LATE = 30.0  # seconds after which no work is kept back for a worker that has not started
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ class Answer:
 class Pool(Protocol):
     """Workers by seat number, at most one call outstanding on each."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """How many workers there can be; on a cluster that grows, more than before."""
 
     def start(self, seat: int) -> None:
         """Put a fresh worker on the seat, in place of any other; it answers once when it is ready."""
@@ -95,7 +98,8 @@ class Pool(Protocol):
 @dataclass
 class _Seat:
     """The driver's view of one worker. `since`: by key, when its training may have begun; `called`: None while idle;
-    `spare`: trials handed over beyond its lanes, so that it need not come back for each."""
+    `spare`: trials handed over beyond its lanes, so that it need not come back for each; `started`: when it was asked
+    for, which on a cluster may be long before a node has room for it."""
 
     held: dict[str, TrialSpec] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)
@@ -106,6 +110,7 @@ class _Seat:
     alone: bool = False
     false_starts: int = 0
     spare: int = 0
+    started: float = 0.0
 
     def drop(self, key: str) -> TrialSpec | None:
         """Take a trial out; None where another answer already did."""
@@ -148,9 +153,8 @@ class Crew:
         self._queue: deque[TrialSpec] = deque()
         self._suspects: deque[TrialSpec] = deque()
         self._finished: list[Finished] = []
-        self._seats = [_Seat() for _ in range(pool.size)]
-        for number in range(pool.size):
-            pool.start(number)
+        self._seats: list[_Seat] = []
+        self._seat_more()
 
     @property
     def workers(self) -> int:
@@ -172,6 +176,12 @@ class Crew:
         """See `Executor`."""
         return {key: count for seat in self._seats for key, count in seat.sequences.items()}
 
+    def _seat_more(self) -> None:
+        """One seat for each worker that there can be; a cluster may have grown."""
+        for number in range(len(self._seats), self._pool.size):
+            self._seats.append(_Seat(started=self._clock()))
+            self._pool.start(number)
+
     def submit(self, specs: Sequence[TrialSpec]) -> None:
         """See `Executor`."""
         for spec in specs:
@@ -189,6 +199,7 @@ class Crew:
         while self.pending and not self._finished:
             for answer in self._pool.wait(max(0.0, min(left, 1.0))):
                 self._take(answer)
+            self._seat_more()
             self._replace_hung()
             self._dispatch()
             left = deadline - self._clock()
@@ -221,7 +232,9 @@ class Crew:
 
     def _level(self, top: int) -> int:
         """To how many trials each, `top` at most, the queue would fill the workers up, as water finds its level."""
-        loads = [len(seat.held) for seat in self._seats if not (seat.alone or seat.retired)]
+        late = self._clock() - _LATE
+        expected = [seat for seat in self._seats if seat.ready or seat.started > late]
+        loads = [len(seat.held) for seat in expected if not (seat.alone or seat.retired)]
         level = 0
         while level < top and sum(max(0, level - load) for load in loads) < len(self._queue):
             level += 1
@@ -309,7 +322,7 @@ class Crew:
 
     def _restart(self, number: int, fault: Fault | None = None) -> None:
         seat = self._seats[number]
-        seat.ready, seat.alone, seat.called = False, False, None
+        seat.ready, seat.alone, seat.called, seat.started = False, False, None, self._clock()
         if seat.false_starts < _STARTS:
             self._pool.start(number)
             return

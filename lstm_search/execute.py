@@ -32,6 +32,7 @@ __all__ = ["MAX_ATTEMPTS", "ClusterUnreachable", "ExecuteSettings", "Executor", 
 
 _LEAST_MEMORY = 2 * 2**30  # bytes; a worker without trials has about 0.4 GiB of data
 _PROBE_SECONDS = 3.0
+_COUNT_EVERY = 3.0  # seconds between two looks at how many cores a cluster has
 _SILENCE = 10.0  # seconds without an answer after which the cluster itself is looked at
 _KNOWN_CLUSTER = Path("/tmp/ray/ray_current_cluster")  # noqa: S108  (where `ray start` leaves the address)
 _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-Fa-f:]+\]:\d{1,5}")
@@ -205,16 +206,26 @@ class _InProcess:
 
 
 class _Actors:
-    """One Ray actor a seat. Ray itself retries nothing: retries are the crew's, and counted."""
+    """One Ray actor a seat. Ray itself retries nothing: retries are the crew's, and counted.
 
-    def __init__(self, ray: Any, size: int, host: _HostArguments) -> None:
-        self.size = size
-        self._ray, self._arguments = ray, host
+    `workers`: how many seats; None for one a core of the cluster, whose nodes may come and go.
+    """
+
+    def __init__(self, ray: Any, workers: int | None, host: _HostArguments) -> None:
+        self._ray, self._arguments, self._workers = ray, host, workers
+        self._size, self._counted = workers or _cores(ray), time.monotonic()
         self._actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Host)
         self._actors: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}
         self._first: Any = None
         self._heard = time.monotonic()
+
+    @property
+    def size(self) -> int:
+        """Where the number is not fixed, the most cores that the cluster has had: a node that left may return."""
+        if self._workers is None and time.monotonic() - self._counted > _COUNT_EVERY:
+            self._size, self._counted = max(self._size, _cores(self._ray)), time.monotonic()
+        return self._size
 
     def start(self, seat: int) -> None:
         self.retire(seat)
@@ -263,6 +274,10 @@ class _Actors:
             self.retire(seat)
 
 
+def _cores(ray: Any) -> int:
+    return int(ray.cluster_resources().get("CPU", 0))
+
+
 @contextmanager
 def _in_process(settings: ExecuteSettings, host: _HostArguments) -> Iterator[Pool]:
     del settings
@@ -295,10 +310,9 @@ def _existing_cluster(settings: ExecuteSettings, host: _HostArguments) -> Iterat
     token = _token()
     _probe(address, token)
     with _ray({"RAY_AUTH_MODE": "token" if token else "disabled"}, address=address) as ray:
-        workers = settings.workers or int(ray.cluster_resources().get("CPU", 0))
-        if not workers:
+        if not _cores(ray):
             raise ClusterUnreachable(f"the Ray cluster at {address} has no CPU to offer")
-        with closing(_Actors(ray, workers, host)) as pool:
+        with closing(_Actors(ray, settings.workers, host)) as pool:
             yield pool
 
 

@@ -1,0 +1,70 @@
+"""Nodes that come and go while a study runs on a cluster: those that come get work, those that leave lose nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import NAME, QUICK, family, lstm, recorded, running, until
+
+WORDS = f"{QUICK} replicates=1500 tracking=none"
+SECONDS = 10.0
+"""By then a worker of a new node trains, or the time in which the cluster itself notices a node."""
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A cluster of one node with one core, on loopback, with a token."""
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    environment = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield found
+    found.shutdown()
+
+
+def actors() -> int:
+    """Ray workers of the cluster that train for a study."""
+    return sum(command.startswith("ray::_Host") for command in family(os.getpid()).values())
+
+
+def hash_of(home: Path) -> str:
+    return lstm(f"export {WORDS} home={home} format=hash", home).stdout
+
+
+def test_nodes_that_join_get_work_and_nodes_that_leave_lose_nothing(cluster: Any, tmp_path: Path) -> None:
+    undisturbed, home = tmp_path / "a", tmp_path / "b"
+    for folder in (undisturbed, home):
+        folder.mkdir()
+    line = f"{WORDS} execute.slice_seconds=0.05"
+    lstm(f"run {line} execute=inline home={undisturbed}", undisturbed)
+    with running(f"run {line} execute=ray execute.address={cluster.address} home={home}", home) as process:
+        until(lambda: len(recorded(home)) >= 30)
+        assert actors() == 1
+        joined = cluster.add_node(num_cpus=1)
+        began = time.monotonic()
+        until(lambda: actors() == 2, seconds=SECONDS)
+        assert time.monotonic() - began < SECONDS
+        before = len(recorded(home))
+        until(lambda: len(recorded(home)) > before + 30)
+        cluster.remove_node(joined, allow_graceful=False)
+        out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert f"| {NAME}" in out
+    assert len(recorded(home)) == 1500
+    assert hash_of(home) == hash_of(undisturbed)
