@@ -63,7 +63,10 @@ def _dispatch(words: list[str]) -> int:
     arguments = [words.pop(0)] if verb.positional and words and "=" not in words[0] else []
     if verb.positional and not arguments:
         raise ConfigError(f"{name}: takes {verb.positional} before its settings")
-    return verb.call(config.compose(words), arguments)
+    settings = config.compose(words)
+    if settings.studies and name != "compare":
+        raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
+    return verb.call(settings, arguments)
 
 
 def _help() -> str:

@@ -104,7 +104,8 @@ class TrackingSettings:
 @dataclass(frozen=True)
 class Settings:
     """Everything a verb needs. `definition` has no rows where neither table nor task was chosen, and then its name is
-    the `study` given, or empty; `rows` and `replicates` are as the user gave them, None for all."""
+    the `study` given, or empty; `rows` and `replicates` are as the user gave them, None for all; `studies` where more
+    than one was given."""
 
     definition: Definition
     search: SearchSettings
@@ -117,6 +118,7 @@ class Settings:
     retry: tuple[str, ...]
     rows: tuple[str, ...] | None
     replicates: int | None
+    studies: tuple[str, ...] = ()
 
 
 class _Wanted(NamedTuple):
@@ -134,6 +136,7 @@ def compose(overrides: Sequence[str]) -> Settings:
 
     Raises ConfigError, or another ValueError of a setting's own check, for whatever cannot be used."""
     texts = dict(_split(text) for text in overrides)
+    studies = _studies(texts)
     groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
     wanted = _wanted(texts, groups)
     choices = [f"{group}={name}" for group, name in groups.items()]
@@ -159,6 +162,7 @@ def compose(overrides: Sequence[str]) -> Settings:
         retry=plain["retry"],
         rows=_row_names(texts),
         replicates=plain["replicates"],
+        studies=studies,
     )
 
 
@@ -191,6 +195,19 @@ def _split(text: str) -> tuple[str, str]:
     if not equals:
         raise ConfigError(f"{text}: settings are written key=value{nearest(key.lstrip('-'), all_keys())}")
     return key, value
+
+
+def _studies(texts: dict[str, str]) -> tuple[str, ...]:
+    """Takes `study=[a,b]` out of the settings: the names, none where it is not a list."""
+    if not texts.get("study", "").startswith("["):
+        return ()
+    text = texts.pop("study")
+    names = tuple(map(shown, _parse("study", text)))
+    if len(names) < 2:
+        raise ConfigError(f"study={text}: takes one name, or in brackets the names of two studies to compare")
+    for name in names:
+        check_name(name)
+    return names
 
 
 def _option(group: str, value: str) -> str:

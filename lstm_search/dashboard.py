@@ -82,7 +82,8 @@ def start(uri: str, home: Path, port: int, page: str, study_page: str = "") -> D
 
 
 def _command(uri: str, home: Path, port: int) -> list[str]:
-    hosts = ",".join(f"{host}:{port}" for host in (_HOST, "localhost"))
+    default = "" if port == 80 else f":{port}"  # browsers leave it out
+    hosts = ",".join(f"{host}{default}" for host in (_HOST, "localhost"))
     options = {
         "--backend-store-uri": uri,
         "--default-artifact-root": (home / "artifacts").as_uri(),

@@ -89,6 +89,66 @@ def fisher_p(k1: int, n1: int, k2: int, n2: int) -> float:
     return float(stats.fisher_exact(np.array([[k1, n1 - k1], [k2, n2 - k2]])).pvalue)
 
 
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Two-sided p-value of McNemar's exact test: of trials paired by seed, so many succeeded in one cell only."""
+    from scipy import stats
+
+    both = only_first + only_second
+    return float(stats.binomtest(only_first, both, 0.5).pvalue) if both else 1.0
+
+
+def logrank_p(first: tuple[Sequence[float], Sequence[float]], second: tuple[Sequence[float], Sequence[float]]) -> float:
+    """Two-sided p-value of the log-rank test that two cells learn equally fast.
+
+    Each as times of the trials that reached the milestone, and of those given up, which are censored. 1 where none of
+    them reached it.
+    """
+    if not first[0] and not second[0]:
+        return 1.0
+    from scipy import stats
+
+    x, y = (stats.CensoredData(uncensored=np.array(a, float), right=np.array(b, float)) for a, b in (first, second))
+    return float(stats.logrank(x, y).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for how many tests were made (Holm 1979), in the order given."""
+    order, adjusted, largest = np.argsort(p_values, kind="stable"), [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def ratio_interval(
+    first: tuple[Sequence[float], Sequence[float]],
+    second: tuple[Sequence[float], Sequence[float]],
+    level: float = 0.95,
+) -> Interval:
+    """Percentile bootstrap interval of the ratio of two expected running times, first over second; trials are drawn.
+
+    A resample without a success has an infinite running time; where both have, it says nothing and is left out.
+    """
+    rng = np.random.default_rng(SEED)
+    times = [_running_times(rng, *cell) for cell in (first, second)]
+    with np.errstate(invalid="ignore"):
+        ratios = times[0] / times[1]
+    told = ratios[~np.isnan(ratios)]
+    if not told.size:
+        return 0.0, math.inf
+    low, high = np.quantile(told, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _running_times(rng: np.random.Generator, reached: Sequence[float], given_up: Sequence[float]) -> Array:
+    """Expected running times (RESAMPLES,) of draws of as many trials."""
+    spent, solved = np.array([*reached, *given_up], float), np.arange(len(reached) + len(given_up)) < len(reached)
+    draws = rng.integers(0, len(spent), (RESAMPLES, len(spent)))
+    with np.errstate(divide="ignore"):
+        times: Array = spent[draws].sum(axis=1) / solved[draws].sum(axis=1)
+    return times
+
+
 def mean_prediction(values: Sequence[float], n: int, level: float = 0.95) -> Interval | None:
     """Where the mean of `n` further values is expected, given the mean and spread of `values`.
 

@@ -134,9 +134,13 @@ def _compared(reached: Sequence[int], n: int, printed: Published | None) -> dict
     k2, n2 = printed.successes, printed.trials
     return {
         "fisher_p": stats.fisher_p(len(reached), n, k2, n2) if n else None,
-        "prediction": stats.mean_prediction(reached, k2) if printed.mean_sequences is not None else None,
+        "prediction": _not_below_zero(stats.mean_prediction(reached, k2)) if printed.mean_sequences else None,
         "detectable": stats.detectable_difference(n, k2, n2),
     }
+
+
+def _not_below_zero(interval: stats.Interval | None) -> stats.Interval | None:
+    return interval and (max(interval[0], 0.0), interval[1])
 
 
 def _judged(summary: Summary) -> Summary:

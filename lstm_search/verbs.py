@@ -14,7 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_search import completion, config, keys, publish, recordfile, study, table, tracking
+from lstm_search import compare, completion, config, keys, publish, recordfile, study, table, tracking
 from lstm_search.config import ConfigError, Settings
 from lstm_search.lanes import full_width
 from lstm_search.progress import display
@@ -221,6 +221,17 @@ def show_table(settings: Settings, _: Sequence[str]) -> int:
     return Exit.DONE
 
 
+def show_comparison(settings: Settings, _: Sequence[str]) -> int:
+    """Print two studies side by side."""
+    if len(settings.studies) != 2:
+        raise ConfigError("compare: takes two studies, study=[a,b]")
+    if settings.definition.rows:
+        raise ConfigError("compare: takes studies as they were recorded, without table= or task=")
+    a, b = (see(replace(settings, definition=replace(settings.definition, name=name))) for name in settings.studies)
+    print(compare.markdown(compare.compare(a, b), *settings.studies), end="")
+    return Exit.DONE
+
+
 def _refuse_hash(settings: Settings, verb: str) -> None:
     if settings.format not in table.RENDERERS:
         raise ConfigError(f"format={settings.format}: {verb} prints {', '.join(table.RENDERERS)}; take export")
@@ -400,6 +411,7 @@ VERBS = {
     "plan": Verb("print rows, trials and caps; nothing runs", plan),
     "status": Verb("how far all studies are, or one", status),
     "table": Verb("the study's table beside the published rows", show_table),
+    "compare": Verb("two studies side by side, study=[a,b]", show_comparison),
     "plot": Verb("solved fraction and learning curves as PNG", draw),
     "export": Verb("one line a trial and milestone", export),
     "replay": Verb("train one trial again and compare its weights", replay, "KEY_OR_RUN_ID"),
