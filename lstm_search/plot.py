@@ -105,8 +105,8 @@ def solved_fraction(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], 
 def learning_curves(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], path: Path) -> None:
     """Write the training error against training sequences, one panel a row: a thin line a trial, their median in bold.
 
-    A trial ends in a dot where it was solved, in a tick where it was given up. The median at a checkpoint is over the
-    trials that are still training there; it ends where fewer than half of the row's trials are.
+    A trial ends in a dot where it was solved, at the error of its test, and in a tick where it was given up. The median
+    at a checkpoint is over the trials that are still training there; it ends where fewer than half of the row's are.
     """
     shown = rows[:MOST]
     columns = min(len(shown), 3) or 1
@@ -123,7 +123,9 @@ def learning_curves(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], 
             panel.set_visible(False)
         figure.supxlabel(_xlabel(rows), fontsize=STYLE["font.size"])
         figure.supylabel("mean training error", fontsize=STYLE["font.size"])
-        figure.legend(handles=_handles(LOOKS), loc="outside upper left", ncols=len(LOOKS), columnspacing=1)
+        unused = {"solved", "given up"} - {_ending(result) for some in results for result in some}
+        looks = {label: look for label, look in LOOKS.items() if label not in unused}
+        figure.legend(handles=_handles(looks), loc="outside upper left", ncols=len(LOOKS), columnspacing=1)
 
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -132,6 +134,10 @@ LOOKS: dict[str, dict[str, Any]] = {
     "solved": SOLVED,
     "given up": MISSED,
 }
+
+
+def _ending(result: TrialResult) -> str:
+    return "solved" if result.outcome == Outcome.SOLVED else "given up"
 
 
 def _lines(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]]) -> list[Line]:
@@ -256,6 +262,7 @@ def _telling(results: Sequence[TrialResult]) -> list[TrialResult]:
 def _fill(panels: Sequence[Any], titles: Sequence[str], rows: Sequence[Sequence[TrialResult]]) -> None:
     """Draw the rows' trials into panels that share their axes."""
     errors = [point.error for results in rows for result in results for point in result.curve if _shows(point)]
+    errors += [_last_error(result, errors[-1]) for results in rows for result in results if errors]
     if errors:
         ticks = _ticks(min(errors), max(errors))
         panels[0].set_yscale("log")
@@ -270,9 +277,9 @@ def _fill(panels: Sequence[Any], titles: Sequence[str], rows: Sequence[Sequence[
 def _curves(panel: Any, results: Sequence[TrialResult]) -> None:
     curves = [(result, curve) for result in results if (curve := _points(result)).size]
     for result, curve in curves:
-        end, error = _end(result), curve[-1, 1]
+        end, error = _end(result), _last_error(result, float(curve[-1, 1]))
         panel.plot([*curve[:, 0], end], [*curve[:, 1], error], **TRIAL)
-        panel.plot(end, error, **(SOLVED if result.outcome == Outcome.SOLVED else MISSED))
+        panel.plot(end, error, **LOOKS[_ending(result)])
     if curves:
         panel.plot(*_median([curve for _, curve in curves], len(results)), **MEDIAN)
     else:
@@ -283,6 +290,13 @@ def _end(result: TrialResult) -> int:
     """Training sequences after which the trial was solved or given up."""
     solved = result.outcome == Outcome.SOLVED
     return max(there.sequences for there in result.milestones) if solved else result.sequences
+
+
+def _last_error(result: TrialResult, seen: float) -> float:
+    """The error where a trial ended: of its test if it was solved and tested, else that seen at its last checkpoint."""
+    tested = result.outcome == Outcome.SOLVED and result.milestones[-1].test_sequences
+    error = result.milestones[-1].test_error if tested else seen
+    return error if 0 < error < math.inf else seen
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -122,7 +122,7 @@ def test_each_trial_ends_in_a_mark_where_it_ended(tmp_path: Path, monkeypatch: p
     results = [replace(result, curve=curve) for result in (solved(120), solved(700), ended(CAPPED, 1000))]
     lost = replace(ended(LOST, 500), curve=curve)
     panel = drawn([line], {"6a": trials(line, *results, lost)}, tmp_path / "curves.png", monkeypatch).axes[0]
-    assert marks(panel, "o") == [(120, 0.2), (700, 0.2)]
+    assert marks(panel, "o") == [(120, 1 / 256), (700, 1 / 256)]  # the error of its test
     assert marks(panel, "|") == [(1000, 0.2)]
     thin = [part.get_xdata() for part in panel.lines if part.get_linewidth() == plot.TRIAL["linewidth"]]
     assert sorted(map(max, thin)) == [120, 700, 1000]
@@ -164,7 +164,7 @@ def test_the_error_axis_has_two_labels_at_least(
 ) -> None:
     line = row("6a", replicates=1)
     curve = (CurvePoint(10, high, 1.0), CurvePoint(100, low, 1.0))
-    record = {"6a": trials(line, replace(solved(120), curve=curve))}
+    record = {"6a": trials(line, replace(ended(CAPPED, 120), curve=curve))}
     panel = drawn([line], record, tmp_path / "curves.png", monkeypatch).axes[0]
     bottom, top = panel.get_ylim()
     assert bottom < low <= high < top
