@@ -16,13 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 from lstm_search import config, keys
+from lstm_search.cluster import ClusterUnreachable
 from lstm_search.config import ConfigError
-from lstm_search.execute import ClusterUnreachable
 from lstm_search.record import RecordFull, StudyLocked
+from lstm_search.shell import INTERRUPTED, TERMINATED, Exit, say
 from lstm_search.tracking import TrackingFailed
-from lstm_search.verbs import VERBS, Exit, say
-
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+from lstm_search.verbs import VERBS
 
 UNUSABLE = frozenset({errno.ENAMETOOLONG, errno.EROFS})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})

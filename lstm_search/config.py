@@ -33,6 +33,7 @@ from lstm_search.axes import (
     typed,
 )
 from lstm_search.execute import ExecuteSettings
+from lstm_search.jobs_api import SubmitSettings
 from lstm_search.keys import GROUPS, SELECTED, all_keys, conf_dir, describe, holders, nearest, options
 from lstm_search.published import CAP_FACTOR, published_at
 from lstm_search.record import check_name
@@ -45,7 +46,9 @@ __all__ = ["ConfigError", "SearchSettings", "Settings", "TrackingSettings", "com
 DEFAULT_REPLICATES = 10
 DEFAULT_CAP = 1_000_000
 
-TEXT_KEYS = frozenset({"table", "study", "home", "format", "tracking.uri", "execute.address"})
+TEXT_KEYS = frozenset(
+    {"table", "study", "home", "format", "tracking.uri", "execute.address", "submit.address", "submit.job"}
+)
 """Keys whose value is taken as written: a path or a link may hold what Hydra's grammar would read as something else."""
 
 IDENTITY = frozenset({"table", "rows", "study", "task", "network", "replicates", "seed", "cap"})
@@ -107,6 +110,8 @@ def compose(overrides: Sequence[str]) -> Settings:
         rows=_row_names(texts),
         replicates=plain["replicates"],
         studies=studies,
+        submit=construct(SubmitSettings, "submit", {**tree["submit"], **_under("submit", changed)}),
+        words=tuple(overrides),
     )
 
 
@@ -117,6 +122,7 @@ def composed_yaml(settings: Settings) -> str:
         "execute": asdict(settings.execute),
         "tracking": {**asdict(settings.tracking), "uri": settings.tracking.uri and shown_uri(settings.tracking.uri)},
         "budget": {"hours": settings.budget_hours},
+        "submit": asdict(settings.submit),
         "home": str(settings.home),
         "format": settings.format,
         "max_failed": settings.max_failed,

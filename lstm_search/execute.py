@@ -23,6 +23,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from lstm_search import cluster
+from lstm_search.cluster import ClusterUnreachable
 from lstm_search.crew import MAX_ATTEMPTS, Answer, Crew, Executor, Fault, Finished, Pool
 from lstm_search.lanes import MOST_LANES, full_width
 from lstm_search.spec import Outcome, TrialSpec
@@ -37,10 +39,6 @@ _SILENCE = 10.0  # seconds without an answer after which the cluster itself is l
 _KNOWN_CLUSTER = Path("/tmp/ray/ray_current_cluster")  # noqa: S108  (where `ray start` leaves the address)
 _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-Fa-f:]+\]:\d{1,5}")
 _LOOPBACK = re.compile(r"(ray://)?(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+")
-
-
-class ClusterUnreachable(ConnectionError):  # noqa: N818  (it says what is the case; callers catch it by this name)
-    """No usable Ray cluster at `execute.address`: nothing listens there, or it refused the token."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +305,7 @@ def _local_cluster(settings: ExecuteSettings, host: _HostArguments) -> Iterator[
 def _existing_cluster(settings: ExecuteSettings, host: _HostArguments) -> Iterator[Pool]:
     """The cluster at `execute.address`, asked by hand first: Ray itself waits long and says little."""
     address = _resolved(settings.address or "auto")
-    token = _token()
+    token = cluster.token()
     _probe(address, token)
     with _ray({"RAY_AUTH_MODE": "token" if token else "disabled"}, address=address) as ray:
         if not _cores(ray):
@@ -319,8 +317,7 @@ def _existing_cluster(settings: ExecuteSettings, host: _HostArguments) -> Iterat
 @contextmanager
 def _ray(environment: Mapping[str, str], **arguments: Any) -> Iterator[Any]:
     """Ray, initialised and silent; shut down at the end. Raises ClusterUnreachable where it does not come up."""
-    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-    with _environment({**quiet, **environment}):
+    with cluster.environment({**cluster.QUIET, **environment}):
         import ray
 
         if ray.is_initialized():
@@ -357,21 +354,6 @@ def _initialise(ray: Any, arguments: Mapping[str, Any]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Ray and its processes take these settings from the environment; afterwards it is as before."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 def _short_folder() -> str:
     """Where the session lives: Ray adds some 65 characters for its sockets, whose names may have 107."""
     folder = tempfile.gettempdir()
@@ -393,14 +375,11 @@ def _resolved(address: str) -> str:
     return found
 
 
-def _token() -> str:
-    """The cluster's token, looked up where Ray looks; empty where there is none."""
-    if os.environ.get("RAY_AUTH_MODE") == "disabled":
-        return ""
-    if os.environ.get("RAY_AUTH_TOKEN"):
-        return os.environ["RAY_AUTH_TOKEN"].strip()
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    return path.read_text().strip() if path.is_file() else ""
+def reach(settings: ExecuteSettings) -> str:
+    """The address of the cluster at `settings.address`, which is there and takes the token; ClusterUnreachable."""
+    address = _resolved(settings.address or "auto")
+    _probe(address, cluster.token())
+    return address
 
 
 def _probe(address: str, token: str) -> None:

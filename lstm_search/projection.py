@@ -1,4 +1,5 @@
 """What MLflow shall show of a study: its runs as plain values, computed from the record's trials and their summaries.
+Together they hold all that a lost record is rebuilt from (`recover`), but for the trials' weights.
 
 Times are derived from the record: a run starts a millisecond before the one that stands above it (newest first is then
 the table's order) and lasts as long as the core time spent. Only the figures of a summary carry the clock's time,
@@ -8,18 +9,22 @@ because they change as the study grows and MLflow shows the value with the lates
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from lstm_search.spec import BROKEN, Outcome, Row, Trial, digest, flat
+from lstm_search.spec import BROKEN, NUMERICS_VERSION, SCHEMA_VERSION, Outcome, Row, Trial, digest, flat
 
 _LONGEST_NOTE = 7_500  # characters; MLflow refuses tags beyond 8000
+DEFINITION = "lstm_search.definition"
+_FENCE, _FENCE_END = "```\n", "\n```"
+_PART = 4_000  # characters of a definition in one tag, which leaves room for letters of several bytes
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class CellView:
 @dataclass(frozen=True)
 class StudyView:
     """A study to publish. `created` as in its record, `params` such as versions, `note` its table in Markdown,
-    `artifacts` contents by file name (table, plots, configuration)."""
+    `artifacts` contents by file name (table, plots, configuration), `title` as in its definition."""
 
     name: str
     seed: int
@@ -45,6 +50,7 @@ class StudyView:
     params: Mapping[str, object] = field(default_factory=dict)
     note: str = ""
     artifacts: Mapping[str, str | bytes] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,9 @@ class Run:
 def study_run(view: StudyView) -> Run:
     """The study's run: its table, its artifacts, its figures."""
     seconds = sum(trial.result.seconds for cell in view.cells for trial in cell.trials)
-    summary = _summary(view, view.metrics, _note(view.note), 0, seconds, artifacts=view.artifacts)
+    identity = {"schema": SCHEMA_VERSION, "numerics": NUMERICS_VERSION, "title": view.title, "seed": str(view.seed)}
+    tags = _note(view.note) | definition_tags({**identity, "created": view.created.isoformat()})
+    summary = _summary(view, view.metrics, tags, 0, seconds, artifacts=view.artifacts)
     params = {"seed": view.seed, **view.params}
     return Run("study", "", str(view.seed), view.name, params=params, artifacts=view.artifacts, **summary)
 
@@ -86,6 +94,7 @@ def cell_run(view: StudyView, number: int) -> Run:
     labels = {"table": row.table, "published": row.published, "cap": str(row.cap), "replicates": str(row.replicates)}
     labels |= {name: ", ".join(f"{key}={value}" for key, value in pairs) for name, pairs in lists.items()}
     tags = _note(cell.note) | {f"lstm_search.{name}": value for name, value in labels.items() if value}
+    tags |= definition_tags({"ordinal": number, **asdict(row), "cell": row.cell.as_dict()})
     seconds = sum(trial.result.seconds for trial in cell.trials)
     summary = _summary(view, cell.metrics, tags, number + 1, seconds)
     return Run("cell", row.name, f"{row.cell.digest}/{view.seed}", row.name, params=flat(row.cell.as_dict()), **summary)
@@ -103,7 +112,7 @@ def _summary(
     """The parts of a run that summarises trials: its times, its tags and figures, and the digest of it all."""
     start = _milliseconds(view.created) - rank
     clock = int(time.time() * 1000)
-    figures = {_metric_name(name): float(value) for name, value in metrics.items()}
+    figures = {metric_name(name): float(value) for name, value in metrics.items()}
     contents = {name: hashlib.sha256(as_bytes(content)).hexdigest() for name, content in artifacts.items()}
     return {
         "start": start,
@@ -127,10 +136,15 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
         name=f"{row.name} #{asked.replicate}",
         start=start,
         end=start + int(result.seconds * 1000),
-        state=f"{result.outcome} cap={asked.cap} weights={result.weights_sha256[:16]}",
-        tags={"lstm_search.outcome": result.outcome, **_note(f"```\n{result.error}\n```" if result.error else "")},
+        state=f"{result.outcome} cap={asked.cap} weights={result.weights_sha256}",
+        tags={
+            "lstm_search.outcome": result.outcome,
+            "lstm_search.weights_sha256": result.weights_sha256,
+            "lstm_search.host": result.host,
+            **_note(f"{_FENCE}{result.error}{_FENCE_END}" if result.error else ""),
+        },
         params={"key": result.key, "row": row.name, "replicate": asked.replicate, "seed": asked.seed, "cap": asked.cap},
-        metrics=[(_metric_name(name), value, created, step) for name, value, step in _figures(trial)],
+        metrics=[(metric_name(name), value, created, step) for name, value, step in _figures(trial)],
         status="FAILED" if failed else "FINISHED",
     )
 
@@ -153,11 +167,30 @@ def _figures(trial: Trial) -> Iterator[tuple[str, float, int]]:
         yield "curve/wrong", point.wrong, point.sequences
 
 
+def definition_tags(definition: Mapping[str, object]) -> dict[str, str]:
+    """A definition as JSON, in as many tags as it takes."""
+    text = json.dumps(definition)
+    return {f"{DEFINITION}.{i // _PART}": text[i : i + _PART] for i in range(0, len(text), _PART)}
+
+
+def definition_of(tags: Mapping[str, str]) -> dict[str, Any]:
+    """What `definition_tags` wrote; empty where there is nothing."""
+    count = sum(name.startswith(f"{DEFINITION}.") for name in tags)
+    text = "".join(tags[f"{DEFINITION}.{i}"] for i in range(count))
+    return dict(json.loads(text)) if text else {}
+
+
+def error_of(tags: Mapping[str, str]) -> str:
+    """The traceback that a trial's run shows, as far as it was shown."""
+    return tags.get("mlflow.note.content", "").removeprefix(_FENCE).removesuffix(_FENCE_END)
+
+
 def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _metric_name(name: str) -> str:
+def metric_name(name: str) -> str:
+    """`name` in the characters that MLflow takes."""
     return re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII)
 
 

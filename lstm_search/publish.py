@@ -31,6 +31,7 @@ def view(home: Path, name: str) -> StudyView:
         metrics={"trials": float(sum(map(len, trials.values()))), "rows": float(len(definition.rows))},
         params=environment,
         note=markdown,
+        title=definition.title,
         artifacts={
             "table.md": markdown,
             "table.csv": table.render(summaries, "csv", definition.title),

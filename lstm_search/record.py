@@ -15,7 +15,7 @@ import re
 import sqlite3
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -201,6 +201,14 @@ class Record:
             environment = self._environment_id()
             return sum(self._put_trial(*entry, environment) for entry in batch)
 
+    def date(self, created: datetime, environment: Mapping[str, str]) -> None:
+        """Say of a record that was rebuilt when it was first made, and with what."""
+        with self._transaction() as db:
+            number = self._environment_id(environment)
+            moment = created.isoformat(timespec="milliseconds")
+            db.execute("UPDATE study SET created = ?, environment = ?", (moment, number))
+            db.execute("UPDATE trials SET environment = ?", (number,))
+
     def attempt(self, key: str, reason: str) -> int:
         """Commit that an attempt at a trial was lost; how many lost attempts now count against it."""
         with self._transaction() as db:
@@ -361,8 +369,8 @@ class Record:
         self._db.execute(_ARCHIVE, (reason, now(), json.dumps(milestones), key))
         self._db.execute("DELETE FROM trials WHERE key = ?", (key,))
 
-    def _environment_id(self) -> int:
-        description = json.dumps(provenance.environment())
+    def _environment_id(self, environment: Mapping[str, str] | None = None) -> int:
+        description = json.dumps(dict(environment or provenance.environment()))
         self._db.execute("INSERT OR IGNORE INTO environments (description) VALUES (?)", (description,))
         return int(self._db.execute("SELECT id FROM environments WHERE description = ?", (description,)).fetchone()[0])
 

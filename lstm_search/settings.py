@@ -11,6 +11,7 @@ from typing import Literal
 from lstm_search import checks
 from lstm_search.axes import ConfigError
 from lstm_search.execute import ExecuteSettings
+from lstm_search.jobs_api import SubmitSettings
 from lstm_search.spec import Definition
 from lstm_search.tracking import shown as shown_uri
 
@@ -55,7 +56,7 @@ class TrackingSettings:
 class Settings:
     """Everything a verb needs. `definition` has no rows where neither table nor task was chosen, and then its name is
     the `study` given, or empty; `rows` and `replicates` are as the user gave them, None for all; `studies` where more
-    than one was given."""
+    than one was given; `words` is all that was given."""
 
     definition: Definition
     search: SearchSettings
@@ -68,4 +69,6 @@ class Settings:
     retry: tuple[str, ...]
     rows: tuple[str, ...] | None
     replicates: int | None
-    studies: tuple[str, ...] = ()
+    studies: tuple[str, ...]
+    submit: SubmitSettings
+    words: tuple[str, ...]

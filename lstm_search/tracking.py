@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lstm_search import dashboard
+from lstm_search import dashboard, reader
 from lstm_search.dashboard import Dashboard, PortTaken
 from lstm_search.projection import CellView, Run, StudyView, as_bytes, cell_run, study_run, trial_run
+from lstm_search.reader import Stored
 
 __all__ = ["BackgroundTracker", "CellView", "Dashboard", "PortTaken", "StudyView", "Tracker", "TrackingFailed", "ui"]
 
@@ -102,6 +103,18 @@ class Tracker:
             for number, cell in enumerate(view.cells):
                 runs += [cell_run(view, number), *(trial_run(view, cell.row, trial) for trial in cell.trials)]
             return sum(not experiment.holds(run) for run in runs)
+
+    def stored(self, study: str) -> list[Stored]:
+        """What MLflow holds of a study; nothing where it has none. TrackingFailed where MLflow fails."""
+        with self._failures():
+            return list(reader.stored(self._client(), study)) if self._exists else []
+
+    def reach(self) -> bool:
+        """Whether there is a store yet; TrackingFailed where MLflow does not answer or refuses the login."""
+        with self._failures():
+            if self._exists:
+                self._client().search_experiments(max_results=1)
+            return self._exists
 
     def find_run(self, run_id: str) -> str:
         """The key of the trial that a run shows. ValueError where it shows none."""

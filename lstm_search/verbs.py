@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from lstm_search import compare, completion, config, keys, publish, recordfile, study, table, tracking
+from lstm_search import recover as recovering
 from lstm_search.config import ConfigError, Settings
+from lstm_search.doctor import doctor
 from lstm_search.lanes import full_width
 from lstm_search.progress import display
 from lstm_search.record import Record
+from lstm_search.shell import Exit, chosen, refuse_untracked, same_place, say
 from lstm_search.spec import BROKEN, Definition, Outcome, Row, Trial, TrialResult
+from lstm_search.submit import submit
 from lstm_search.trial import Worker
-
-
-class Exit(IntEnum):
-    """Exit codes; with 128 + the signal's number after an interruption."""
-
-    DONE = 0
-    UNEXPECTED = 1
-    BAD_INPUT = 2
-    UNPUBLISHED = 3
-    DISK_OR_MEMORY = 4
-    TOO_MANY_FAILED = 5
-    LOCKED = 6
-    MISMATCH = 7
-    UNREACHABLE = 8
 
 
 class Verb(NamedTuple):
@@ -44,20 +32,6 @@ class Verb(NamedTuple):
     meaning: str
     call: Callable[[Settings, Sequence[str]], int]
     positional: str = ""
-
-
-def say(text: str) -> None:
-    """One line on stderr; what a terminal would obey or cannot show is escaped."""
-    line = " ".join(text.split())
-    print("lstm-search:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)
-
-
-def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
-    """The study's rows. Raises ConfigError where neither table nor task was chosen."""
-    if not settings.definition.rows:
-        tables, tasks = (" or ".join(f"{group}={name}" for name in keys.options(group)) for group in ("table", "task"))
-        raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
-    return settings.definition.rows
 
 
 def train(settings: Settings) -> study.Ended:
@@ -104,7 +78,7 @@ def run(settings: Settings, _: Sequence[str]) -> int:
         return Exit.TOO_MANY_FAILED
     if not ended.published:
         why = f" ({ended.trouble})" if ended.trouble else ""
-        again = f"lstm-search sync study={name}{_same_place(settings)}"
+        again = f"lstm-search sync study={name}{same_place(settings)}"
         say(f"not everything is in MLflow yet{why}; {again} goes on with it")
         return Exit.UNPUBLISHED
     return Exit.DONE
@@ -117,15 +91,7 @@ def _where(settings: Settings) -> str:
         link = tracking.Tracker(uri, settings.home).link(name)
         if link:
             return tracking.shown(link)
-    return f"lstm-search ui study={name}" + _same_place(settings)
-
-
-def _same_place(settings: Settings) -> str:
-    """The settings that let another command find this study, as far as they were given."""
-    words = [] if settings.home == Path("studies") else [f"home={settings.home}"]
-    if settings.tracking.uri:
-        words.append(f"tracking.uri={tracking.shown(settings.tracking.uri)}")
-    return "".join(f" {shlex.quote(word)}" for word in words)
+    return f"lstm-search ui study={name}" + same_place(settings)
 
 
 def plan(settings: Settings, _: Sequence[str]) -> int:
@@ -316,21 +282,16 @@ def _trained(trial: Trial) -> TrialResult:
 
 def sync(settings: Settings, _: Sequence[str]) -> int:
     """Bring MLflow up to date with the record of one study, or of all."""
-    _refuse_untracked(settings, "sync")
+    refuse_untracked(settings, "sync")
     tracker = tracking.Tracker(settings.tracking.uri, settings.home)
     for name in _names(settings, hint=True):
         print(f"{name}: {tracker.sync(publish.view(settings.home, name))} runs written")
     return Exit.DONE
 
 
-def _refuse_untracked(settings: Settings, verb: str) -> None:
-    if settings.tracking.kind == "none":
-        raise ConfigError(f"tracking=none: {verb} takes tracking=mlflow")
-
-
 def ui(settings: Settings, _: Sequence[str]) -> int:
     """Serve the dashboard until interrupted."""
-    _refuse_untracked(settings, "ui")
+    refuse_untracked(settings, "ui")
     name, uri = settings.definition.name or None, settings.tracking.uri
     if name:
         recordfile.existing(settings.home, name)
@@ -381,7 +342,7 @@ def _agree(settings: Settings, name: str, counts: Mapping[str, int]) -> bool:
     if missing:
         say(f"{missing:,} trials of study {name} are planned and not recorded: its lstm-search run command trains them")
     if unpublished:
-        sync = f"lstm-search sync study={name}{_same_place(settings)}"
+        sync = f"lstm-search sync study={name}{same_place(settings)}"
         say(f"{unpublished:,} runs of study {name} are not in MLflow as recorded: {sync} writes them")
     return not missing and not unpublished
 
@@ -397,6 +358,19 @@ def delete(settings: Settings, _: Sequence[str]) -> int:
         raise ConfigError(f"delete: study {name} is kept; its name was not typed")
     recordfile.delete(settings.home, name)
     say(f"study {name} is deleted")
+    return Exit.DONE
+
+
+def recover(settings: Settings, _: Sequence[str]) -> int:
+    """Rebuild a lost record from MLflow."""
+    refuse_untracked(settings, "recover")
+    if not settings.definition.name:
+        raise ConfigError("recover: takes the study, study=NAME")
+    tracker = tracking.Tracker(settings.tracking.uri, settings.home)
+    found = recovering.recover(settings.home, tracker, settings.definition.name)
+    print(f"{found.definition.name}: {len(found.trials):,} trials recovered, without their weights")
+    if found.unfinished:
+        say(f"{found.unfinished:,} trials were still being published; the study's run command trains them again")
     return Exit.DONE
 
 
@@ -416,6 +390,9 @@ VERBS = {
     "export": Verb("one line a trial and milestone", export),
     "replay": Verb("train one trial again and compare its weights", replay, "KEY_OR_RUN_ID"),
     "sync": Verb("bring MLflow up to date with the record", sync),
+    "submit": Verb("run a study as a job of a Ray cluster; again to attach to it", submit),
+    "recover": Verb("rebuild a lost record from MLflow, study=NAME", recover),
+    "doctor": Verb("check this machine, the cluster and MLflow, and say what to do", doctor),
     "ui": Verb("start the MLflow server on 127.0.0.1 and print its link", ui),
     "config": Verb("print the composed configuration", show_config),
     "verify": Verb("check that planned, recorded and published trials agree", verify),

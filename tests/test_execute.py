@@ -18,7 +18,7 @@ import pytest
 from fakes import DIES, EATS_MEMORY, FINE, HANGS, NEVER_ENDS, NO_MEMORY, RAISES, FakeTrainer, Prepare, result, trials
 from program import family, processes
 
-from lstm_search import execute
+from lstm_search import cluster, execute
 from lstm_search.crew import Crew, Executor, Finished
 from lstm_search.execute import ClusterUnreachable, ExecuteSettings, open_executor
 from lstm_search.spec import Outcome, TrialSpec
@@ -296,7 +296,7 @@ def test_an_existing_cluster_is_used_and_left_alone(session: Any, tmp_path: Path
     token.write_text(execute._process_token())
     address = session.get_runtime_context().gcs_address
     loopback = {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-    with execute._environment(loopback), driver(tmp_path, "0.05", address) as (process, _):
+    with cluster.environment(loopback), driver(tmp_path, "0.05", address) as (process, _):
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert set(out.split()) <= set("012345678")

@@ -1,0 +1,58 @@
+"""What MLflow holds of a study, as plain values: the other direction of the projection. Reads only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CURVES = ("curve/error", "curve/wrong")
+"""Metrics of which every value is read, not the last alone."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run as MLflow holds it. `curves`: by metric, value by step. `config`: the text of the study's artifact."""
+
+    kind: str
+    ended: bool
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    config: str = ""
+
+
+def stored(client: Any, study: str) -> Iterator[Stored]:
+    """The runs that this package made for a study, with all that is needed to rebuild its record."""
+    experiment = client.get_experiment_by_name(study)
+    token = None
+    while experiment is not None:
+        page = client.search_runs([experiment.experiment_id], page_token=token)
+        yield from (_stored(client, run) for run in page if "lstm_search.kind" in run.data.tags)
+        token = page.token
+        if not token:
+            return
+
+
+def _stored(client: Any, run: Any) -> Stored:
+    data, run_id = run.data, run.info.run_id
+    kind = data.tags["lstm_search.kind"]
+    curves = {name: _history(client, run_id, name) for name in CURVES if kind == "trial" and name in data.metrics}
+    config = _config(client, run_id) if kind == "study" else ""
+    ended = run.info.status in {"FINISHED", "FAILED"}
+    return Stored(kind, ended, dict(data.tags), dict(data.params), dict(data.metrics), curves, config)
+
+
+def _history(client: Any, run_id: str, name: str) -> dict[int, float]:
+    return {entry.step: entry.value for entry in client.get_metric_history(run_id, name)}
+
+
+def _config(client: Any, run_id: str) -> str:
+    """The configuration that was attached to the study's run; empty where the run was cut off before."""
+    if "config.yaml" not in {artifact.path for artifact in client.list_artifacts(run_id)}:
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run_id, "config.yaml", folder)).read_text(encoding="utf-8")
