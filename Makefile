@@ -38,7 +38,7 @@ docs: $(VENV)/installed ## train the studies that the documentation shows, and r
 
 lock: ## resolve the dependencies anew (takes uv)
 	uv pip compile --quiet --generate-hashes --no-header --universal --python-version 3.11 --group dev \
-		pyproject.toml -o requirements.lock
+		--extra cluster pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and what tools leave behind; studies stay
 	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -36,6 +36,12 @@ def _digest() -> str:
     return sources.hexdigest()[:16]
 
 
+_V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt")
+
+LEVELS = {"x86-64-v3": _V3, "x86-64-v4": (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")}
+"""Levels that NUMBA_CPU_NAME may name, and what they need: kernels compiled for one run on every processor that has it,
+where otherwise they run on the kind of processor that compiled them."""
+
 CACHE_DIR = _cache_root() / f"kernels-{_digest()}"
 os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
 
@@ -47,12 +53,37 @@ numba.config.CACHE_DIR = str(CACHE_DIR)  # numba may have been imported before t
 
 def _wide_vectors() -> None:
     """LLVM splits 512-bit vectors in two on processors that once slowed down for them; ours are worth their clock."""
+    if numba.config.CPU_FEATURES:
+        return
+    if numba.config.CPU_NAME in LEVELS:  # more features of this processor would bind the kernels to it
+        numba.config.CPU_FEATURES = "-prefer-256-bit"
+        return
     features = binding.get_host_cpu_features().flatten()
-    if "+avx512f" in features and not numba.config.CPU_FEATURES:
+    if "+avx512f" in features:
         numba.config.CPU_FEATURES = f"{features},-prefer-256-bit"
 
 
 _wide_vectors()
+
+
+class UnsupportedProcessor(ValueError):  # noqa: N818  (named by what is the case)
+    """The kernels do not run here."""
+
+
+def target_features() -> set[str]:
+    """What kernels may use: the features of the level that they are compiled for, or all of this processor.
+
+    Raises `UnsupportedProcessor` where the processor has less than that level.
+    """
+    host = {name for name, present in binding.get_host_cpu_features().items() if present}
+    level = numba.config.CPU_NAME
+    needed = set(LEVELS.get(level, host))
+    if needed <= host:
+        return needed
+    raise UnsupportedProcessor(
+        f"processor {binding.get_host_cpu_name()}: lacks {', '.join(sorted(needed - host))}, which kernels made for "
+        f"{level} need; build for a lower CPU_LEVEL, unset NUMBA_CPU_NAME, or run on another machine"
+    )
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

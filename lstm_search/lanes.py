@@ -20,7 +20,7 @@ from numba.core.types.containers import BaseTuple, UniTuple
 from numba.extending import intrinsic, overload, register_model
 from numba.extending import models as datamodels
 
-from lstm_search.jit import inlined
+from lstm_search.jit import UnsupportedProcessor, inlined, target_features
 
 Lanes = tuple[float, ...]
 """The tag that tells a kernel its number of lanes: that many zeros."""
@@ -39,18 +39,15 @@ MOST_LANES = 64
 """Sets of lanes are whole numbers of 64 bits."""
 
 
-class UnsupportedProcessor(ValueError):  # noqa: N818  (named by what is the case)
-    """The kernels do not run here."""
-
-
 def full_width() -> int:
-    """Lanes of a full pack on this processor: two vector registers, whose operations hide each other's latency.
+    """Lanes of a full pack: two vector registers, whose operations hide each other's latency.
 
-    Raises `UnsupportedProcessor` on one without a vector unit for double precision that the kernels know.
+    Raises `UnsupportedProcessor` where there is no vector unit for double precision that the kernels know, or where the
+    processor has less than the level that they are compiled for.
     """
-    features = binding.get_host_cpu_features()
+    features = target_features()
     for name, width in (("avx512f", 16), ("avx2", 8), ("neon", 4)):
-        if features.get(name):
+        if name in features:
             return width
     raise UnsupportedProcessor(
         f"processor {binding.get_host_cpu_name()}: the kernels need AVX-512, AVX2 with FMA, or NEON; "

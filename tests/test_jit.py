@@ -4,6 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from llvmlite import binding
+
+from lstm_search.jit import LEVELS
 
 MODULE = """
 from lstm_search.jit import CACHE_DIR, kernel
@@ -45,3 +48,34 @@ def test_a_file_cut_short_is_compiled_anew(folder: Path, ending: str, size: int)
         os.truncate(path, size)
     assert run(folder)[0] == "42"
     assert all(path.stat().st_size > 100 for path in cache.rglob("*.nb?"))
+
+
+LEVEL = """
+import numba
+from lstm_search import lanes
+
+present = dict(lanes.binding.get_host_cpu_features())
+lanes.binding.get_host_cpu_features = lambda: present | {{"avx2": {avx2}, "avx512f": True}}
+try:
+    print(lanes.full_width(), numba.config.CPU_NAME, numba.config.CPU_FEATURES)
+except lanes.UnsupportedProcessor as error:
+    print(error)
+"""
+
+
+def at_level(level: str, *, avx2: bool) -> str:
+    environment = {**os.environ, "NUMBA_CPU_NAME": level}
+    command = [sys.executable, "-c", LEVEL.format(avx2=avx2)]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize(("level", "width"), [("x86-64-v3", 8), ("x86-64-v4", 16)])
+def test_a_named_level_decides_alone_what_kernels_use(level: str, width: int) -> None:
+    if not all(binding.get_host_cpu_features().get(name) for name in LEVELS[level]):
+        pytest.skip("this processor lacks what the level needs")
+    assert at_level(level, avx2=True) == f"{width} {level} -prefer-256-bit"
+
+
+def test_a_processor_below_the_level_is_refused_in_words() -> None:
+    assert "lacks avx2" in at_level("x86-64-v3", avx2=False)
+    assert "made for x86-64-v3" in at_level("x86-64-v3", avx2=False)
