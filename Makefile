@@ -4,7 +4,7 @@ VENV := .venv
 ARGS ?= run table=9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs lock clean
+.PHONY: help run test test-integration check secrets bench docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,12 +19,18 @@ run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=
 test: $(VENV)/installed ## run the tests (under 10 minutes on two cores)
 	$(VENV)/bin/python -m pytest
 
+test-integration: $(VENV)/installed ## run the tests against a real PostgreSQL and MLflow server (Debian: postgresql)
+	$(VENV)/bin/python -m pytest tests/integration -rs
+
 check: $(VENV)/installed ## lint, types, import floors, and that the lock names no host
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
 	@! grep -nE 'https?://|--(extra-)?index-url|--find-links' requirements.lock
+
+secrets: ## make the secrets that docker-compose.yml takes, where they are not there yet
+	@$(PYTHON) docker/make_secrets.py
 
 bench: $(VENV)/installed ## time the kernel beside C programs; PEERS=1 adds JAX and PyTorch
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/bench.py
@@ -44,4 +50,4 @@ clean: ## remove the environment and what tools leave behind; studies stay
 	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1 \2/p' $(MAKEFILE_LIST) | while read name text; do printf '%-8s%s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1 \2/p' $(MAKEFILE_LIST) | while read name text; do printf '%-17s%s\n' "$$name" "$$text"; done

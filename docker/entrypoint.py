@@ -22,7 +22,9 @@ def check_secret(path: Path) -> str:
         raise SystemExit(f"{path}: no such secret; run `make secrets` and start again")
     status = path.stat()
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SystemExit(f"{path}: others may read this secret (mode {stat.S_IMODE(status.st_mode):04o}); chmod 0400 it")
+        raise SystemExit(
+            f"{path}: others may read this secret (mode {stat.S_IMODE(status.st_mode):04o}); chmod 0400 it"
+        )
     try:
         text = path.read_text().strip()
     except PermissionError:

@@ -43,8 +43,8 @@ def ensure(server: str, admin: tuple[str, str], login: tuple[str, str]) -> str:
         status = ask(server, "PATCH", "update-password", admin, body)
     if status != 200:
         raise SystemExit(
-            f"MLflow at {server} answers {status} to user {admin[0]}: secrets/mlflow-admin-password must hold the password "
-            "that the user has in MLflow"
+            f"MLflow at {server} answers {status} to user {admin[0]}: secrets/mlflow-admin-password must hold the "
+            "password that this user has in MLflow"
         )
     return "kept, password set"
 

@@ -54,7 +54,9 @@ def make(folder: Path, owner: int, group: int) -> list[str]:
             os.chown(path, owner, group)
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise SystemExit(f"{path}: others may read this secret (mode {mode:04o}); chmod 0400 it, or better replace it")
+            raise SystemExit(
+                f"{path}: others may read this secret (mode {mode:04o}); chmod 0400 it, or better replace it"
+            )
     return made
 
 
