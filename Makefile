@@ -17,7 +17,7 @@ run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=
 	@$(VENV)/bin/lstm-search $(ARGS)
 
 test: $(VENV)/installed ## run the tests (under 10 minutes on two cores)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --ignore=tests/integration
 
 test-integration: $(VENV)/installed ## run the tests against a real PostgreSQL and MLflow server (Debian: postgresql)
 	$(VENV)/bin/python -m pytest tests/integration -rs
