@@ -204,12 +204,16 @@ def driver(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tra
     return Tracker(stack.address, tmp_path)
 
 
-def ask(stack: Stack, route: str, login: str = "", body: Any = None, **headers: str) -> tuple[int, Any]:
+def ask(
+    stack: Stack, route: str, login: str = "", body: Any = None, method: str | None = None, **headers: str
+) -> tuple[int, Any]:
     """Status and answer of a request; `login` is user:password."""
     if login:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(stack.address + route, data, {"Content-Type": "application/json", **headers})  # noqa: S310
+    request = urllib.request.Request(
+        stack.address + route, data, {"Content-Type": "application/json", **headers}, method=method
+    )  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             text = answer.read()
@@ -286,6 +290,12 @@ def test_who_was_granted_nothing_sees_nothing(stack: Stack, driver: Tracker) -> 
     assert ask(stack, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=closed", visitor)[0] == 403
     assert ask(stack, "/api/2.0/mlflow/users/create", visitor, {**user, "username": "second"})[0] == 403
     assert ask(stack, "/api/2.0/mlflow/experiments/search", visitor, {"max_results": 9})[1].get("experiments", []) == []
+    named = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=closed"
+    grant = {"experiment_id": ask(stack, named, admin)[1]["experiment"]["experiment_id"], "username": "visitor"}
+    permissions = "/api/2.0/mlflow/experiments/permissions/create"
+    assert ask(stack, permissions, visitor, {**grant, "permission": "READ"})[0] == 403
+    assert ask(stack, permissions, admin, {**grant, "permission": "READ"})[0] == 200
+    assert ask(stack, named, visitor)[0] == 200
 
 
 def test_other_names_of_the_host_and_other_pages_are_refused(stack: Stack) -> None:
@@ -304,7 +314,7 @@ def test_a_wrong_login_is_told_in_one_line(driver: Tracker, tmp_path: Path) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_the_drivers_password_can_be_rotated(stack: Stack) -> None:
+def test_passwords_can_be_rotated(stack: Stack) -> None:
     login = stack.folder / "secrets" / "mlflow-driver-login"
     old = stack.secret("mlflow-driver-login").rpartition(" ")[2]
     new = login.read_text().replace(old, "another long password")
@@ -313,3 +323,8 @@ def test_the_drivers_password_can_be_rotated(stack: Stack) -> None:
     login.write_text(new)
     assert stack.once("logins") == "MLflow user driver: kept, password set\n"
     assert ask(stack, "/api/2.0/mlflow/users/get?username=driver", "driver:another long password")[0] == 200
+    change = {"username": "admin", "password": "a third long password"}
+    change["current_password"] = stack.secret("mlflow-admin-password")
+    admin = f"admin:{change['current_password']}"
+    assert ask(stack, "/api/2.0/mlflow/users/update-password", admin, change, "PATCH")[0] == 200
+    assert ask(stack, "/api/2.0/mlflow/users/get?username=driver", f"admin:{change['password']}")[0] == 200
