@@ -211,9 +211,8 @@ def ask(
     if login:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        stack.address + route, data, {"Content-Type": "application/json", **headers}, method=method
-    )  # noqa: S310
+    headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(stack.address + route, data, headers, method=method)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             text = answer.read()
@@ -291,10 +290,10 @@ def test_who_was_granted_nothing_sees_nothing(stack: Stack, driver: Tracker) -> 
     assert ask(stack, "/api/2.0/mlflow/users/create", visitor, {**user, "username": "second"})[0] == 403
     assert ask(stack, "/api/2.0/mlflow/experiments/search", visitor, {"max_results": 9})[1].get("experiments", []) == []
     named = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=closed"
-    grant = {"experiment_id": ask(stack, named, admin)[1]["experiment"]["experiment_id"], "username": "visitor"}
-    permissions = "/api/2.0/mlflow/experiments/permissions/create"
-    assert ask(stack, permissions, visitor, {**grant, "permission": "READ"})[0] == 403
-    assert ask(stack, permissions, admin, {**grant, "permission": "READ"})[0] == 200
+    grant = {"resource_id": ask(stack, named, admin)[1]["experiment"]["experiment_id"], "resource_type": "experiment"}
+    grant |= {"username": "visitor", "permission": "READ"}
+    assert ask(stack, "/api/3.0/mlflow/users/permissions/grant", visitor, grant)[0] == 403
+    assert ask(stack, "/api/3.0/mlflow/users/permissions/grant", admin, grant)[0] == 200
     assert ask(stack, named, visitor)[0] == 200
 
 
