@@ -18,20 +18,20 @@ _VALUES = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
 
 def check_secret(path: Path) -> str:
     """The text of a secret. SystemExit where it is missing, empty, unreadable or readable for others."""
-    if not path.is_file():
-        raise SystemExit(f"{path}: no such secret; run `make secrets` and start again")
-    status = path.stat()
+    try:
+        status = path.stat()
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        raise SystemExit(f"{path}: no such secret; run `make secrets` and start again") from None
+    except PermissionError:
+        raise SystemExit(
+            f"{path}: is not readable for user {os.geteuid()}, as whom this container runs; LSTM_UID in .env must be the "
+            "owner of the files in secrets/"
+        ) from None
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SystemExit(
             f"{path}: others may read this secret (mode {stat.S_IMODE(status.st_mode):04o}); chmod 0400 it"
         )
-    try:
-        text = path.read_text().strip()
-    except PermissionError:
-        raise SystemExit(
-            f"{path}: belongs to user {status.st_uid}, this container runs as {os.geteuid()}; "
-            "LSTM_UID in .env must be the owner of secrets/"
-        ) from None
     if not text:
         raise SystemExit(f"{path}: is empty; delete it and run `make secrets`")
     return text
