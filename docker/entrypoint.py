@@ -25,8 +25,8 @@ def check_secret(path: Path) -> str:
         raise SystemExit(f"{path}: no such secret; run `make secrets` and start again") from None
     except PermissionError:
         raise SystemExit(
-            f"{path}: is not readable for user {os.geteuid()}, as whom this container runs; LSTM_UID in .env must be the "
-            "owner of the files in secrets/"
+            f"{path}: is not readable for user {os.geteuid()}, as whom this container runs; LSTM_UID in .env must be "
+            "the owner of the files in secrets/"
         ) from None
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SystemExit(
