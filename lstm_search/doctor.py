@@ -55,7 +55,7 @@ def processor(_: Settings) -> Finding:
     """Whether the kernels know this processor's vectors."""
     try:
         width = lanes.full_width()
-    except lanes.UnsupportedProcessor as error:
+    except jit.UnsupportedProcessor as error:
         return Finding(False, str(error))
     return Finding(True, f"{width} trials side by side on each of {len(os.sched_getaffinity(0))} cores")
 

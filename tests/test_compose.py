@@ -221,7 +221,7 @@ def test_a_missing_or_empty_secret_is_refused(folder: Path) -> None:
 
 def test_an_unknown_processor_level_is_refused(folder: Path) -> None:
     answer = run("compile_kernels.py", folder=folder, NUMBA_CPU_NAME="x86-64-v9", LSTM_SEARCH_CACHE="cache")
-    assert answer.stderr == "CPU_LEVEL=x86-64-v9: takes x86-64-v3 or x86-64-v4\n"
+    assert answer.stderr.endswith("CPU_LEVEL=x86-64-v9: takes x86-64-v3 or x86-64-v4\n")  # LLVM grumbles before it
 
 
 def test_the_server_alone_gets_its_secrets_and_finds_its_kernels(folder: Path) -> None:
