@@ -1,6 +1,7 @@
 """The compose file's posture, read from the file; no engine is needed."""
 
 import configparser
+import json
 import os
 import re
 import stat
@@ -148,18 +149,15 @@ def test_the_server_of_mlflow_trusts_nobody() -> None:
 
 @pytest.mark.parametrize("name", ["ray-head", "ray-worker"])
 def test_ray_reads_its_command(name: str) -> None:
-    from ray.scripts.scripts import start
-
+    """In a process of its own: importing Ray's command line settles how this process logs in, once and for all."""
     program, verb, *arguments = SERVICES[name]["command"]
-    context = start.make_context("start", arguments)
-    assert (program, verb, context.params["block"], context.params["disable_usage_stats"]) == (
-        "ray",
-        "start",
-        True,
-        True,
-    )
-    assert context.params["head"] == (name == "ray-head")
-    assert context.params["num_cpus"] == (0 if name == "ray-head" else 2)
+    read = "import json, sys; from ray.scripts.scripts import start; "
+    read += "print(json.dumps(start.make_context('start', sys.argv[1:]).params))"
+    done = subprocess.run([sys.executable, "-c", read, *arguments], capture_output=True, text=True, check=True)
+    parameters = json.loads(done.stdout.splitlines()[-1])
+    assert (program, verb, parameters["block"], parameters["disable_usage_stats"]) == ("ray", "start", True, True)
+    assert parameters["head"] == (name == "ray-head")
+    assert parameters["num_cpus"] == (0 if name == "ray-head" else 2)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own, at import
