@@ -19,8 +19,8 @@ run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=
 test: $(VENV)/installed ## run the tests (under 10 minutes on two cores)
 	$(VENV)/bin/python -m pytest --ignore=tests/integration
 
-test-integration: $(VENV)/installed ## run the tests against a real PostgreSQL and MLflow server (Debian: postgresql)
-	$(VENV)/bin/python -m pytest tests/integration -rs
+test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql)
+	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs
 
 check: $(VENV)/installed ## lint, types, import floors, and that the lock names no host
 	$(VENV)/bin/ruff check .
