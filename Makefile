@@ -37,6 +37,8 @@ bench: $(VENV)/installed ## time the kernel beside C programs; PEERS=1 adds JAX 
 
 docs: $(VENV)/installed ## train the studies that the documentation shows, and renew its tables and figures
 	for table in 1 2 2b 3 4 5 6 7 8 9; do $(VENV)/bin/lstm-search run table=$$table || exit; done
+	$(VENV)/bin/lstm-search run table=3 'rows=[q50-p50,q100-p100,q500-p500]' network.recurrent=none seed=1998 \
+		study=table-3-none
 	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear seed=1998 study=table-7-linear
 	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear network.recurrent=cells seed=1998 \
 		study=table-7-cells
