@@ -19,7 +19,7 @@ complete -o nospace -F _lstm_search lstm-search
 
 
 def script(verbs: Iterable[str]) -> str:
-    """The script to `eval`: verbs, choices of groups and tables, and keys."""
-    choices = [f"{group}={name}" for group in (*GROUPS, "table") for name in options(group)]
+    """The script to `eval`: verbs, choices of groups, tables and recipes, and keys."""
+    choices = [f"{group}={name}" for group in (*GROUPS, "table", "recipe") for name in options(group)]
     keys = [f"{key}=" for key in all_keys() if key not in GROUPS]
     return _SCRIPT.format(words=" ".join([*verbs, *choices, *keys]))

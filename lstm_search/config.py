@@ -83,6 +83,38 @@ def compose(overrides: Sequence[str]) -> Settings:
 
     Raises ConfigError, or another ValueError of a setting's own check, for whatever cannot be used."""
     texts = dict(_split(text) for text in overrides)
+    recipe = _text("recipe", texts.pop("recipe", "null"))
+    if recipe is None:
+        return _compose(texts, overrides)
+    added = {key: text for key, text in _recipe(recipe).items() if key not in texts}
+    table, task = (_text(key, {**added, **texts}.get(key, "null")) for key in ("table", "task"))
+    named = {"study": f"{f'table-{table}' if table else task}-{recipe}"} if table or task else {}
+    try:
+        return _compose({**named, **added, **texts}, overrides)
+    except ValueError as error:
+        raise ConfigError(_blamed(str(error), recipe, added)) from error
+
+
+def _recipe(name: str) -> dict[str, str]:
+    """What the recipe of that name says, key by key, as it would be written on the command line."""
+    if name not in options("recipe"):
+        raise ConfigError(f"recipe={name}: no such recipe{nearest(name, options('recipe'))}")
+    lines = _values(OmegaConf.load(conf_dir() / "recipe" / f"{name}.yaml"))
+    if "recipe" in lines:
+        raise ConfigError(f"recipe={name}: {name}.yaml names a recipe; recipes do not contain one another")
+    try:
+        return dict(_split(f"{key}={shown(value)}") for key, value in lines.items())
+    except ConfigError as error:
+        raise ConfigError(f"recipe={name}: {error}") from error
+
+
+def _blamed(message: str, recipe: str, keys: Iterable[str]) -> str:
+    """`message`, with the recipe in front of it where it speaks of a key that came from there."""
+    return f"recipe={recipe}: {message}" if re.split(r"[=:]", message)[0] in set(keys) else message
+
+
+def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
+    """The settings from keys and their texts; `overrides` is what the user wrote."""
     studies = _studies(texts)
     groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
     wanted = _wanted(texts, groups)
@@ -189,7 +221,7 @@ def _read(texts: Mapping[str, str], valid: Mapping[str, Any]) -> tuple[dict[str,
     changed: dict[str, Any] = {}
     axes: list[Axis] = []
     for key, text in texts.items():
-        if key in GROUPS or key in {"table", "rows"}:
+        if key in GROUPS or key in {"table", "rows", "recipe"}:
             continue
         if key not in valid or key in SELECTED:
             raise ConfigError(_unknown(key, valid))

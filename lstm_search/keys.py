@@ -48,6 +48,7 @@ def describe() -> str:
     for group in GROUPS:
         lines += [_entry(f"{group}={name}", _summary(_file(group, name))) for name in options(group)]
     lines += [_entry(f"table={name}", _title(_file("table", f"table_{name}"))) for name in options("table")]
+    lines += [_entry(f"recipe={name}", _summary(_file("recipe", name))) for name in options("recipe")]
     lines += ["", "Keys (KEY=VALUE, the default shown). Those of task, network, training and stop also take several"]
     lines += ["values, the axes of a grid: 0.1,0.5 or 'range(1,5)' or 'choice(all,cells)', in quotes for the shell."]
     entries: dict[str, str] = {}
