@@ -61,6 +61,7 @@ PLAIN: dict[str, Any] = {
     "cap": int | None,
     "home": str,
     "format": Literal["markdown", "csv", "json", "hash"],
+    "source": Literal["record", "shipped"],
     "max_failed": float,
     "retry": tuple[Literal["lost", "oom", "timeout", "failed"], ...],
     "budget.hours": float | None,
@@ -136,6 +137,7 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         tracking=construct(TrackingSettings, "tracking", {**tree["tracking"], **_under("tracking", changed)}),
         home=Path(plain["home"]).expanduser(),
         format=plain["format"],
+        source=plain["source"],
         budget_hours=plain["budget.hours"],
         max_failed=plain["max_failed"],
         retry=plain["retry"],
@@ -157,6 +159,7 @@ def composed_yaml(settings: Settings) -> str:
         "submit": asdict(settings.submit),
         "home": str(settings.home),
         "format": settings.format,
+        "source": settings.source,
         "max_failed": settings.max_failed,
         "retry": list(settings.retry),
     }

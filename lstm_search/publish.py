@@ -69,9 +69,17 @@ def _plots(definition: Definition, trials: Mapping[str, Sequence[Trial]]) -> dic
         return {path.name: path.read_bytes() for path in draw(definition.rows, trials, Path(folder))}
 
 
-def draw(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], folder: Path, prefix: str = "") -> list[Path]:
-    """Draw the two figures of a study into `folder`; their paths."""
-    solved, curves = folder / f"{prefix}solved_fraction.png", folder / f"{prefix}learning_curves.png"
-    plot.solved_fraction(rows, trials, solved)
-    plot.learning_curves(rows, trials, curves)
-    return [solved, curves]
+def draw(
+    rows: Sequence[Row],
+    trials: Mapping[str, Sequence[Trial]],
+    folder: Path,
+    prefix: str = "",
+    *,
+    curves: bool = True,
+) -> list[Path]:
+    """Draw the two figures of a study into `folder`, the learning curves where `curves`; their paths."""
+    figures = {"solved_fraction": plot.solved_fraction, "learning_curves": plot.learning_curves}
+    chosen = {folder / f"{prefix}{name}.png": figure for name, figure in list(figures.items())[: 1 + curves]}
+    for path, figure in chosen.items():
+        figure(rows, trials, path)
+    return list(chosen)

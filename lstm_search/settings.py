@@ -64,6 +64,7 @@ class Settings:
     tracking: TrackingSettings
     home: Path
     format: str
+    source: str
     budget_hours: float | None
     max_failed: float
     retry: tuple[str, ...]

@@ -41,6 +41,8 @@ def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
     if not settings.definition.rows:
         tables, tasks = (" or ".join(f"{group}={name}" for name in keys.options(group)) for group in ("table", "task"))
         raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
+    if settings.source == "shipped":
+        raise ConfigError(f"source=shipped: {verb} takes source=record; table, plot and export show what is shipped")
     return settings.definition.rows
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_search import compare, completion, config, keys, publish, recordfile, study, table, tracking
+from lstm_search import compare, completion, config, keys, publish, recordfile, shipped, study, table, tracking
 from lstm_search import recover as recovering
 from lstm_search.config import ConfigError, Settings
 from lstm_search.doctor import doctor
@@ -154,6 +154,8 @@ class Seen(NamedTuple):
 def see(settings: Settings, *, curves: bool = False) -> Seen:
     """Read the record. A study chosen by its name alone is seen as it was recorded."""
     asked = settings.definition
+    if settings.source == "shipped":
+        return Seen(asked, shipped.trials(asked))
     if not asked.name:
         known = recordfile.studies(settings.home)
         raise ConfigError(f"choose a study with table= or study=; {settings.home} has {', '.join(known) or 'none'}")
@@ -204,9 +206,12 @@ def _refuse_hash(settings: Settings, verb: str) -> None:
 
 
 def draw(settings: Settings, _: Sequence[str]) -> int:
-    """Draw the two figures into the home folder and print their paths."""
+    """Draw the figures into the home folder and print their paths."""
     seen = see(settings, curves=True)
-    for path in publish.draw(seen.definition.rows, seen.trials, settings.home, f"{seen.definition.name}-"):
+    settings.home.mkdir(parents=True, exist_ok=True)
+    curves = settings.source == "record"  # what is shipped has none
+    prefix = f"{seen.definition.name}-"
+    for path in publish.draw(seen.definition.rows, seen.trials, settings.home, prefix, curves=curves):
         print(path)
     return Exit.DONE
 

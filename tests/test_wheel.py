@@ -47,6 +47,7 @@ def output(program: Path, folder: Path, *words: str) -> str:
 def test_an_installed_wheel_has_its_configuration_and_its_data(installed: Path, tmp_path: Path) -> None:
     program = installed / "lstm-search"
     assert "30 trials in 2 rows" in output(program, tmp_path, "plan", "table=9")
+    assert "| 6b " in output(program, tmp_path, "table", "table=9", "source=shipped")
     assert "1/1" in output(program, tmp_path, "run", *QUICK.split(), *ALONE.split(), "replicates=1")
     assert (tmp_path / "studies" / f"{NAME}.sqlite").exists()
     code = "import lstm_search, lstm_search.keys; print(lstm_search.__file__, lstm_search.keys.conf_dir())"

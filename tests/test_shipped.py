@@ -1,0 +1,44 @@
+"""Shipped trials: shown as the record would show them, and refused where they are of other settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lstm_search import shipped, table
+from lstm_search.cli import main
+from lstm_search.config import compose
+from lstm_search.shell import Exit
+
+
+@pytest.mark.parametrize("name", shipped.studies())
+def test_what_is_shipped_is_exported_as_it_is(name: str) -> None:
+    """Every line comes back from the trials that were read, so nothing a table shows was lost."""
+    seed, recipe = (2026, name.split("-", 2)[2]) if name.count("-") > 1 else (1997, None)
+    words = [f"table={name.split('-')[1]}", f"seed={seed}", *([f"recipe={recipe}"] if recipe else [])]
+    asked = compose([*words, f"study={name}"]).definition
+    text = (shipped.FOLDER / f"{name}.csv").read_text(encoding="utf-8")
+    assert table.export(asked.rows, shipped.trials(asked), "csv") == text
+
+
+def test_another_seed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "table=9", "seed=3", "source=shipped"]) == Exit.BAD_INPUT
+    assert "no trial of row 6a with seed=3" in capsys.readouterr().err
+
+
+def test_a_study_that_is_not_shipped_is_answered_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "study=mine", "source=shipped"]) == Exit.BAD_INPUT
+    assert "no study mine; table-1, table-2" in capsys.readouterr().err
+
+
+def test_nothing_is_trained_into_what_is_shipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "table=9", "source=shipped", f"home={tmp_path / 'new'}"]) == Exit.BAD_INPUT
+    assert "run takes source=record" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_solved_fraction_is_drawn_without_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plot", "table=9", "source=shipped", f"home={tmp_path}"]) == Exit.DONE
+    assert capsys.readouterr().out.split() == [str(tmp_path / "table-9-solved_fraction.png")]
+    assert (tmp_path / "table-9-solved_fraction.png").stat().st_size > 10_000
