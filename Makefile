@@ -4,7 +4,7 @@ VENV := .venv
 ARGS ?= run table=9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-integration check secrets bench docs lock clean
+.PHONY: help run test test-integration check secrets bench reproduce docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,13 +35,17 @@ secrets: ## make the secrets that docker-compose.yml takes, where they are not t
 bench: $(VENV)/installed ## time the kernel beside C programs; PEERS=1 adds JAX and PyTorch
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/bench.py
 
+reproduce: $(VENV)/installed ## train tables 1 to 9, as written and under the readings found; again to resume
+	@$(VENV)/bin/python docs/reproduce.py
+
 docs: $(VENV)/installed ## train the studies that the documentation shows, and renew its tables and figures
-	for table in 1 2 2b 3 4 5 6 7 8 9; do $(VENV)/bin/lstm-search run table=$$table || exit; done
 	$(VENV)/bin/lstm-search run table=3 'rows=[q50-p50,q100-p100,q500-p500]' network.recurrent=none seed=1998 \
 		study=table-3-none
 	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear seed=1998 study=table-7-linear
 	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear network.recurrent=cells seed=1998 \
 		study=table-7-cells
+	$(VENV)/bin/python docs/reproduce.py
+	$(VENV)/bin/python docs/reproduce.py report
 	$(VENV)/bin/python docs/refresh.py
 
 lock: ## resolve the dependencies anew (takes uv)
