@@ -20,6 +20,7 @@ FIGURES = {
     "table-3": ("learning_curves",),
     "table-4": ("solved_fraction",),
     "table-7": ("learning_curves",),
+    "table-7-adding": ("solved_fraction",),
     "table-7-cells": ("solved_fraction",),
     "table-9": ("learning_curves", "solved_fraction"),
 }
