@@ -20,6 +20,7 @@ BLOCK = re.compile(r"(<!-- overview -->\n).*?(<!-- end -->)", re.DOTALL)
 
 LITERAL = tuple(f"table={name}" for name in ("1", "2", "2b", "3", "4", "5", "6", "7", "8", "9"))
 READINGS = (
+    "recipe=reber seed=2026",
     "recipe=adding seed=2026",
     "recipe=multiplication seed=2026",
     "table=9 recipe=half-cells seed=2026",
