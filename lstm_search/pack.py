@@ -30,6 +30,7 @@ from lstm_search.judge import (
     reached,
 )
 from lstm_search.lanes import lanes_tag
+from lstm_search.networks import Learner
 from lstm_search.spec import Cell, CurvePoint, Outcome, Reached, Stop, TrialResult, TrialSpec
 from lstm_search.streams import Layout, new_block, new_stream
 
@@ -69,12 +70,13 @@ class Shape(NamedTuple):
 
 def shape_of(cell: Cell) -> Shape:
     """The shape of a cell's trials."""
-    task, network, layout = cell.task, cell.network, cell.task.layout
+    task, layout = cell.task, cell.task.layout
+    network: Learner = cell.network
     sums = cell.training.update == "sequence" and layout.targets != "last"
     form = network.form(layout.inputs, symbols=layout.symbols, sums=sums)
     looks_back = [stop.window for stop in cell.stop if not stop.checked]
-    if network.growth != "none":
-        looks_back.append(2 * network.growth_window)
+    if network.growth_rule:
+        looks_back.append(2 * network.growth_rule[0])
     return Shape(type(task), type(network), layout, len(task.numbers), form, max(looks_back, default=1))
 
 
@@ -110,8 +112,8 @@ class _Run:
     def pause(self) -> int:
         """Training sequences after which there is something to do: the limit, a check, a look whether to grow."""
         every = [self.stop.check_every] if self.stop.checked else []
-        if not self.grown:
-            every.append(self.spec.cell.network.growth_window)
+        if rule := None if self.grown else self.spec.cell.network.growth_rule:
+            every.append(rule[0])
         return min([self.limit, *(self.trained + n - self.trained % n for n in every if n)])
 
 
@@ -152,7 +154,7 @@ class Pack:
         """Start a trial in a free lane."""
         l = self._runs.index(None)
         cell, state, watch, stream = spec.cell, self._state, self._watch, self._stream
-        self._runs[l] = run = _Run(spec, grown=cell.network.growth == "none")
+        self._runs[l] = run = _Run(spec, grown=cell.network.growth_rule is None)
         for array in watch[1:]:  # all that the last trial left in the watch
             array[..., l] = 0
         key, layout = stream_key(spec.seed, spec.replicate, WEIGHTS), self.shape.layout
@@ -267,8 +269,10 @@ class Pack:
 
     def _grow(self, l: int, run: _Run) -> None:
         """Let the hidden units of lane l join in where the error no longer falls."""
-        network, done = run.spec.cell.network, run.trained
-        window, drop = network.growth_window, network.growth_drop
+        rule, done = run.spec.cell.network.growth_rule, run.trained
+        if rule is None:
+            return
+        window, drop = rule
         if done < 2 * window or done % window:
             return
         before, now = (mean_error(self._watch, l, end - window, end) for end in (done - window, done))

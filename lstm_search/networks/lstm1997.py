@@ -57,6 +57,7 @@ class Lstm1997:
     reset: float = 0.0
 
     name: ClassVar[str] = "lstm1997"
+    updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
     new_state: ClassVar[Callable[..., State]] = staticmethod(new_state)
     put: ClassVar[Callable[..., None]] = staticmethod(put)
     weights: ClassVar[Callable[..., tuple[np.ndarray, np.ndarray]]] = staticmethod(weights)
@@ -98,6 +99,11 @@ class Lstm1997:
                 raise ValueError(f"network.{key}={biases}: takes [] where network.gates_biased=false")
             if len(biases) not in (0, self.blocks):
                 raise ValueError(f"network.{key}={biases}: takes one number a block ({self.blocks}), or [] for random")
+
+    @property
+    def growth_rule(self) -> tuple[int, float] | None:
+        """Window and drop after which the hidden units join in; None where they are there from the start."""
+        return None if self.growth == "none" else (self.growth_window, self.growth_drop)
 
     @property
     def cells(self) -> int:

@@ -1,0 +1,94 @@
+"""Elman nets (Elman 1990, Cleeremans et al. 1989): hidden units, and context units that hold a copy of them.
+
+The copy counts as an input: the gradient is that of the current step only, and no error flows back in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from lstm_search.jit import inlined, kernel
+from lstm_search.judge import ACTIVE, LEARNING, Watch, judge
+from lstm_search.lanes import Lanes
+from lstm_search.networks import recurrent
+from lstm_search.networks.recurrent import Form, State, add_sources, apply, begin, forward, learn_outputs, observe
+from lstm_search.streams import Block
+
+
+@inlined
+def _learn(form: Form, state: State, l: int, W: np.ndarray) -> None:
+    """W += rate x back_i f'(net_i) x source, the context being a source like any other."""
+    for i in range(W.shape[0]):
+        slope = state.y[l, i] * (1.0 - state.y[l, i])
+        add_sources(form, W[i], state.rate[0, l] * state.back[l, i] * slope, state.now[l], state.before[l])
+
+
+@kernel
+def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
+    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must."""
+    for l in range(watch.at.shape[0]):
+        for t in range(block.due.shape[0]):
+            if not watch.masks[ACTIVE] >> l & 1:
+                break
+            learning = watch.masks[LEARNING] >> l & 1
+            forward(form, state, block, l, t)
+            if block.due[t] >> l & 1:
+                observe(form, state, block, watch, l, t)
+                if learning:
+                    _learn(form, state, l, state.dW[l] if form.sums else state.W[l])
+                    learn_outputs(form, state, l, state.dV[l] if form.sums else state.V[l])
+            if block.ends[t] >> l & 1:
+                if learning and form.sums:
+                    apply(state.W[l], state.dW[l])
+                    apply(state.V[l], state.dV[l])
+                begin(state, l)
+                judge(watch, l, t)
+
+
+@kernel
+def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
+    """Put the lanes of `mask` before the first step of a sequence."""
+    for l in range(state.y.shape[0]):
+        if mask >> l & 1:
+            begin(state, l)
+
+
+@dataclass(frozen=True)
+class Elman:
+    """`hidden` logistic units, their context, and outputs wired as `wiring` says (see `recurrent`)."""
+
+    hidden: int = 15
+    wiring: Literal["layered", "direct"] = "layered"
+    bias: bool = False
+    init: float = 0.1
+    reset: float = 0.0
+
+    name: ClassVar[str] = "elman"
+    growth_rule: ClassVar[None] = None
+    updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
+    new_state: ClassVar[Callable[..., State]] = staticmethod(recurrent.new_state)
+    put: ClassVar[Callable[..., None]] = staticmethod(recurrent.put)
+    weights: ClassVar[Callable[..., tuple[np.ndarray, np.ndarray]]] = staticmethod(recurrent.weights)
+    lanes_last: ClassVar[Callable[..., list[np.ndarray]]] = staticmethod(recurrent.lanes_last)
+    advance: ClassVar[Callable[..., Any]] = staticmethod(advance)
+    restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
+
+    def __post_init__(self) -> None:
+        recurrent.check(self, ("layered", "direct"))
+
+    def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
+        """What nets of this kind have in common on a task."""
+        return recurrent.form_of(self, n_inputs, symbols=symbols, sums=sums)
+
+    def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
+        """First weights: hidden [n, I + bias + n] and output [K, C], uniform in [-init, init]."""
+        form = self.form(n_inputs, symbols=False, sums=False)
+        return recurrent.initial_of(self, form, key, n_outputs)
+
+    def n_weights(self, n_inputs: int, n_outputs: int) -> int:
+        """Number of weights and biases."""
+        return recurrent.count(self.form(n_inputs, symbols=False, sums=False), n_outputs)
