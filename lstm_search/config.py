@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,7 @@ from lstm_search.axes import (
 from lstm_search.execute import ExecuteSettings
 from lstm_search.jobs_api import SubmitSettings
 from lstm_search.keys import GROUPS, SELECTED, all_keys, conf_dir, describe, holders, nearest, options
+from lstm_search.networks import NETWORKS
 from lstm_search.published import CAP_FACTOR, published_at
 from lstm_search.record import check_name
 from lstm_search.settings import SearchSettings, Settings, TrackingSettings
@@ -120,8 +121,8 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
     wanted = _wanted(texts, groups)
     choices = [f"{group}={name}" for group, name in groups.items()]
-    trees = [_hydra(*choices, *row.overrides) for row in wanted]
-    tree = trees[0] if trees else _hydra(*choices)
+    trees = [_fitting(_hydra(*choices, *row.overrides)) for row in wanted]
+    tree = trees[0] if trees else _fitting(_hydra(*choices))
     changed, axes = _read(texts, _flat(tree))
     plain = _plain({**_flat(tree), **changed})
     search = construct(SearchSettings, "search", {**tree["search"], **_under("search", changed)})
@@ -299,6 +300,11 @@ def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[_Wanted
         raise ConfigError(f"table={table}: no such table{nearest(table, options('table'))}")
     if "task" in groups:
         raise ConfigError(f"table={table} task={groups['task']}: takes one of the two; a table's rows name their task")
+    if groups.get("network", "lstm1997") != "lstm1997":
+        raise ConfigError(
+            f"table={table} network={groups['network']}: takes one of the two; a table's rows name their network, so "
+            f"choose task= with a network of your own: {', '.join(options('task'))}"
+        )
     rows = _table_file(table)["rows"]
     names = _row_names(texts) or tuple(rows)
     for name in names:
@@ -309,6 +315,13 @@ def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[_Wanted
 
 def _table_file(table: str) -> dict[str, Any]:
     return _values(OmegaConf.load(conf_dir() / "table" / f"table_{table}.yaml"))
+
+
+def _fitting(tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree without what a task's file says to networks of another kind than the chosen one."""
+    network = tree["network"]
+    names = {"name", *(field.name for field in fields(NETWORKS[network["name"]]))}
+    return {**tree, "network": {key: value for key, value in network.items() if key in names}}
 
 
 @cache
