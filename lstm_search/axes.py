@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from functools import cache
-from itertools import product
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from lstm_search.networks import NETWORKS
-from lstm_search.spec import Cell, Row, Stop, Training
+from lstm_search.search import SearchSettings
+from lstm_search.space import Draw, Interval, Numbers, Values, points
+from lstm_search.spec import Cell, Purpose, Row, Stop, Training
 from lstm_search.tasks import TASKS
 
 READINGS = frozenset(
@@ -71,6 +73,7 @@ class Base:
     literal: Sections
     sections: Sections
     given: frozenset[str]
+    purpose: Purpose = "report"
 
 
 class _Part(NamedTuple):
@@ -170,13 +173,13 @@ def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
     return tuple(construct(Stop, "stop", part) for part in each)
 
 
-def expand(base: Base, axes: Sequence[Axis]) -> Iterator[Row]:
-    """The base's rows: one for every combination of the axes' values, the last axis varying fastest."""
+def expand(base: Base, axes: Sequence[Axis | Interval], draw: Draw | None = None) -> Iterator[Row]:
+    """The base's rows: one for every combination of the axes' values, the last axis varying fastest; or those drawn."""
     literal = {section: _build(section, base.literal[section]) for section in SECTIONS}
     options = [_options(base.sections, axis) for axis in axes]
     names = _short([axis.key for axis in axes])
     parts: dict[tuple[Any, ...], _Part] = {}
-    for point in product(*options):
+    for point in points(options, draw):
         chosen = {axis.key: value for axis, value in zip(axes, point, strict=True)}
         cell = [_part(section, base, literal[section], chosen, parts) for section in SECTIONS]
         yield _row(base, cell, [f"{name}={shown(value)}" for name, value in zip(names, point, strict=True)])
@@ -194,6 +197,7 @@ def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
         published=base.published,
         readings=tuple(change for change in changes if change[0] in READINGS),
         altered=tuple(change for change in changes if change[0] not in READINGS) if base.table else (),
+        purpose=base.purpose,
     )
 
 
@@ -253,9 +257,21 @@ def _staggered(biases: Sequence[float], blocks: int) -> list[float]:
     return [*biases, *(biases[-1] + step * (i + 1) for i in range(more))][: max(blocks, 0)]
 
 
-def _options(sections: Sections, axis: Axis) -> list[Any]:
+def _options(sections: Sections, axis: Axis | Interval) -> Values:
     kind = kind_of(sections, axis.key)
+    if isinstance(axis, Interval):
+        kinds = {int, float} & {kind, *get_args(kind)}
+        _expect(bool(kinds), axis.key, f"interval({axis.low:g},{axis.high:g})", _choices(kind))
+        if int in kinds and math.ceil(axis.low) > math.floor(axis.high):
+            raise ConfigError(f"{axis.key}=interval({axis.low:g},{axis.high:g}): holds no whole number")
+        return Numbers(axis, whole=int in kinds)
     return _distinct(axis.key, [_typed_option(axis.key, kind, value) for value in axis.values])
+
+
+def _choices(kind: Any) -> str:
+    """What a key takes that has no intervals."""
+    allowed = get_args(kind) if get_origin(kind) is Literal else ()
+    return f"values: {','.join(map(shown, allowed))}" if allowed else "single values, no interval"
 
 
 def _typed_option(key: str, kind: Any, value: Any) -> Any:
@@ -290,3 +306,38 @@ def check_distinct(rows: Sequence[Row]) -> None:
                 f"rows {other!r} and {row.name!r} are one configuration under these settings: choose one of them with "
                 "rows=, or drop the setting that makes them alike"
             )
+
+
+def drawing(search: SearchSettings, axes: Sequence[Axis | Interval], seed: int) -> Draw | None:
+    """How cells are drawn from the space; None for all combinations. Raises ConfigError where these have no end."""
+    if search.cells is not None:
+        return Draw(search.cells, search.draw, seed)
+    for axis in axes:
+        if isinstance(axis, Interval):
+            raise ConfigError(
+                f"{axis.key}=interval({axis.low:g},{axis.high:g}): search={search.kind} needs a finite list of values, "
+                f"for example {axis.key}=0.1,0.5; search=random draws from intervals, and search=race does with "
+                "search.cells=N"
+            )
+    return None
+
+
+def check_size(
+    bases: Sequence[Base], axes: Sequence[Axis | Interval], search: SearchSettings, draw: Draw | None
+) -> None:
+    """Refuse more trials than allowed, counted before anything is expanded, and replicates of both uses."""
+    cells = draw.count if draw else math.prod(axis.count for axis in axes if isinstance(axis, Axis))
+    trials = cells * sum(base.replicates for base in bases)
+    if trials > search.max_trials:
+        number = f"{trials:,}" if trials < 10**18 else "more than 10^18"
+        raise ConfigError(
+            f"search.max_trials={search.max_trials}: the study would have {number} trials, "
+            f"the product of {', '.join(['replicates', 'rows', *(axis.key for axis in axes)])}; "
+            "take fewer values or raise search.max_trials"
+        )
+    last = max((base.replicates for base in bases), default=0) - 1
+    if search.confirm and last >= search.fresh_from:
+        raise ConfigError(
+            f"search.fresh_from={search.fresh_from}: the report takes the replicates from there on, and 0 to {last} "
+            "are those that the choice is made by; take a number beyond"
+        )

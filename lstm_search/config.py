@@ -26,7 +26,9 @@ from lstm_search.axes import (
     Base,
     ConfigError,
     check_distinct,
+    check_size,
     construct,
+    drawing,
     expand,
     fit_biases,
     shown,
@@ -38,7 +40,10 @@ from lstm_search.keys import GROUPS, SELECTED, all_keys, conf_dir, describe, hol
 from lstm_search.networks import NETWORKS
 from lstm_search.published import CAP_FACTOR, published_at
 from lstm_search.record import check_name
-from lstm_search.settings import SearchSettings, Settings, TrackingSettings
+from lstm_search.search import SearchSettings
+from lstm_search.search import check as check_objective
+from lstm_search.settings import Settings, TrackingSettings
+from lstm_search.space import Draw, Interval
 from lstm_search.spec import Definition
 from lstm_search.tracking import shown as shown_uri
 
@@ -128,11 +133,15 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     search = construct(SearchSettings, "search", {**tree["search"], **_under("search", changed)})
     if not wanted:
         _refuse_homeless([*changed, *(axis.key for axis in axes)])
-    bases = [_base(row, literal, changed, plain) for row, literal in zip(wanted, trees, strict=True)]
-    _check_size(bases, axes, search.max_trials)
-    axes = [replace(axis, values=list(axis.values)) for axis in axes]
+    search = search.up_to(plain["replicates"])
+    bases = [_base(row, literal, changed, plain, search) for row, literal in zip(wanted, trees, strict=True)]
+    draw = drawing(search, axes, plain["seed"])
+    check_size(bases, axes, search, draw)
+    axes = [axis if isinstance(axis, Interval) else replace(axis, values=list(axis.values)) for axis in axes]
+    definition = _definition(texts, plain, bases, axes, draw)
+    check_objective(search, definition.rows)
     return Settings(
-        definition=_definition(texts, plain, bases, axes),
+        definition=definition,
         search=search,
         execute=construct(ExecuteSettings, "execute", {**tree["execute"], **_under("execute", changed)}),
         tracking=construct(TrackingSettings, "tracking", {**tree["tracking"], **_under("tracking", changed)}),
@@ -220,10 +229,10 @@ def _text(key: str, value: str) -> str | None:
     return str(_parse(key, value)) if quoted else value
 
 
-def _read(texts: Mapping[str, str], valid: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis]]:
+def _read(texts: Mapping[str, str], valid: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis | Interval]]:
     """The changed keys with their values, still untyped, and the axes."""
     changed: dict[str, Any] = {}
-    axes: list[Axis] = []
+    axes: list[Axis | Interval] = []
     for key, text in texts.items():
         if key in GROUPS or key in {"table", "rows", "recipe"}:
             continue
@@ -248,13 +257,15 @@ def _unknown(key: str, valid: Iterable[str]) -> str:
     return f"{key}: no such key{nearest(key, [*GROUPS, *(name for name in valid if name not in SELECTED)])}"
 
 
-def _axis(key: str, text: str, sweep: Sweep) -> Axis:
+def _axis(key: str, text: str, sweep: Sweep) -> Axis | Interval:
     """A sweep of Hydra's grammar as an axis, counted but not expanded."""
     if key.partition(".")[0] not in SECTIONS:
         hint = f", and a list is written {key}=[{text}]" if key == "retry" else ""
         raise ConfigError(f"{key}={text}: takes one value; axes are for keys of {', '.join(SECTIONS)}{hint}")
     if isinstance(sweep, IntervalSweep):
-        raise ConfigError(f"{key}={text}: search=grid needs a finite list of values, for example {key}=0.1,0.5")
+        if sweep.tags - {"log"}:
+            raise ConfigError(f"{key}={text}: takes no tag but log: {key}=tag(log,interval(0.01,1))")
+        return Interval(key, float(sweep.start or 0), float(sweep.end or 0), log=bool(sweep.tags))
     if not isinstance(sweep, ChoiceSweep | RangeSweep) or sweep.shuffle or sweep.tags:
         raise ConfigError(f"{key}={text}: takes values, range(...) or choice(...); order and tags mean nothing here")
     if isinstance(sweep, RangeSweep):
@@ -371,7 +382,9 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _base(row: _Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], plain: Mapping[str, Any]) -> Base:
+def _base(
+    row: _Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], plain: Mapping[str, Any], search: SearchSettings
+) -> Base:
     mean = _published_mean(row, tree["stop"]["milestone"])
     sections = {section: {**tree[section], **_under(section, changed)} for section in SECTIONS}
     sections["network"] = fit_biases(sections["network"], changed.keys())
@@ -379,11 +392,12 @@ def _base(row: _Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], pla
         row=row.name,
         table=row.table,
         published=row.published,
-        replicates=plain["replicates"] or row.trials,
+        replicates=search.blocks[-1] if search.kind == "race" else plain["replicates"] or row.trials,
         cap=plain["cap"] or (round(CAP_FACTOR * mean) if mean else DEFAULT_CAP),
         literal={section: tree[section] for section in SECTIONS},
         sections=sections,
         given=frozenset(changed),
+        purpose="race" if search.kind == "race" else "tune" if search.kind == "random" or search.confirm else "report",
     )
 
 
@@ -401,22 +415,14 @@ def _refuse_homeless(keys: Iterable[str]) -> None:
             raise ConfigError(f"{key}: belongs to a study; choose one with table= ({tables}) or task= ({tasks})")
 
 
-def _check_size(bases: Sequence[Base], axes: Sequence[Axis], limit: int) -> None:
-    """Refuse more trials than allowed, counted before anything is expanded."""
-    trials = math.prod(axis.count for axis in axes) * sum(base.replicates for base in bases)
-    if trials > limit:
-        number = f"{trials:,}" if trials < 10**18 else "more than 10^18"
-        raise ConfigError(
-            f"search.max_trials={limit}: the study would have {number} trials, "
-            f"the product of {', '.join(['replicates', 'rows', *(axis.key for axis in axes)])}; "
-            "take fewer values or raise search.max_trials"
-        )
-
-
 def _definition(
-    texts: Mapping[str, str], plain: Mapping[str, Any], bases: Sequence[Base], axes: Sequence[Axis]
+    texts: Mapping[str, str],
+    plain: Mapping[str, Any],
+    bases: Sequence[Base],
+    axes: Sequence[Axis | Interval],
+    draw: Draw | None,
 ) -> Definition:
-    rows = [row for base in bases for row in expand(base, axes)]
+    rows = [row for base in bases for row in expand(base, axes, draw)]
     check_distinct(rows)
     table, task = (bases[0].table, bases[0].row) if bases else ("", "")
     name = plain["study"] or (f"table-{table}" if table else task)

@@ -42,7 +42,8 @@ class Display:
 
     def __init__(self, rows: Sequence[Row], console: Console, workers: int | None) -> None:
         """`workers`: how many this process starts; None where a cluster has them."""
-        self._rows, self._console, self._workers = rows, console, workers
+        self._rows: Sequence[Row] = rows
+        self._console, self._workers = console, workers
         self._planned = sum(row.replicates for row in rows)
         self._began, self._last_line = time.monotonic(), 0.0
         self._first: Moment | None = None
@@ -51,6 +52,8 @@ class Display:
 
     def __call__(self, moment: Moment) -> None:
         """Show how far the study is."""
+        self._rows = moment.rows or self._rows
+        self._planned = sum(row.replicates for row in self._rows)
         if self._first is None:
             self._first = moment
             if _finished(moment) < self._planned:

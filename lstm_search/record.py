@@ -53,13 +53,14 @@ __all__ = [
 _POINT = struct.Struct("<qdd")  # a curve point: sequences, error, wrong, every bit kept
 
 _ROWS = """
-SELECT name, description, replicates, cap, "table", published, readings, altered
+SELECT name, description, replicates, cap, "table", published, readings, altered, {first}, {purpose}
 FROM rows JOIN cells ON cell = digest ORDER BY ordinal
 """
 _PUT_ROW = """
-INSERT INTO rows SELECT ?, coalesce(max(ordinal), -1) + 1, ?, ?, ?, ?, ?, ?, ? FROM rows WHERE true
+INSERT INTO rows SELECT ?, coalesce(max(ordinal), -1) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM rows WHERE true
 ON CONFLICT (name) DO UPDATE SET replicates = max(replicates, excluded.replicates), cap = excluded.cap,
-    "table" = excluded."table", published = excluded.published, readings = excluded.readings, altered = excluded.altered
+    "table" = excluded."table", published = excluded.published, readings = excluded.readings,
+    altered = excluded.altered, first = excluded.first, purpose = excluded.purpose
 """
 _PUT_TRIAL = "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_MILESTONE = "INSERT INTO milestones VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -79,9 +80,10 @@ JOIN milestones USING (key) WHERE cell = ? AND replicate >= ? AND replicate < ? 
 _MILESTONES_OF = """
 SELECT name, sequences, test_sequences, test_wrong, test_error FROM milestones WHERE key = ? ORDER BY ordinal
 """
-_ENDED = (
-    "SELECT key, replicate, outcome, cap, sequences FROM trials WHERE cell = ? AND replicate < ? ORDER BY replicate"
-)
+_ENDED = """
+SELECT key, replicate, outcome, cap, sequences FROM trials
+WHERE cell = ? AND replicate >= ? AND replicate < ? ORDER BY replicate
+"""
 
 
 _NEXT = "---\n"
@@ -181,8 +183,10 @@ class Record:
         with self._transaction() as db:
             if recordfile.is_fresh(db, self.path):
                 self._create(definition)
+            recordfile.upgrade(db)
             self._check(definition)
             before = self._rows()
+            self._check_space(before, definition)
             for row in definition.rows:
                 self._put_row(row)
             if self._rows() != before:
@@ -237,8 +241,7 @@ class Record:
             for _, replicate, outcome, cap, _ in self._ended(row)
             if outcome != Outcome.CAPPED or cap >= row.cap
         }
-        seed = self.definition().seed
-        return [TrialSpec(row.cell, number, seed, row.cap) for number in range(row.replicates) if number not in done]
+        return [trial for trial in row.trials(self.definition().seed) if trial.replicate not in done]
 
     def counts(self) -> dict[str, Counter[Outcome]]:
         """How many trials ended how under their row's cap, by row name; those to run again are left out."""
@@ -256,7 +259,7 @@ class Record:
         `curves=False` leaves the learning curves empty: several times smaller and faster for very many trials.
         """
         asked = self.definition()
-        return {row.name: self._load(row.cell, asked.seed, 0, row.replicates, curves=curves) for row in asked.rows}
+        return {row.name: self._load(row.cell, asked.seed, row.first, row.end, curves=curves) for row in asked.rows}
 
     def find(self, prefix: str) -> Trial:
         """The one trial whose key starts with `prefix`, without its weights; ValueError for none and for several."""
@@ -322,6 +325,14 @@ class Record:
         if found:
             raise DefinitionChanged(self.path, found)
 
+    def _check_space(self, recorded: Sequence[Row], definition: Definition) -> None:
+        """Cells that were to be chosen among stay in the choice: a space may grow, not shrink or move."""
+        names = {row.name for row in definition.rows}
+        gone = [row.name for row in recorded if row.purpose != "report" and row.name not in names]
+        if gone and any(row.purpose != "report" for row in definition.rows):
+            more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+            raise DefinitionChanged(self.path, [f"the space lacks what it had: {'; '.join(gone[:3])}{more}"])
+
     def _row_differences(self, row: Row) -> list[str]:
         query = "SELECT digest, description FROM rows JOIN cells ON cell = digest WHERE name = ?"
         recorded = self._db.execute(query, (row.name,)).fetchone()
@@ -332,14 +343,16 @@ class Record:
         return [f"row {row.name}: {name} was {then.get(name)}, is {now.get(name)}" for name in names]
 
     def _rows(self) -> tuple[Row, ...]:
+        old = self._query("PRAGMA user_version")[0][0] == 1
+        query = _ROWS.format(first="0", purpose="'report'") if old else _ROWS.format(first="first", purpose="purpose")
         return tuple(
-            Row(name, _cell(cell), replicates, cap, table, published, _pairs(readings), _pairs(altered))
-            for name, cell, replicates, cap, table, published, readings, altered in self._query(_ROWS)
+            Row(name, _cell(cell), planned, cap, table, printed, _pairs(readings), _pairs(altered), first, purpose)
+            for name, cell, planned, cap, table, printed, readings, altered, first, purpose in self._query(query)
         )
 
     def _put_row(self, row: Row) -> None:
         lists = (json.dumps(row.readings), json.dumps(row.altered))
-        labels = (row.replicates, row.cap, row.table, row.published, *lists)
+        labels = (row.replicates, row.cap, row.table, row.published, *lists, row.first, row.purpose)
         self._db.execute(_PUT_ROW, (row.name, self._put_cell(row.cell), *labels))
 
     def _put_cell(self, cell: Cell) -> str:
@@ -375,7 +388,7 @@ class Record:
         return int(self._db.execute("SELECT id FROM environments WHERE description = ?", (description,)).fetchone()[0])
 
     def _ended(self, row: Row) -> list[tuple[str, int, str, int, int]]:
-        return self._query(_ENDED, (row.cell.digest, row.replicates))
+        return self._query(_ENDED, (row.cell.digest, row.first, row.end))
 
     def _load(self, cell: Cell, seed: int, first: int, end: int, *, curves: bool = True) -> list[Trial]:
         milestones: dict[str, list[Reached]] = defaultdict(list)

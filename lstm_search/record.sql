@@ -31,7 +31,9 @@ CREATE TABLE rows (
     "table" TEXT NOT NULL,
     published TEXT NOT NULL,
     readings TEXT NOT NULL,
-    altered TEXT NOT NULL
+    altered TEXT NOT NULL,
+    first INTEGER NOT NULL DEFAULT 0, -- number of its first replicate
+    purpose TEXT NOT NULL DEFAULT 'report' CHECK (purpose IN ('report', 'tune', 'race'))
 ) STRICT;
 
 CREATE TABLE trials (

@@ -18,8 +18,9 @@ from typing import IO
 APPLICATION = 0x4C53544D
 """Stands in the header ("LSTM") and tells a record from any other SQLite file."""
 
-FORMAT = 1
-"""Of the tables. What a trial's key holds has a version of its own (`spec.SCHEMA_VERSION`)."""
+FORMAT = 2
+"""Of the tables; 1, without `first` and `purpose` in rows, is still read, and brought up to date by a driver. What a
+trial's key holds has a version of its own (`spec.SCHEMA_VERSION`)."""
 
 _PATIENCE = 60.0  # seconds to wait while another process reads or commits
 _RESERVED = frozenset({"mlflow", "artifacts", "default"})  # what else lives in the home; MLflow's own experiment
@@ -142,7 +143,7 @@ def _named(path: Path, message: str, code: int) -> Exception:
 def is_fresh(db: sqlite3.Connection, path: Path) -> bool:
     """Whether nothing is recorded yet; ValueError for a file that something else wrote."""
     application, format_ = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-    if application == APPLICATION and format_ == FORMAT:
+    if application == APPLICATION and 1 <= format_ <= FORMAT:
         return False
     if application == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         return True
@@ -150,6 +151,14 @@ def is_fresh(db: sqlite3.Connection, path: Path) -> bool:
         f"has format {format_}, this release reads {FORMAT}" if application == APPLICATION else "is no study's record"
     )
     raise ValueError(f"{path} {kind}: move it away or take another name (study=NAME)")
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Bring a record of format 1 up to date, inside a transaction."""
+    if db.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
+        db.execute("ALTER TABLE rows ADD COLUMN first INTEGER NOT NULL DEFAULT 0")
+        db.execute("ALTER TABLE rows ADD COLUMN purpose TEXT NOT NULL DEFAULT 'report'")
+        db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _is_study(path: Path) -> bool:

@@ -110,6 +110,8 @@ def _rows(definitions: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
             published=entry["published"],
             readings=_pairs(entry["readings"]),
             altered=_pairs(entry["altered"]),
+            first=entry.get("first", 0),
+            purpose=entry.get("purpose", "report"),
         )
         for entry in by_name.values()
     )

@@ -12,19 +12,9 @@ from lstm_search import checks
 from lstm_search.axes import ConfigError
 from lstm_search.execute import ExecuteSettings
 from lstm_search.jobs_api import SubmitSettings
+from lstm_search.search import SearchSettings
 from lstm_search.spec import Definition
 from lstm_search.tracking import shown as shown_uri
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """Which cells and replicates come next."""
-
-    kind: Literal["grid"] = "grid"
-    max_trials: int = 100_000
-
-    def __post_init__(self) -> None:
-        checks.whole("search.max_trials", self.max_trials, 1, 10_000_000)
 
 
 @dataclass(frozen=True)

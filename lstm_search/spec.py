@@ -34,6 +34,9 @@ Task = EmbeddedReber | LongLag | VeryLongLag | TwoSequence | Adding | Multiplica
 Network = Lstm1997 | Rtrl | Bptt | Elman
 
 
+Purpose = Literal["report", "tune", "race"]
+
+
 class Outcome(StrEnum):
     """The one terminal state of a trial."""
 
@@ -290,7 +293,11 @@ class Trial:
 @dataclass(frozen=True)
 class Row:
     """A cell as a line of a table: its name, its share of work, the printed row beside it, and the open points of the
-    paper that it reads otherwise than literally (`readings`: key, value)."""
+    paper that it reads otherwise than literally (`readings`: key, value).
+
+    Its trials have the numbers from `first` on. `purpose`: they are for the report; or to choose among cells (tune); or
+    to choose among cells that compete (race), and then how many of the `replicates` are trained is up to the results.
+    """
 
     name: str
     cell: Cell
@@ -300,18 +307,29 @@ class Row:
     published: str = ""
     readings: tuple[tuple[str, str], ...] = ()
     altered: tuple[tuple[str, str], ...] = ()
+    first: int = 0
+    purpose: Purpose = "report"
+
+    @property
+    def end(self) -> int:
+        """The number after that of the last replicate."""
+        return self.first + self.replicates
 
     def trials(self, seed: int) -> list[TrialSpec]:
         """The row's trials under a study seed, in order of replicate."""
-        return [TrialSpec(self.cell, replicate, seed, self.cap) for replicate in range(self.replicates)]
+        return [TrialSpec(self.cell, replicate, seed, self.cap) for replicate in range(self.first, self.end)]
 
-    def finished(self, trials: Iterable[Trial]) -> list[TrialResult]:
-        """The results of `trials` under this row's cap; a trial CAPPED under a lower one is to run again: left out."""
+    def counting(self, trials: Iterable[Trial]) -> list[Trial]:
+        """`trials` under this row's cap; a trial CAPPED under a lower one is to run again: left out."""
         return [
-            trial.result.under_cap(self.cap)
+            replace(trial, result=trial.result.under_cap(self.cap))
             for trial in trials
             if trial.result.outcome != Outcome.CAPPED or trial.spec.cap >= self.cap
         ]
+
+    def finished(self, trials: Iterable[Trial]) -> list[TrialResult]:
+        """The results of `counting`."""
+        return [trial.result for trial in self.counting(trials)]
 
     def times(self, results: Iterable[TrialResult], milestone: str) -> tuple[list[int], list[int]]:
         """Training sequences of the trials that reached `milestone`, and those after which the others were given up.

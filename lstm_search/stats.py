@@ -7,14 +7,18 @@ needed: it takes half a second, and most commands compute nothing.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 Interval = tuple[float, float]
+Times = tuple[Sequence[float], Sequence[float]]
+"""Of one cell: the times of the trials that reached the milestone, and of those that were given up."""
 Array = NDArray[np.float64]
 
 RESAMPLES = 10_000
@@ -36,6 +40,21 @@ def success_interval(k: int, n: int, level: float = 0.95) -> Interval:
     return low, high
 
 
+def wilson_interval(k: int, n: int, level: float = 0.95) -> Interval:
+    """Score interval of a success rate (Wilson 1927): narrower than the exact one, its coverage right on average only;
+    (0, 1) for n = 0."""
+    if not 0 <= k <= n:
+        raise ValueError(f"k={k}, n={n}: takes 0 <= k <= n")
+    if n == 0:
+        return 0.0, 1.0
+    from scipy import stats
+
+    z = float(stats.norm.ppf((1 + level) / 2))
+    centre = (k + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 def mean(values: Sequence[float]) -> float | None:
     """Arithmetic mean; None for no values."""
     return math.fsum(values) / len(values) if values else None
@@ -54,6 +73,16 @@ def expected_running_time(reached: Sequence[float], given_up: Sequence[float]) -
     if not reached:
         return math.inf if given_up else None
     return (math.fsum(reached) + math.fsum(given_up)) / len(reached)
+
+
+def ert_interval(reached: Sequence[float], given_up: Sequence[float], level: float = 0.95) -> Interval:
+    """Percentile bootstrap interval of the expected running time; trials are drawn. Infinite above where many draws
+    hold no success; (0, inf) without trials."""
+    if not reached and not given_up:
+        return 0.0, math.inf
+    times = _running_times(np.random.default_rng(SEED), reached, given_up)
+    low, high = np.quantile(times, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def solved_curve(reached: Sequence[float], given_up: Sequence[float]) -> tuple[Array, Array]:
@@ -89,6 +118,81 @@ def fisher_p(k1: int, n1: int, k2: int, n2: int) -> float:
     return float(stats.fisher_exact(np.array([[k1, n1 - k1], [k2, n2 - k2]])).pvalue)
 
 
+@cache
+def fewer_p(k1: int, n1: int, k2: int, n2: int) -> float:
+    """One-sided p-value of Fisher's exact test that the first success rate is at least the second."""
+    from scipy import stats
+
+    return float(stats.hypergeom.cdf(k1, n1 + n2, k1 + k2, n1)) if n1 and n2 else 1.0
+
+
+@cache
+def boschloo_p(k1: int, n1: int, k2: int, n2: int) -> float:
+    """Two-sided p-value of Boschloo's exact test that both success rates are one; nowhere less powerful than Fisher's.
+
+    Fisher's p-value is the statistic: the largest probability, over the common rate, of one as small (Boschloo 1970;
+    the rate is searched by scipy, among 64 starting points).
+    """
+    from scipy import stats
+
+    return float(stats.boschloo_exact(np.array([[k1, k2], [n1 - k1, n2 - k2]]), n=64).pvalue)
+
+
+def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:
+    """One-sided p-value of a permutation test that the first expected running time is not above the second.
+
+    With theta the ERT of both cells together, a trial that spent T and solved (S = 1) or not (S = 0) has the score
+    T - theta S: the mean score of a cell is positive where its ERT is above theta. The statistic is Welch's t of the
+    scores, so that cells of unlike spread and unlike numbers of trials may be compared (Janssen 1997). Where both cells
+    are alike every split of all trials is as probable, and the test is exact at any size: all splits are counted where
+    there are few, else they are drawn until ten reach the observed one, or far enough to tell p-values above `smallest`
+    (Besag & Clifford 1991).
+    """
+    parts = (*first, *second)
+    spent = np.array([value for part in parts for value in sorted(part)], float)
+    solved = np.repeat([1.0, 0.0, 1.0, 0.0], [len(part) for part in parts])
+    size = len(first[0]) + len(first[1])
+    if not 0 < size < len(spent) or not solved.any():
+        return 1.0
+    scores = spent - spent.sum() / solved.sum() * solved
+    observed = _welch(scores[np.newaxis], np.arange(size)[np.newaxis])[0]
+    reach = observed - 1e-9 * (1 + abs(observed))
+    splits = math.comb(len(scores), size)
+    if splits <= RESAMPLES:
+        every = np.array(list(combinations(range(len(scores)), size)))
+        return float(np.mean(_welch(scores[np.newaxis].repeat(splits, 0), every) >= reach))
+    return _drawn_p(scores, size, reach, math.ceil(5 / smallest))
+
+
+def _drawn_p(scores: Array, size: int, reach: float, most: int, enough: int = 10) -> float:
+    """The share of random splits of `scores` whose statistic is at least `reach`, the observed split counted."""
+    seed = list(hashlib.sha256(scores.tobytes()).digest())  # the same draws for every test would not be random at all
+    rng, drawn, hits = np.random.default_rng(seed), 0, 0
+    while drawn < most:
+        shuffled = rng.random((BLOCK * 4, len(scores))).argpartition(size, axis=1)[:, :size]
+        hit = np.flatnonzero(_welch(scores[np.newaxis].repeat(len(shuffled), 0), shuffled) >= reach)
+        if hits + len(hit) >= enough:
+            return enough / (drawn + int(hit[enough - hits - 1]) + 1)
+        drawn, hits = drawn + len(shuffled), hits + len(hit)
+    return (hits + 1) / (drawn + 1)
+
+
+def _welch(scores: Array, chosen: NDArray[np.intp]) -> Array:
+    """Welch's t (n_splits,) of the `chosen` columns of each row of scores against the rest."""
+    n, size = scores.shape[1], chosen.shape[1]
+    part = np.take_along_axis(scores, chosen, axis=1)
+    total, squares = scores.sum(axis=1), (scores**2).sum(axis=1)
+    sums, own = part.sum(axis=1), (part**2).sum(axis=1)
+    means = sums / size, (total - sums) / (n - size)
+    errors = [
+        np.maximum(square / count - mean**2, 0) / max(count - 1, 1)
+        for square, mean, count in zip((own, squares - own), means, (size, n - size), strict=True)
+    ]
+    least = 1e-12 * squares / n  # equal values on both sides: what is left of the variance is rounding
+    t: Array = (means[0] - means[1]) / np.sqrt(np.maximum(errors[0] + errors[1], least) + 1e-300)
+    return t
+
+
 def mcnemar_p(only_first: int, only_second: int) -> float:
     """Two-sided p-value of McNemar's exact test: of trials paired by seed, so many succeeded in one cell only."""
     from scipy import stats
@@ -97,7 +201,7 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
     return float(stats.binomtest(only_first, both, 0.5).pvalue) if both else 1.0
 
 
-def logrank_p(first: tuple[Sequence[float], Sequence[float]], second: tuple[Sequence[float], Sequence[float]]) -> float:
+def logrank_p(first: Times, second: Times) -> float:
     """Two-sided p-value of the log-rank test that two cells learn equally fast.
 
     Each as times of the trials that reached the milestone, and of those given up, which are censored. 1 where none of
@@ -120,11 +224,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def ratio_interval(
-    first: tuple[Sequence[float], Sequence[float]],
-    second: tuple[Sequence[float], Sequence[float]],
-    level: float = 0.95,
-) -> Interval:
+def ratio_interval(first: Times, second: Times, level: float = 0.95) -> Interval:
     """Percentile bootstrap interval of the ratio of two expected running times, first over second; trials are drawn.
 
     A resample without a success has an infinite running time; where both have, it says nothing and is left out.
@@ -149,6 +249,16 @@ def _running_times(rng: np.random.Generator, reached: Sequence[float], given_up:
     return times
 
 
+def prediction_p(values: Sequence[float], n: int, printed: float) -> float | None:
+    """Two-sided p-value of the mean `printed` of `n` values, were they of the kind of `values` (`mean_prediction`);
+    None where no prediction is made."""
+    sample = _predicted(values, n)
+    if sample is None:
+        return None
+    below = float(np.mean(sample <= printed))
+    return min(1.0, 2 * max(min(below, 1 - below), 1 / len(sample)))
+
+
 def mean_prediction(values: Sequence[float], n: int, level: float = 0.95) -> Interval | None:
     """Where the mean of `n` further values is expected, given the mean and spread of `values`.
 
@@ -157,15 +267,20 @@ def mean_prediction(values: Sequence[float], n: int, level: float = 0.95) -> Int
     estimate, y* that of theirs, and the division keeps the coverage for skewed values and small samples. None for fewer
     than FEWEST_FOR_PREDICTION values, for equal ones, and for n < 1.
     """
+    sample = _predicted(values, n)
+    return None if sample is None else _quantiles(sample, level)
+
+
+def _predicted(values: Sequence[float], n: int) -> Array | None:
+    """The studentised bootstrap's draws of the mean of `n` further values."""
     if len(values) < FEWEST_FOR_PREDICTION or n < 1 or min(values) == max(values):
         return None
     rng = np.random.default_rng(SEED)
     ours, spread = _resample(rng, values, len(values))
     theirs, _ = _resample(rng, values, n)
     varied = spread > 1e-9 * spread.max()  # a resample of one value over and over says nothing of the spread
-    low, high = _quantiles((theirs - ours)[varied] / spread[varied], level)
-    centre, scale = float(np.mean(values)), float(np.std(values, ddof=1))
-    return centre + scale * low, centre + scale * high
+    drawn: Array = float(np.mean(values)) + float(np.std(values, ddof=1)) * (theirs - ours)[varied] / spread[varied]
+    return drawn
 
 
 @cache
@@ -186,6 +301,35 @@ def detectable_difference(n1: int, k2: int, n2: int, alpha: float = 0.05, power:
     rate = k2 / n2
     distances = [abs(_root(excess, rate, end) - rate) for end in (0.0, 1.0) if end != rate and excess(end) >= 0]
     return min(distances, default=None)
+
+
+def replicates_needed(rate1: float, rate2: float, alpha: float = 0.05, power: float = 0.8, most: int = 2000) -> int:
+    """Trials of each of two cells with which Fisher's exact test tells these success rates apart: p < alpha with
+    probability `power` or more, exact by enumeration of all counts. The smallest number from which on it holds for ten
+    numbers in a row, as the power of an exact test is not monotone. Raises ValueError where `most` are too few.
+    """
+    if not (0 <= rate1 <= 1 and 0 <= rate2 <= 1):
+        raise ValueError(f"rates {rate1}, {rate2}: take numbers from 0 to 1")
+    held = 0
+    for n in range(2, most + 10):
+        held = held + 1 if _fisher_power(n, rate1, rate2, alpha) >= power else 0
+        if held == 10:
+            return n - 9
+    raise ValueError(f"rates {rate1} and {rate2}: more than {most} trials a cell would be needed to tell them apart")
+
+
+def _fisher_power(n: int, rate1: float, rate2: float, alpha: float) -> float:
+    """The probability that Fisher's exact test on `n` trials of each cell gives p < alpha."""
+    from scipy import stats
+
+    counts = np.arange(n + 1)
+    total = np.add.outer(counts, counts)
+    weights = stats.hypergeom.pmf(counts[:, np.newaxis], 2 * n, total, n)
+    order = np.array([stats.hypergeom.pmf(counts, 2 * n, margin, n) for margin in range(2 * n + 1)])
+    cells = zip(total.ravel(), np.asarray(weights).ravel(), strict=True)
+    p = np.array([order[m][order[m] <= w * (1 + 1e-7)].sum() for m, w in cells]).reshape(total.shape)
+    joint = np.outer(stats.binom.pmf(counts, n, rate1), stats.binom.pmf(counts, n, rate2))
+    return float(joint[p < alpha].sum())
 
 
 def _root(excess: Callable[[float], float], inside: float, end: float) -> float:

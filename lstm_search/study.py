@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from lstm_search.crew import Finished
-from lstm_search.execute import ExecuteSettings, open_executor
+from lstm_search.execute import ExecuteSettings, Executor, open_executor
 from lstm_search.publish import view
 from lstm_search.record import Record
-from lstm_search.search import Grid
-from lstm_search.spec import BROKEN, Definition, Outcome
+from lstm_search.search import Grid, Race, Searcher, SearchSettings, finalists
+from lstm_search.spec import BROKEN, Definition, Outcome, Row, Trial
 from lstm_search.tracking import BackgroundTracker, Tracker
 from lstm_search.trial import demand, warm
+
+EVERYTHING = SearchSettings()
+"""Every trial of every cell."""
 
 SLICE = 0.5
 """Seconds after which the loop looks around, whether or not a trial has finished."""
@@ -34,10 +38,12 @@ class Publishing:
 
 @dataclass(frozen=True)
 class Moment:
-    """How far a study is, by row: outcomes, and how far the running trials are (training sequences of each)."""
+    """How far a study is, by row: outcomes, and how far the running trials are (training sequences of each). `rows` are
+    those of now: a search may add some, and expect fewer trials of others."""
 
     outcomes: Mapping[str, Counter[Outcome]]
     running: Mapping[str, Sequence[int]]
+    rows: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ def run(
     home: Path,
     execute: ExecuteSettings,
     *,
+    search: SearchSettings = EVERYTHING,
     publishing: Publishing | None = None,
     hours: float | None = None,
     retry: Sequence[str] = (),
@@ -73,11 +80,10 @@ def run(
     """
     with Record.open(home, definition) as record:
         record.retry(retry)
-        search = Grid(spec for row in definition.rows for spec in record.missing(row))
         with _background(publishing, home, definition.name) as background:
             loop = _Loop(record, search, watch, background.notify if background else lambda: None)
-            left = loop.train(execute, hours) if search.remaining else 0
-            watch(Moment(record.counts(), {}))
+            left = loop.train(execute, hours)
+            watch(replace(loop.moment({}), running={}))
             published = background.close(publishing.wait) if background and publishing else True
         return Ended(record.counts(), left, published, background.error if background and not published else "")
 
@@ -87,43 +93,83 @@ class _Loop:
     """One run of a study, from its first missing trial to its last."""
 
     record: Record
-    search: Grid
+    settings: SearchSettings
     watch: Callable[[Moment], None]
     notify: Callable[[], None]
+    search: Searcher = field(default_factory=lambda: Grid(()))
+    dropped: AbstractSet[str] = frozenset()
     row_of: dict[str, str] = field(default_factory=dict)
     shown: float = 0.0
 
     def train(self, execute: ExecuteSettings, hours: float | None) -> int:
         """Train until nothing is missing or the budget is spent; how many trials are left."""
         deadline = time.monotonic() + 3600 * hours if hours else float("inf")
-        rows = self.record.definition().rows
+        prepare = partial(warm, demand(self.record.definition().rows), execute.width)
+        with ExitStack() as stack:
+            executor = None
+            for rows, search in self._stages():
+                self.search = search
+                if self.search.remaining:
+                    executor = executor or stack.enter_context(
+                        open_executor(execute, self.record.attempts(), self.record.attempt, prepare=prepare)
+                    )
+                    self._train(rows, executor, deadline)
+                    if left := self.search.remaining + executor.pending:
+                        return left
+        return 0
+
+    def _stages(self) -> Iterator[tuple[Sequence[Row], Searcher]]:
+        """First the search; then its best cells on fresh seeds, which join the study."""
+        definition = self.record.definition()
+        yield definition.rows, self._searcher(definition)
+        if self.settings.confirm:
+            self.dropped = self.search.dropped()
+            best = finalists(self.settings, definition.rows, self.record.trials(curves=False), self.dropped)
+            self.record.grow(replace(definition, rows=(*definition.rows, *best)))
+            yield best, Grid(spec for row in best for spec in self.record.missing(row))
+
+    def _searcher(self, definition: Definition) -> Searcher:
+        """The searcher as it stands with all that is recorded."""
+        if self.settings.kind != "race":
+            return Grid(spec for row in definition.rows for spec in self.record.missing(row))
+        race, recorded = Race(definition.rows, definition.seed, self.settings), self.record.trials(curves=False)
+        race.tell(trial for row in definition.rows for trial in row.counting(recorded[row.name]))
+        return race
+
+    def _train(self, rows: Sequence[Row], executor: Executor, deadline: float) -> None:
         names = {row.cell.digest: row.name for row in rows}
-        prepare = partial(warm, demand(rows), execute.width)
         self._show({})
-        with open_executor(execute, self.record.attempts(), self.record.attempt, prepare=prepare) as executor:
-            while (self.search.remaining or executor.pending) and time.monotonic() < deadline:
-                new = self.search.ask(executor.room)
-                self.row_of |= {spec.key: names[spec.cell.digest] for spec in new}
-                executor.submit(new)
-                self._take(executor.gather(SLICE))
-                self._show(executor.progress())
-            return self.search.remaining + executor.pending
+        while (self.search.remaining or executor.pending) and time.monotonic() < deadline:
+            new = self.search.ask(executor.room)
+            self.row_of |= {spec.key: names[spec.cell.digest] for spec in new}
+            executor.submit(new)
+            self._take(executor.gather(SLICE))
+            self._show(executor.progress())
 
     def _take(self, finished: Sequence[Finished]) -> None:
         """Commit what finished; then, and only then, it counts."""
         if finished:
             self.record.add((trial.spec, trial.result, trial.attempts) for trial in finished)
+            self.search.tell(Trial(trial.spec, trial.result, trial.attempts) for trial in finished)
             self.notify()
 
     def _show(self, progress: Mapping[str, int]) -> None:
         """Tell who watches, not more often than a person can read."""
-        if time.monotonic() - self.shown < SLICE:
-            return
-        self.shown = time.monotonic()
-        running: dict[str, list[int]] = {row.name: [] for row in self.record.definition().rows}
+        if time.monotonic() - self.shown >= SLICE:
+            self.shown = time.monotonic()
+            self.watch(self.moment(progress))
+
+    def moment(self, progress: Mapping[str, int]) -> Moment:
+        """How far the study is, with the running trials by key as far as they are."""
+        counts, dropped = self.record.counts(), self.dropped | self.search.dropped()
+        rows = [
+            replace(row, replicates=max(counts[row.name].total(), 1)) if row.name in dropped else row
+            for row in self.record.definition().rows
+        ]
+        running: dict[str, list[int]] = {row.name: [] for row in rows}
         for key, sequences in progress.items():
             running[self.row_of[key]].append(sequences)
-        self.watch(Moment(self.record.counts(), running))
+        return Moment(counts, running, rows)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from lstm_search import jobs_api, tracking
 from lstm_search.config import ConfigError, Settings
@@ -52,7 +53,8 @@ def stem(settings: Settings) -> str:
     """The beginning of the ids of a study's jobs: its name, and a digest of what it is and where it is kept."""
     asked = settings.definition
     rows = [[row.name, row.cell.digest, row.replicates, row.cap] for row in asked.rows]
-    return f"{asked.name}-{digest([asked.name, asked.seed, rows, str(settings.home)])[:12]}"
+    how = [asdict(settings.search)] if any(row.purpose != "report" for row in asked.rows) else []
+    return f"{asked.name}-{digest([asked.name, asked.seed, rows, str(settings.home), *how])[:12]}"
 
 
 def _existing(settings: Settings, jobs: Jobs) -> Job:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from lstm_search import stats
 from lstm_search.published import CAP_FACTOR, Published, published_at
-from lstm_search.spec import BROKEN, Outcome, Reached, Row, Trial, TrialResult, digest
+from lstm_search.spec import BROKEN, Outcome, Purpose, Reached, Row, Trial, TrialResult, digest
 
 TESTED = 2560
 """The paper counts wrongly processed test sequences out of this many."""
@@ -68,6 +68,7 @@ class Summary:
     altered: tuple[tuple[str, str], ...]
     verdict: Verdict = ""
     reason: str = ""
+    purpose: Purpose = "report"
 
     @property
     def name(self) -> str:
@@ -119,6 +120,7 @@ def _summary(row: Row, results: Sequence[TrialResult], milestone: str) -> Summar
         **_compared(reached, len(telling), printed),
         readings=row.readings,
         altered=row.altered,
+        purpose=row.purpose,
     )
 
 
@@ -155,6 +157,8 @@ def judge(row: Summary) -> tuple[Verdict, str]:
     """
     if row.altered:
         return "", "its settings were altered"
+    if row.purpose != "report":
+        return "", "these trials were for choosing; those on fresh seeds are for the report"
     if row.published is None:
         return "", "nothing printed to compare with"
     if doubt := _doubt(row):
@@ -223,15 +227,29 @@ LEGEND = (
 )
 
 
+LEGEND_CHOICE = (
+    "tuning: the trials by which cells were chosen, whose figures flatter the winner; race: such trials, how many of "
+    "which there were depended on their results, and no interval beside them accounts for that; fresh seeds: trials "
+    "that no choice was made by."
+)
+
+
 def _markdown(rows: Sequence[Summary], title: str) -> str:
+    rows = sorted(rows, key=_standing)
     lines = [[_cell(text) for text in line] for line in (HEADER, *map(_columns, rows))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     notes = [_wrapped(f"- {_cell(_note(row))}") for row in rows]
+    legend = LEGEND if all(row.purpose == "report" for row in rows) else f"{LEGEND} {LEGEND_CHOICE}"
     return "\n".join(
-        [_cell(_caption(rows, title)), "", padded[0], rule, *padded[1:], "", _wrapped(LEGEND), "", *notes, ""]
+        [_cell(_caption(rows, title)), "", padded[0], rule, *padded[1:], "", _wrapped(legend), "", *notes, ""]
     )
+
+
+def _standing(row: Summary) -> tuple[bool, float]:
+    """Rows of a report stay in their order and come first; those that were for choosing are ordered by their ERT."""
+    return row.purpose != "report", 0 if row.purpose == "report" or row.ert is None else row.ert
 
 
 def _wrapped(text: str) -> str:
@@ -249,7 +267,7 @@ def _caption(rows: Sequence[Summary], title: str) -> str:
 
 def _columns(row: Summary) -> tuple[str, ...]:
     return (
-        row.name,
+        row.name + {"report": "", "tune": " (tuning)", "race": " (race)"}[row.purpose],
         _solved(row),
         _number(row.mean) + (f" [{_span(row.mean_interval)}]" if row.mean_interval else ""),
         _number(row.ert),
@@ -263,6 +281,8 @@ def _columns(row: Summary) -> tuple[str, ...]:
 def _solved(row: Summary) -> str:
     low, high = row.success_interval
     rate = f"{row.k}/{row.n} [{100 * low:.0f} to {100 * high:.0f} %]" if row.n else "0/0"
+    if row.purpose == "race":
+        return f"{rate} (of at most {row.planned})"
     return rate + (f" (unfinished: {row.finished} of {row.planned})" if row.finished < row.planned else "")
 
 

@@ -17,6 +17,7 @@ from lstm_search import recover as recovering
 from lstm_search.config import ConfigError, Settings
 from lstm_search.doctor import doctor
 from lstm_search.lanes import full_width
+from lstm_search.planning import plan
 from lstm_search.progress import display
 from lstm_search.record import Record
 from lstm_search.shell import Exit, chosen, refuse_untracked, same_place, say
@@ -47,6 +48,7 @@ def train(settings: Settings) -> study.Ended:
             settings.definition,
             settings.home,
             settings.execute,
+            search=settings.search,
             publishing=publishing,
             hours=settings.budget_hours,
             retry=settings.retry,
@@ -94,28 +96,6 @@ def _where(settings: Settings) -> str:
     return f"lstm-search ui study={name}" + same_place(settings)
 
 
-def plan(settings: Settings, _: Sequence[str]) -> int:
-    """Print rows, trials and caps; nothing runs."""
-    rows = chosen(settings, "plan")
-    print(settings.definition.title, end="\n\n")
-    print("| row | trials | cap | readings | altered |\n|---|---:|---:|---|---|")
-    for row in rows:
-        print(f"| {row.name} | {row.replicates} | {row.cap:,} | {_pairs(row.readings)} | {_pairs(row.altered)} |")
-    trials = sum(row.replicates for row in rows)
-    most = sum(row.replicates * row.cap for row in rows)
-    steps = sum(row.replicates * row.cap * row.cell.task.length for row in rows)
-    seed = settings.definition.seed
-    print(
-        f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} training sequences ({steps:.1e} time steps), "
-        f"seed {seed}"
-    )
-    return Exit.DONE
-
-
-def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
-    return " ".join(f"{key}={value}" for key, value in pairs)
-
-
 def status(settings: Settings, _: Sequence[str]) -> int:
     """Print how far all studies are, or the one chosen."""
     lines = [line for name in _names(settings, hint=True) for line in _status_lines(settings.home, name)]
@@ -141,7 +121,8 @@ def _status_lines(home: Path, name: str) -> list[str]:
 
 def _status(row: Row, counts: Counter[Outcome]) -> str:
     told = [counts[outcome] for outcome in (Outcome.SOLVED, Outcome.CAPPED, Outcome.DIVERGED)]
-    return " | ".join(map(str, [f"{counts.total()} of {row.replicates}", *told, counts.total() - sum(told)]))
+    most = f"{counts.total()} of {'at most ' if row.purpose == 'race' else ''}{row.replicates}"
+    return " | ".join(map(str, [most, *told, counts.total() - sum(told)]))
 
 
 class Seen(NamedTuple):
@@ -162,8 +143,17 @@ def see(settings: Settings, *, curves: bool = False) -> Seen:
     if not asked.rows:
         with Record.read(settings.home, asked.name) as record:
             asked = _narrowed(record.definition(), settings)
+    with Record.read(settings.home, asked.name) as record:
+        asked = _confirmed(asked, record.definition())
     with Record.read(settings.home, asked.name, asked) as record:
         return Seen(asked, record.trials(curves=curves))
+
+
+def _confirmed(asked: Definition, recorded: Definition) -> Definition:
+    """The definition with the rows on fresh seeds that a search has added for its cells."""
+    known, names = {row.cell.digest for row in asked.rows}, {row.name for row in asked.rows}
+    fresh = [row for row in recorded.rows if row.first and row.cell.digest in known and row.name not in names]
+    return replace(asked, rows=(*asked.rows, *fresh))
 
 
 def _narrowed(recorded: Definition, settings: Settings) -> Definition:
@@ -333,7 +323,9 @@ def verify(settings: Settings, _: Sequence[str]) -> int:
 
 def _counts(settings: Settings) -> dict[str, int]:
     seen = see(settings)
-    planned = sum(row.replicates for row in seen.definition.rows)
+    planned = sum(
+        len(seen.trials[row.name]) if row.purpose == "race" else row.replicates for row in seen.definition.rows
+    )
     counts = {"planned": planned, "recorded": sum(len(seen.trials[row.name]) for row in seen.definition.rows)}
     if settings.tracking.kind == "mlflow":
         tracker = tracking.Tracker(settings.tracking.uri, settings.home)

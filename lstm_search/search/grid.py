@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lstm_search.spec import TrialSpec
+from lstm_search.spec import Trial, TrialSpec
 
 
 def _work(spec: TrialSpec) -> float:
@@ -26,3 +26,10 @@ class Grid:
     def ask(self, count: int) -> list[TrialSpec]:
         """The next `count` trials, fewer where no more are left."""
         return [self._waiting.pop() for _ in range(min(count, len(self._waiting)))]
+
+    def tell(self, trials: Iterable[Trial]) -> None:
+        """Results change nothing: all that was given is trained."""
+
+    def dropped(self) -> frozenset[str]:
+        """No row is ever out."""
+        return frozenset()
