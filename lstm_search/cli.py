@@ -20,6 +20,7 @@ from lstm_search.cluster import ClusterUnreachable
 from lstm_search.config import ConfigError
 from lstm_search.record import RecordFull, StudyLocked
 from lstm_search.shell import INTERRUPTED, TERMINATED, Exit, say
+from lstm_search.submit import ask
 from lstm_search.tracking import TrackingFailed
 from lstm_search.verbs import VERBS
 
@@ -65,6 +66,8 @@ def _dispatch(words: list[str]) -> int:
     settings = config.compose(words)
     if settings.studies and name != "compare":
         raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
+    if settings.source == "cluster":
+        return ask(settings, name)
     return verb.call(settings, arguments)
 
 

@@ -67,7 +67,7 @@ PLAIN: dict[str, Any] = {
     "cap": int | None,
     "home": str,
     "format": Literal["markdown", "csv", "json", "hash"],
-    "source": Literal["record", "shipped"],
+    "source": Literal["record", "shipped", "cluster"],
     "max_failed": float,
     "retry": tuple[Literal["lost", "oom", "timeout", "failed"], ...],
     "budget.hours": float | None,

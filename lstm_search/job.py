@@ -1,4 +1,4 @@
-"""What a job of a Ray cluster runs: `lstm-search run` with the words that `lstm-search submit` sent along."""
+"""What a job of a Ray cluster runs: `lstm-search run`, or a verb that shows, with the words that were sent along."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ CLUSTER = ("execute=ray", "execute.address=auto")
 """Given last, so that they count: the study is trained on the cluster that the job belongs to."""
 
 
-def main() -> int:
-    """Run the study; its exit code."""
+def main(verb: str = "run") -> int:
+    """Run the study, or show what is recorded here; the exit code."""
     try:
         words = jobs_api.unpacked(os.environ.pop(jobs_api.VARIABLE, ""))
     except ValueError as error:
         print("lstm-search:", error, file=sys.stderr)
         return 2
-    return cli.main(["run", *words, *CLUSTER])
+    return cli.main([verb, *words, *(CLUSTER if verb == "run" else ())])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import ssl
 import time
 import urllib.error
@@ -149,6 +150,20 @@ class Jobs:
                 return self.find(name)
             raise
         return Job(name, "PENDING")
+
+    def ask(self, verb: str, words: Sequence[str]) -> tuple[Job, str]:
+        """Run `lstm-search VERB WORDS` on the head to its end: the job and its log. The cluster keeps neither."""
+        name, text = f"{verb}-{secrets.token_hex(6)}", list[str]()
+        with self._answering():
+            self._client.submit_job(
+                entrypoint=f"{ENTRYPOINT} {verb}",
+                submission_id=name,
+                runtime_env={"env_vars": {VARIABLE: packed(words)}},
+            )
+        job = self.follow(name, text.append, pause=0.2)
+        with self._answering():
+            self._client.delete_job(name)
+        return job, "".join(text)
 
     def stop(self, name: str) -> None:
         """Ask a job to end; it may take some seconds."""

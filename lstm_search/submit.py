@@ -1,4 +1,7 @@
-"""The verb `submit`: a study as a job of a Ray cluster. The same command attaches to the job while it runs."""
+"""The verb `submit`: a study as a job of a Ray cluster. The same command attaches to the job while it runs.
+
+`ask` is what verbs that show do with source=cluster: they run where the record is, and their lines come back.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,22 @@ def submit(settings: Settings, _: Sequence[str]) -> int:
         except KeyboardInterrupt:
             say(f"detached; the study goes on. {_again(settings, job)} attaches again, with submit.stop=true it stops")
             return INTERRUPTED
+
+
+SHOWN_AFAR = ("status", "table", "export", "verify")
+"""Verbs that only show, as text: these a cluster is asked for."""
+
+
+def ask(settings: Settings, verb: str) -> int:
+    """Let the head at submit.address run the verb and print what it prints; its exit code."""
+    if verb not in SHOWN_AFAR:
+        raise ConfigError(f"source=cluster: only {', '.join(SHOWN_AFAR)} take it, not {verb}")
+    words = [word for word in settings.words if not word.startswith(("submit.", "source="))]
+    with jobs_api.connect(settings.submit.address) as jobs:
+        job, text = jobs.ask(verb, words)
+    for line in _safe(text).splitlines(keepends=True):
+        (sys.stderr if line.startswith("lstm-search: ") else sys.stdout).write(line)
+    return _code(job)
 
 
 def _check(settings: Settings) -> None:
@@ -96,8 +115,13 @@ def _stop(settings: Settings, jobs: Jobs, job: Job) -> int:
 
 
 def _show(text: str) -> None:
-    sys.stderr.write(re.sub(r"[^\x20-\x7e\n\t\xa0-\U0010ffff]", "", text))
+    sys.stderr.write(_safe(text))
     sys.stderr.flush()
+
+
+def _safe(text: str) -> str:
+    """Without what a terminal would obey."""
+    return re.sub(r"[^\x20-\x7e\n\t\xa0-\U0010ffff]", "", text)
 
 
 def _code(job: Job) -> int:

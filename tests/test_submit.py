@@ -69,6 +69,10 @@ class FakeClient:
         self.jobs[name].status = "STOPPED"
         return True
 
+    def delete_job(self, name: str) -> bool:
+        assert self.jobs[name].status in {"SUCCEEDED", "FAILED"}
+        return self.jobs.pop(name) is not None
+
     async def tail_job_logs(self, name: str) -> AsyncIterator[str]:
         if self.interrupt:
             raise KeyboardInterrupt
@@ -347,3 +351,28 @@ def test_the_job_runs_the_words_on_its_own_cluster(monkeypatch: pytest.MonkeyPat
     assert given == [["run", "table=9", "execute=local", "execute=ray", "execute.address=auto"]]
     assert VARIABLE not in os.environ
     assert job.main() == 2
+    monkeypatch.setenv(VARIABLE, packed(["home=/studies"]))
+    assert job.main("status") == 6
+    assert given[1:] == [["status", "home=/studies"]]
+
+
+def test_a_cluster_is_asked_how_far_its_studies_are(
+    dashboard: str, client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.chunks = ["| study | row |\n", "lstm-search: no study yet\n", "| lags | adding |\x1b[2J\n"]
+    words = ["status", "source=cluster", f"submit.address={dashboard}", "home=/studies", "study=lags"]
+    assert cli.main(words) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "| study | row |\n| lags | adding |[2J\n"
+    assert captured.err == "lstm-search: no study yet\n"
+    assert client.sent["entrypoint"] == f"{ENTRYPOINT} status"
+    assert unpacked(client.sent["runtime_env"]["env_vars"][VARIABLE]) == words[3:]
+    assert not client.jobs
+    client.ending["driver_exit_code"] = 2
+    assert cli.main(["table", *words[1:]]) == 2
+
+
+@pytest.mark.parametrize("verb", ["run", "plan", "sync", "delete", "plot", "doctor", "submit"])
+def test_a_cluster_is_asked_for_nothing_else(verb: str, dashboard: str, client: FakeClient) -> None:
+    assert cli.main([verb, "source=cluster", f"submit.address={dashboard}", *STUDY]) == 2
+    assert not client.jobs
