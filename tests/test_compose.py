@@ -78,11 +78,12 @@ def test_networks_are_apart_and_lead_nowhere() -> None:
         "ray": {"ray-head", "ray-worker"},
         "tracking": {"ray-head", "mlflow", "logins"},
         "data": {"mlflow", "schema", "postgres"},
-        "door": {"ray-head", "mlflow"},
+        "ray-door": {"ray-head"},
+        "mlflow-door": {"mlflow"},
     }
-    *inner, door = FILE["networks"].values()
+    *inner, one, other = FILE["networks"].values()
     assert inner == [{"internal": True}] * 3
-    assert set(door["driver_opts"].values()) == {"false"}
+    assert set(one["driver_opts"].values()) == set(other["driver_opts"].values()) == {"false"}
     assert SERVICES["submit"]["network_mode"] == "service:ray-head"
 
 
