@@ -13,7 +13,8 @@ COPY conf conf
 COPY lstm_search lstm_search
 # The lock holds the tools of development too; what a server does not need is not there.
 RUN pip install --no-deps --no-build-isolation . \
-    && pip uninstall --yes --quiet pytest pytest-timeout hypothesis ruff mypy import-linter scipy-stubs hatchling editables
+    && pip uninstall --yes --quiet pytest pytest-timeout hypothesis ruff mypy import-linter scipy-stubs hatchling editables \
+       check-jsonschema compose-lint
 
 FROM ${PYTHON_IMAGE}
 # The processor level of every machine of the cluster: x86-64-v3 (AVX2) or x86-64-v4 (AVX-512, twice the lanes). Kernels are

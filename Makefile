@@ -22,11 +22,13 @@ test: $(VENV)/installed ## run the tests (under 10 minutes on two cores)
 test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql)
 	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs
 
-check: $(VENV)/installed ## lint, types, import floors, and that the lock names no host
+check: $(VENV)/installed ## lint, types, import floors, the compose file, and that the lock names no host
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(VENV)/bin/compose-lint check --quiet --skip-suppressed --fail-on low docker-compose.yml
 	@! grep -nE 'https?://|--(extra-)?index-url|--find-links' requirements.lock
 
 secrets: ## make the secrets that docker-compose.yml takes, where they are not there yet
