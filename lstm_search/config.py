@@ -10,7 +10,7 @@ from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -42,6 +42,7 @@ from lstm_search.published import CAP_FACTOR, published_at
 from lstm_search.record import check_name
 from lstm_search.search import SearchSettings
 from lstm_search.search import check as check_objective
+from lstm_search.selection import ALL, Wanted, selected
 from lstm_search.settings import Settings, TrackingSettings
 from lstm_search.space import Draw, Interval
 from lstm_search.spec import Definition
@@ -73,16 +74,6 @@ PLAIN: dict[str, Any] = {
     "budget.hours": float | None,
 }
 """Types of the keys that stand in no group."""
-
-
-class _Wanted(NamedTuple):
-    """A row as its table's file has it, or the task chosen instead of a table."""
-
-    name: str
-    table: str
-    published: str
-    trials: int
-    overrides: Sequence[str]
 
 
 def compose(overrides: Sequence[str]) -> Settings:
@@ -125,16 +116,17 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     studies = _studies(texts)
     groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
     wanted = _wanted(texts, groups)
-    choices = [f"{group}={name}" for group, name in groups.items()]
-    trees = [_fitting(_hydra(*choices, *row.overrides)) for row in wanted]
-    tree = trees[0] if trees else _fitting(_hydra(*choices))
-    changed, axes = _read(texts, _flat(tree))
+    own = {"network"} if wanted and wanted[0].table else set()  # chosen by the rows of a table
+    choices = [f"{group}={name}" for group, name in groups.items() if group not in own]
+    trees = [_fitting(_hydra(*choices, *row.overrides)) for row in wanted] or [_fitting(_hydra(*choices))]
+    tree = trees[0]
+    changed, axes = _read(texts, _common(trees))
     plain = _plain({**_flat(tree), **changed})
     search = construct(SearchSettings, "search", {**tree["search"], **_under("search", changed)})
     if not wanted:
         _refuse_homeless([*changed, *(axis.key for axis in axes)])
     search = search.up_to(plain["replicates"])
-    bases = [_base(row, literal, changed, plain, search) for row, literal in zip(wanted, trees, strict=True)]
+    bases = [_base(row, literal, changed, plain, search) for row, literal in zip(wanted, trees, strict=False)]
     draw = drawing(search, axes, plain["seed"])
     check_size(bases, axes, search, draw)
     axes = [axis if isinstance(axis, Interval) else replace(axis, values=list(axis.values)) for axis in axes]
@@ -151,7 +143,7 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         budget_hours=plain["budget.hours"],
         max_failed=plain["max_failed"],
         retry=plain["retry"],
-        rows=_row_names(texts),
+        rows=None if _row_names(texts) == ALL else _row_names(texts),
         replicates=plain["replicates"],
         studies=studies,
         submit=construct(SubmitSettings, "submit", {**tree["submit"], **_under("submit", changed)}),
@@ -253,7 +245,7 @@ def _unknown(key: str, valid: Iterable[str]) -> str:
     if key in SELECTED:
         return f"{key}: is chosen by {group}=NAME; valid: {', '.join(options(group))}"
     if holders(key):
-        return f"{key}: no such key with this {group}; it belongs to {' and '.join(holders(key))}"
+        return f"{key}: no such key with this {group}, or not in all rows; it belongs to {' and '.join(holders(key))}"
     return f"{key}: no such key{nearest(key, [*GROUPS, *(name for name in valid if name not in SELECTED)])}"
 
 
@@ -300,32 +292,28 @@ def _row_names(texts: Mapping[str, str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
-def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[_Wanted]:
+def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[Wanted]:
     """The selected rows of the selected table, or the selected task; empty where neither is selected."""
     table = _text("table", texts.get("table", "null"))
     if table is None:
         if "task" in groups and "rows" in texts:
             raise ConfigError(f"rows={texts['rows']}: selects rows of a table; task={groups['task']} has none")
-        return [_Wanted(groups["task"], "", "", DEFAULT_REPLICATES, ())] if "task" in groups else []
+        return [Wanted(groups["task"], "", "", DEFAULT_REPLICATES, ())] if "task" in groups else []
     if table not in options("table"):
         raise ConfigError(f"table={table}: no such table{nearest(table, options('table'))}")
     if "task" in groups:
         raise ConfigError(f"table={table} task={groups['task']}: takes one of the two; a table's rows name their task")
-    if groups.get("network", "lstm1997") != "lstm1997":
-        raise ConfigError(
-            f"table={table} network={groups['network']}: takes one of the two; a table's rows name their network, so "
-            f"choose task= with a network of your own: {', '.join(options('task'))}"
-        )
-    rows = _table_file(table)["rows"]
-    names = _row_names(texts) or tuple(rows)
-    for name in names:
-        if name not in rows:
-            raise ConfigError(f"rows={name}: table {table} has no such row{nearest(name, rows)}")
-    return [_Wanted(name, table, **row) for name, row in rows.items() if name in names]
+    return selected(table, _table_file(table)["rows"], _row_names(texts), groups.get("network"))
 
 
 def _table_file(table: str) -> dict[str, Any]:
     return _values(OmegaConf.load(conf_dir() / "table" / f"table_{table}.yaml"))
+
+
+def _common(trees: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The keys that all rows have, with the values of the first."""
+    first, *others = map(_flat, trees)
+    return {key: value for key, value in first.items() if all(key in other for other in others)}
 
 
 def _fitting(tree: dict[str, Any]) -> dict[str, Any]:
@@ -383,7 +371,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _base(
-    row: _Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], plain: Mapping[str, Any], search: SearchSettings
+    row: Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], plain: Mapping[str, Any], search: SearchSettings
 ) -> Base:
     mean = _published_mean(row, tree["stop"]["milestone"])
     sections = {section: {**tree[section], **_under(section, changed)} for section in SECTIONS}
@@ -393,7 +381,7 @@ def _base(
         table=row.table,
         published=row.published,
         replicates=search.blocks[-1] if search.kind == "race" else plain["replicates"] or row.trials,
-        cap=plain["cap"] or (round(CAP_FACTOR * mean) if mean else DEFAULT_CAP),
+        cap=plain["cap"] or row.cap or (round(CAP_FACTOR * mean) if mean else DEFAULT_CAP),
         literal={section: tree[section] for section in SECTIONS},
         sections=sections,
         given=frozenset(changed),
@@ -401,7 +389,7 @@ def _base(
     )
 
 
-def _published_mean(row: _Wanted, milestones: str | Sequence[str]) -> float | None:
+def _published_mean(row: Wanted, milestones: str | Sequence[str]) -> float | None:
     """The printed mean of the row's last milestone."""
     last = milestones if isinstance(milestones, str) else milestones[-1]
     printed = published_at(row.table, row.published, last)

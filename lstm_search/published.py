@@ -37,6 +37,11 @@ class Published:
         return float(self.sequences) if self.sequences.isdigit() else None
 
     @property
+    def bound(self) -> float | None:
+        """What a bound such as '>5000000' names: the training sequences after which nothing was solved."""
+        return float(self.sequences[1:]) if self.sequences.startswith(">") else None
+
+    @property
     def successes(self) -> int | None:
         """Number of successful trials, from the printed percentage; None where either figure is missing."""
         if self.trials is None or self.success_percent is None:

@@ -191,8 +191,8 @@ def _doubt(row: Summary) -> str:
         return f"unfinished: {row.finished} of {row.planned} trials ended"
     if row.broken > MOST_BROKEN * row.finished:
         return f"{row.broken} of {row.finished} trials broke"
-    if _cut_short(row):
-        return f"cap {row.cap:,} is below {CAP_FACTOR} times the published mean"
+    if short_of := _cut_short(row):
+        return f"cap {row.cap:,} is below {short_of}"
     if row.fisher_p is None:
         return "no success rate is printed"
     if row.detectable is None or row.n < stats.FEWEST_FOR_PREDICTION:
@@ -200,10 +200,14 @@ def _doubt(row: Summary) -> str:
     return ""
 
 
-def _cut_short(row: Summary) -> bool:
-    """Whether trials were given up so early that the paper's might have been, too."""
-    printed = row.published.mean_sequences if row.published else None
-    return printed is not None and row.capped > 0 and row.cap < CAP_FACTOR * printed
+def _cut_short(row: Summary) -> str:
+    """What the cap is below where trials were given up so early that the paper's might have been, too; or nothing."""
+    if row.published is None or not row.capped:
+        return ""
+    mean, bound = row.published.mean_sequences, row.published.bound
+    if mean is not None and row.cap < CAP_FACTOR * mean:
+        return f"{CAP_FACTOR} times the published mean"
+    return f"the printed {bound:,.0f}" if bound is not None and row.cap < bound else ""
 
 
 def render(rows: Sequence[Summary], format: str = "markdown", title: str = "") -> str:  # noqa: A002  # the key users type

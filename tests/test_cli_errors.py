@@ -50,7 +50,7 @@ MISTAKES = {
     "rows of a task": ("run task=adding rows=6a", ["rows=6a", "task=adding"]),
     "unknown task": ("run task=ading", ["task=ading", "nearest: adding"]),
     "unknown network": ("run table=9 network=lstm97", ["network=lstm97", "nearest: lstm1997"]),
-    "network of a table": ("run table=9 network=elman", ["table=9 network=elman", "one of the two", "adding"]),
+    "network of a table": ("run table=9 network=elman", ["table=9 network=elman", "rows of lstm1997", "adding"]),
     "key of another network": ("run task=adding network=rtrl network.blocks=3", ["network.blocks", "network=lstm1997"]),
     "key the default lacks": ("run task=adding network.wiring=full", ["network.wiring", "network=bptt"]),
     "wiring of another network": ("run task=adding network=elman network.wiring=full", ["layered, direct"]),

@@ -131,6 +131,20 @@ def test_a_trial_capped_under_a_lower_cap_is_not_finished() -> None:
     assert (found.k, found.n, found.finished) == (1, 1, 1)
 
 
+def test_failing_under_a_cap_below_the_printed_bound_tells_nothing() -> None:
+    """Printed: no success within 5,000,000 sequences."""
+    for cap, verdict, reason in (
+        (250_000, "cannot tell", "cap 250,000 is below the printed 5,000,000"),
+        (5_000_000, "consistent", "0/18 solved against 0/18 (p = 1); no mean is printed"),
+    ):
+        line = row("rtrl-p100-1", replicates=18, cap=cap, table="2", published="rtrl-p100")
+        found = one(line, *[ended(CAPPED, cap)] * 18)
+        assert found.verdict == verdict
+        assert found.reason.startswith(reason)
+    solved_some = one(row("late", replicates=18, cap=100, table="2", published="rtrl-p100"), *[solved(90)] * 18)
+    assert solved_some.verdict == "differs"
+
+
 @pytest.mark.parametrize(
     ("results", "verdict", "reason"),
     [
@@ -169,11 +183,6 @@ def test_a_low_cap_that_ended_trials_cannot_tell(cap: int, results: list[TrialRe
     assert (found.reason == low) == (verdict == "cannot tell"), found.reason
 
 
-def test_a_low_cap_says_nothing_where_no_mean_is_printed() -> None:
-    never = row("rtrl", replicates=18, cap=3_000, table="2", published="rtrl-p100")
-    assert one(never, *[ended(CAPPED, 3_000)] * 18).verdict == "consistent"
-
-
 @pytest.mark.parametrize("count", [1, 4])
 def test_few_trials_cannot_tell(count: int) -> None:
     assert published(count, *steady(count, 31_390)).verdict == "cannot tell"
@@ -186,8 +195,8 @@ def test_no_verdict_for_altered_settings_or_without_a_printed_row() -> None:
 
 
 def test_rows_printed_without_mean_or_rate() -> None:
-    never = row("rtrl", replicates=18, table="2", published="rtrl-p100")
-    assert one(never, *[ended(CAPPED, 156_950)] * 18).verdict == "consistent"
+    never = row("rtrl", replicates=18, cap=5_000_000, table="2", published="rtrl-p100")
+    assert one(never, *[ended(CAPPED, 5_000_000)] * 18).verdict == "consistent"
     assert one(never, *steady(18, 9_000)).verdict == "differs"
     vague = row("rtrl", replicates=5, table="1", published="rtrl-3")
     assert one(vague, *steady(5, 100_000)).reason == "no success rate is printed"

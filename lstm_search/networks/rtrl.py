@@ -21,6 +21,7 @@ from lstm_search.networks.recurrent import (
     State,
     add_scaled,
     add_sources,
+    add_two,
     apply,
     begin,
     copy,
@@ -35,24 +36,27 @@ from lstm_search.streams import Block
 def _carry(form: Form, state: State, l: int) -> None:
     """The derivatives of the activations of this step, from P, by way of Q."""
     W, P, Q, n = state.W[l], state.P[l], state.Q[l], state.y.shape[1]
+    fed, M = form.inputs + form.bias, state.W.shape[2]
     for i in range(n):
         slope = state.y[l, i] * (1.0 - state.y[l, i])
-        for u in range(n):
-            Q[i, u] = 0.0
-            for j in range(n):
-                add_scaled(Q[i, u], slope * W[i, form.inputs + form.bias + j], P[j, u])
-        add_sources(form, Q[i, i], slope, state.now[l], state.before[l])
+        Q[i] = 0.0
+        for j in range(0, n - 1, 2):  # two at a time: a row of Q is read and written half as often
+            add_two(Q[i], slope * W[i, fed + j], P[j], slope * W[i, fed + j + 1], P[j + 1])
+        if n % 2:
+            add_scaled(Q[i], slope * W[i, fed + n - 1], P[n - 1])
+        add_sources(form, Q[i, i * M : (i + 1) * M], slope, state.now[l], state.before[l])
     for i in range(n):
-        for u in range(n):
-            copy(P[i, u], Q[i, u])
+        copy(P[i], Q[i])
 
 
 @inlined
 def _learn(state: State, l: int, W: np.ndarray) -> None:
     """W += rate x sum_i back_i dy_i/dw."""
+    M = W.shape[1]
     for i in range(W.shape[0]):
-        for u in range(W.shape[0]):
-            add_scaled(W[u], state.rate[0, l] * state.back[l, i], state.P[l, i, u])
+        if state.back[l, i] != 0.0:
+            for u in range(W.shape[0]):
+                add_scaled(W[u], state.rate[0, l] * state.back[l, i], state.P[l, i, u * M : (u + 1) * M])
 
 
 @inlined
@@ -60,8 +64,7 @@ def _begin(state: State, l: int) -> None:
     """Lane l is before the first step of a sequence: nothing depends on the weights yet."""
     begin(state, l)
     for i in range(state.P.shape[1]):
-        for u in range(state.P.shape[1]):
-            state.P[l, i, u] = 0.0
+        state.P[l, i] = 0.0
 
 
 @kernel
