@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lstm_search import stats
-from lstm_search.spec import BROKEN, Definition, Row, Trial, TrialResult
+from lstm_search.spec import BROKEN, Definition, Row, Trial, TrialResult, unit_of
 
 Recorded = tuple[Definition, Mapping[str, Sequence[Trial]]]
 """A study: its definition, and its trials by row name."""
@@ -19,7 +19,7 @@ Times = tuple[list[int], list[int]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two rows at one milestone. Sequences are training sequences.
+    """Two rows at one milestone. Times are in the `unit` that both count, training sequences for learners.
 
     `k` of `n` trials reached the milestone in each study; `p_rate`: Fisher's exact test on these, or McNemar's on
     `pairs` trials with shared seeds, of which `only` one study solved; `p_time`: log-rank test on the times; both
@@ -37,6 +37,7 @@ class Comparison:
     p_time: float
     ratio: float | None
     ratio_interval: stats.Interval
+    unit: str
 
 
 def compare(first: Recorded, second: Recorded) -> list[Comparison]:
@@ -45,6 +46,7 @@ def compare(first: Recorded, second: Recorded) -> list[Comparison]:
     Rows are matched by name; two studies of one row each are compared whatever the names. Raises ValueError where
     nothing matches, or where a row has no trial yet.
     """
+    unit_of([*first[0].rows, *second[0].rows])
     found = [
         _compared(first, a, second, b, stop.milestone)
         for a, b in _matched(first[0], second[0])
@@ -90,6 +92,7 @@ def _compared(first: Recorded, a: Row, second: Recorded, b: Row, milestone: str)
         p_time=stats.logrank_p(*times),
         ratio=ert[0] / ert[1] if ert[0] and ert[1] and k[1] else None,
         ratio_interval=stats.ratio_interval(*times),
+        unit=a.unit,
     )
 
 
@@ -107,7 +110,7 @@ HEADER = ("row", "{a}", "{b}", "p (rate)", "ERT {a}", "ERT {b}", "ratio", "p (ti
 
 LEGEND = (
     "{a}, {b}: solved; p (rate): of McNemar's exact test over trials with the same seed where all are paired, else of "
-    "Fisher's exact test; ERT: all sequences spent, failures included, for one success; ratio: of the two, with its "
+    "Fisher's exact test; ERT: all {unit} spent, failures included, for one success; ratio: of the two, with its "
     "95 % bootstrap interval; p (times): of the log-rank test, trials given up censored. Both p are adjusted for the "
     "number of lines (Holm)."
 )
@@ -117,7 +120,7 @@ def markdown(found: Sequence[Comparison], a: str, b: str) -> str:
     """The comparison as a table of Markdown, `a` and `b` being the names of the studies."""
     head = [text.format(a=a, b=b) for text in HEADER]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *map(_cells, found))]
-    return "\n".join([*lines, "", LEGEND.format(a=a, b=b), ""])
+    return "\n".join([*lines, "", LEGEND.format(a=a, b=b, unit=found[0].unit), ""])
 
 
 def _cells(entry: Comparison) -> list[str]:

@@ -45,7 +45,7 @@ from lstm_search.search import check as check_objective
 from lstm_search.selection import ALL, Wanted, selected
 from lstm_search.settings import Settings, TrackingSettings
 from lstm_search.space import Draw, Interval
-from lstm_search.spec import Definition
+from lstm_search.spec import Definition, unit_of
 from lstm_search.tracking import shown as shown_uri
 
 __all__ = ["ConfigError", "SearchSettings", "Settings", "TrackingSettings", "compose", "composed_yaml", "describe"]
@@ -412,6 +412,7 @@ def _definition(
 ) -> Definition:
     rows = [row for base in bases for row in expand(base, axes, draw)]
     check_distinct(rows)
+    unit_of(rows)
     table, task = (bases[0].table, bases[0].row) if bases else ("", "")
     name = plain["study"] or (f"table-{table}" if table else task)
     title = _table_file(table)["title"] if table else task

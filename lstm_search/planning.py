@@ -11,7 +11,7 @@ from lstm_search.config import Settings
 from lstm_search.published import published_at
 from lstm_search.search import problem_of
 from lstm_search.shell import Exit, chosen, say
-from lstm_search.spec import Row
+from lstm_search.spec import Row, counted, unit_of
 from lstm_search.trial import Worker, demand, warm
 
 SLICE = 0.5
@@ -30,11 +30,9 @@ def plan(settings: Settings, _: Sequence[str]) -> int:
         print(f"| {row.name} | {row.replicates} | {row.cap:,} | {_pairs(row.readings)} | {_pairs(row.altered)} |")
     trials = sum(row.replicates for row in rows)
     most = sum(row.replicates * row.cap for row in rows)
-    seed = settings.definition.seed
-    print(
-        f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} training sequences "
-        f"({_steps(rows):.1e} time steps), seed {seed}"
-    )
+    what, seed = counted(unit_of(rows)), settings.definition.seed
+    steps = f"{_steps(rows):.1e} time steps"
+    print(f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} {what} ({steps}), seed {seed}")
     for line in _searched(settings, rows):
         print(line)
     if settings.search.pilot:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lstm_search import stats
 from lstm_search.published import published_at
-from lstm_search.spec import BROKEN, CurvePoint, Outcome, Row, Trial, TrialResult
+from lstm_search.spec import BROKEN, CurvePoint, Outcome, Row, Trial, TrialResult, counted, unit_of
 
 WIDTH = 6.0
 """Inches: the width of a text column."""
@@ -338,7 +338,7 @@ def _between(grid: NDArray[np.float64], curve: NDArray[np.float64]) -> NDArray[n
 
 
 def _xlabel(rows: Sequence[Row]) -> str:
-    return "training sequences" + (f" (first {MOST} of {len(rows)} rows)" if len(rows) > MOST else "")
+    return counted(unit_of(rows)) + (f" (first {MOST} of {len(rows)} rows)" if len(rows) > MOST else "")
 
 
 def _frame(axes: Any, *, short: bool = False) -> None:

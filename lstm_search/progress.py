@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lstm_search import jit
-from lstm_search.spec import BROKEN, Outcome, Row
+from lstm_search.spec import BROKEN, SEQUENCES, Outcome, Row
 from lstm_search.stats import success_interval
 from lstm_search.study import Moment
 
@@ -157,9 +157,8 @@ def _lines(rows: Sequence[Row], moment: Moment, idle: str) -> list[str]:
         planned = sum(row.replicates for row in rows)
         counts = sum((moment.outcomes[row.name] for row in rows), Counter[Outcome]())
         running = [n for row in moment.running.values() for n in row]
-        return [
-            f"{len(rows):,} rows: {counts.total():,} of {planned:,} finished, {_told(counts, running, planned, idle)}"
-        ]
+        told = _told(counts, running, planned, (idle, rows[0].unit))
+        return [f"{len(rows):,} rows: {counts.total():,} of {planned:,} finished, {told}"]
     return [
         f"{row.name}: {moment.outcomes[row.name].total():,} of {row.replicates:,} finished, "
         + _state(row, moment, idle, interval=True)
@@ -170,19 +169,23 @@ def _lines(rows: Sequence[Row], moment: Moment, idle: str) -> list[str]:
 
 def _state(row: Row, moment: Moment, idle: str, *, interval: bool = False) -> str:
     running = moment.running.get(row.name, ())
-    return _told(moment.outcomes[row.name], running, row.replicates, idle, interval=interval)
+    return _told(moment.outcomes[row.name], running, row.replicates, (idle, row.unit), interval=interval)
 
 
-def _told(counts: Counter[Outcome], sequences: Sequence[int], planned: int, idle: str, *, interval: bool = True) -> str:
-    """Such as `19/20 solved [75 to 100 %], 3 running, 46k seq.`: the most sequences that a running trial has seen."""
+def _told(
+    counts: Counter[Outcome], most: Sequence[int], planned: int, words: tuple[str, str], *, interval: bool = True
+) -> str:
+    """Such as `19/20 solved [75 to 100 %], 3 running, 46k seq.`: the most sequences that a running trial has seen.
+    `words`: what a row waits for that has nothing running, and what its trials count."""
+    idle, unit = words
     broken = sum(counts[outcome] for outcome in BROKEN)
     solved, n = counts[Outcome.SOLVED], counts.total() - broken
     low, high = success_interval(solved, n)
     parts = [f"{solved}/{n} solved" + (f" [{100 * low:.0f} to {100 * high:.0f} %]" if n and interval else "")]
     if broken:
         parts.append(f"{broken} broken")
-    if sequences:
-        parts.append(f"{len(sequences)} running, {short(max(sequences))} seq.")
+    if most:
+        parts.append(f"{len(most)} running, {short(max(most))} {'seq.' if unit == SEQUENCES else unit}")
     elif counts.total() < planned:
         parts.append(idle)
     return ", ".join(parts)

@@ -150,15 +150,15 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
 
 
 def _figures(trial: Trial) -> Iterator[tuple[str, float, int]]:
-    """The numbers of a trial: name, value, step (training sequences for the learning curve, else 0)."""
-    result = trial.result
+    """The numbers of a trial: name, value, step (what the trial counts for the learning curve, else 0)."""
+    result, unit = trial.result, trial.spec.cell.unit
     yield "success", float(result.outcome == Outcome.SOLVED), 0
-    yield "sequences", result.sequences, 0
+    yield unit, result.sequences, 0
     yield "steps", result.steps, 0
     yield "seconds", result.seconds, 0
     yield "attempts", trial.attempts, 0
     for reached in result.milestones:
-        yield f"{reached.name}/sequences", reached.sequences, 0
+        yield f"{reached.name}/{unit}", reached.sequences, 0
         yield f"{reached.name}/test_sequences", reached.test_sequences, 0
         yield f"{reached.name}/test_wrong", reached.test_wrong, 0
         yield f"{reached.name}/test_error", reached.test_error, 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from lstm_search import plot, table
 from lstm_search.projection import CellView, StudyView
 from lstm_search.record import Record
-from lstm_search.spec import Definition, Row, Trial
+from lstm_search.spec import SEQUENCES, Definition, Row, Trial
 
 
 def view(home: Path, name: str) -> StudyView:
@@ -54,8 +54,8 @@ def _metrics(summaries: Sequence[table.Summary]) -> dict[str, float]:
             "success_rate": summary.k / summary.n if summary.n else None,
             "success_rate_low": low,
             "success_rate_high": high,
-            "mean_sequences": summary.mean,
-            "ert": summary.ert,
+            f"mean_{summary.unit}": summary.mean,
+            ("ert" if summary.unit == SEQUENCES else f"ert_{summary.unit}"): summary.ert,
             "km_median": summary.median,
             "wrong_of_2560": summary.wrong,
             "test_error": summary.test_error,

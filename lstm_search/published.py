@@ -30,10 +30,11 @@ class Published:
     wrong_of_2560: float | None
     test_error: float | None
     test_error_kind: str
+    unit: str
 
     @property
     def mean_sequences(self) -> float | None:
-        """Mean number of training sequences of the successful trials; None for a bound such as '>5000000'."""
+        """Mean number of training sequences (or `unit`) of the successful trials; None for a bound like '>5000000'."""
         return float(self.sequences) if self.sequences.isdigit() else None
 
     @property
@@ -69,6 +70,7 @@ def published_rows() -> tuple[Published, ...]:
             wrong_of_2560=_number(line["wrong_of_2560"]),
             test_error=_number(line["test_error"]),
             test_error_kind=line["test_error_kind"],
+            unit=line["unit"],
         )
         for line in csv.DictReader(text.splitlines())
     )

@@ -130,7 +130,7 @@ def _trial(row: Row, seed: int, run: Stored) -> Trial:
     result = TrialResult(
         key=asked.key,
         outcome=outcome,
-        sequences=int(figures["sequences"]),
+        sequences=int(figures[row.unit]),
         steps=int(figures["steps"]),
         milestones=_milestones(row, figures),
         curve=_curve(run),
@@ -146,7 +146,7 @@ def _milestones(row: Row, figures: Mapping[str, float]) -> tuple[Reached, ...]:
     """What was reached, in the order in which it was reached."""
     found = []
     for stop in row.cell.stop:
-        parts = ("sequences", "test_sequences", "test_wrong", "test_error")
+        parts = (row.unit, "test_sequences", "test_wrong", "test_error")
         names = [metric_name(f"{stop.milestone}/{part}") for part in parts]
         if names[0] in figures:
             sequences, tested, wrong, error = (figures[name] for name in names)

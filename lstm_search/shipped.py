@@ -49,7 +49,7 @@ def _result(lines: Sequence[Mapping[str, str]]) -> tuple[TrialResult, Sequence[M
     result = TrialResult(
         last["key"],
         Outcome(last["outcome"]),
-        sequences=max(int(line["sequences"]) for line in lines),
+        sequences=max(map(_count, lines)),
         steps=0,
         weights_sha256=last["weights_sha256"],
         seconds=float(last["seconds"]),
@@ -57,7 +57,10 @@ def _result(lines: Sequence[Mapping[str, str]]) -> tuple[TrialResult, Sequence[M
     return result, lines
 
 
+def _count(line: Mapping[str, str]) -> int:
+    """Training sequences, or draws: the column is named by what was counted."""
+    return int(line["sequences"] if "sequences" in line else line["draws"])
+
+
 def _reached(line: Mapping[str, str], tested: int) -> Reached:
-    return Reached(
-        line["milestone"], int(line["sequences"]), tested, int(line["test_wrong"]), float(line["test_error"])
-    )
+    return Reached(line["milestone"], _count(line), tested, int(line["test_wrong"]), float(line["test_error"]))

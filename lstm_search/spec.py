@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lstm_search import checks
-from lstm_search.networks import Bptt, Elman, Lstm1997, Rtrl
+from lstm_search.networks import Bptt, Elman, Guessing, Lstm1997, Rtrl
 from lstm_search.tasks import (
     Adding,
     EmbeddedReber,
@@ -31,7 +31,11 @@ NUMERICS_VERSION = 1
 """Changes when the same key may give other bits; a study recorded under another number is not resumed."""
 
 Task = EmbeddedReber | LongLag | VeryLongLag | TwoSequence | Adding | Multiplication | TemporalOrder
-Network = Lstm1997 | Rtrl | Bptt | Elman
+Network = Lstm1997 | Rtrl | Bptt | Elman | Guessing
+
+
+SEQUENCES = "sequences"
+"""The unit of a trial that learns from training sequences."""
 
 
 Purpose = Literal["report", "tune", "race"]
@@ -164,6 +168,8 @@ class Cell:
                 f"training.update={self.training.update}: network {self.network.name} takes "
                 f"{' or '.join(self.network.updates)}"
             )
+        if check := getattr(self.network, "check_cell", None):
+            check(self.task.layout, self.stop)
         for stop in self.stop:
             self._check_stop(stop)
 
@@ -191,6 +197,11 @@ class Cell:
             "training": asdict(self.training),
             "stop": [asdict(stop) for stop in self.stop],
         }
+
+    @property
+    def unit(self) -> str:
+        """What trials count: training sequences, unless the network says otherwise."""
+        return str(getattr(self.network, "unit", SEQUENCES))
 
     @cached_property
     def text(self) -> str:
@@ -315,6 +326,11 @@ class Row:
         """The number after that of the last replicate."""
         return self.first + self.replicates
 
+    @property
+    def unit(self) -> str:
+        """What the row's trials count."""
+        return self.cell.unit
+
     def trials(self, seed: int) -> list[TrialSpec]:
         """The row's trials under a study seed, in order of replicate."""
         return [TrialSpec(self.cell, replicate, seed, self.cap) for replicate in range(self.first, self.end)]
@@ -345,6 +361,26 @@ class Row:
             else:
                 given_up.append(self.cap if result.outcome == Outcome.DIVERGED else result.sequences)
         return reached, given_up
+
+
+def counted(unit: str) -> str:
+    """What a trial counts, in words."""
+    return f"training {unit}" if unit == SEQUENCES else unit
+
+
+def unit_of(rows: Iterable[Row]) -> str:
+    """The one unit that the rows' trials count in. ValueError where they count different things: a column of numbers
+    means one thing."""
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row.unit, row.name)
+    if len(first) > 1:
+        (unit, name), (other, another) = list(first.items())[:2]
+        raise ValueError(
+            f"rows {name!r} and {another!r} count {unit} and {other}, which cannot stand side by "
+            "side; choose others with rows="
+        )
+    return next(iter(first), SEQUENCES)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,19 @@ from typing import Any, Literal
 
 from lstm_search import stats
 from lstm_search.published import CAP_FACTOR, Published, published_at
-from lstm_search.spec import BROKEN, Outcome, Purpose, Reached, Row, Trial, TrialResult, digest
+from lstm_search.spec import (
+    BROKEN,
+    SEQUENCES,
+    Outcome,
+    Purpose,
+    Reached,
+    Row,
+    Trial,
+    TrialResult,
+    counted,
+    digest,
+    unit_of,
+)
 
 TESTED = 2560
 """The paper counts wrongly processed test sequences out of this many."""
@@ -66,6 +78,7 @@ class Summary:
     detectable: float | None
     readings: tuple[tuple[str, str], ...]
     altered: tuple[tuple[str, str], ...]
+    unit: str = SEQUENCES
     verdict: Verdict = ""
     reason: str = ""
     purpose: Purpose = "report"
@@ -121,6 +134,7 @@ def _summary(row: Row, results: Sequence[TrialResult], milestone: str) -> Summar
         readings=row.readings,
         altered=row.altered,
         purpose=row.purpose,
+        unit=row.unit,
     )
 
 
@@ -217,15 +231,15 @@ def render(rows: Sequence[Summary], format: str = "markdown", title: str = "") -
     return RENDERERS[format](rows, title)
 
 
-HEADER = ("row", "solved", "sequences", "ERT", "wrong", "test error", "published", "verdict")
+HEADER = ("row", "solved", "{unit}", "ERT", "wrong", "test error", "published", "verdict")
 
 LINE = 118
 """Characters of a line of text under the table."""
 
 LEGEND = (
-    "solved: with the exact 95 % interval; sequences: mean training sequences of the successful trials, with its 95 % "
-    "bootstrap interval; ERT: all sequences spent, failures included, for one success; wrong: of 2560 test sequences, "
-    "mean over the successful trials (worst trial in parentheses); published: solved, sequences, wrong; verdict: from "
+    "solved: with the exact 95 % interval; {unit}: mean {counted} of the successful trials, with its 95 % "
+    "bootstrap interval; ERT: all {unit} spent, failures included, for one success; wrong: of 2560 test sequences, "
+    "mean over the successful trials (worst trial in parentheses); published: solved, {unit}, wrong; verdict: from "
     "Fisher's exact test on solved and the 95 % prediction for a mean of the published number of successes; median: "
     "Kaplan-Meier, trials that were given up included."
 )
@@ -240,12 +254,16 @@ LEGEND_CHOICE = (
 
 def _markdown(rows: Sequence[Summary], title: str) -> str:
     rows = sorted(rows, key=_standing)
-    lines = [[_cell(text) for text in line] for line in (HEADER, *map(_columns, rows))]
+    unit = rows[0].unit if rows else SEQUENCES
+    head = [text.format(unit=unit) for text in HEADER]
+    lines = [[_cell(text) for text in line] for line in (head, *map(_columns, rows))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     notes = [_wrapped(f"- {_cell(_note(row))}") for row in rows]
-    legend = LEGEND if all(row.purpose == "report" for row in rows) else f"{LEGEND} {LEGEND_CHOICE}"
+    legend = LEGEND.format(unit=unit, counted=counted(unit))
+    if any(row.purpose != "report" for row in rows):
+        legend += f" {LEGEND_CHOICE}"
     return "\n".join(
         [_cell(_caption(rows, title)), "", padded[0], rule, *padded[1:], "", _wrapped(legend), "", *notes, ""]
     )
@@ -344,7 +362,16 @@ def _flat(row: Summary) -> dict[str, Any]:
             flat[f"{name}_low"], flat[f"{name}_high"] = value or (None, None)
         else:
             flat[name] = _pairs(value) if name in ("readings", "altered") else value
-    return flat | {f"published_{name}": getattr(row.published, name, None) for name in PRINTED}
+    flat |= {f"published_{name}": getattr(row.published, name, None) for name in PRINTED}
+    return _in_unit(flat, row.unit)
+
+
+def _in_unit(values: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """The values, with the unit in place of "sequences" in the names of what is counted in it."""
+    return {name.replace(SEQUENCES, unit) if name in COUNTED else name: value for name, value in values.items()}
+
+
+COUNTED = frozenset({"sequences", "sequences_total", "published_sequences"})
 
 
 PRINTED = ("table", "row", "successes", "trials", "weights", "sequences", "wrong_of_2560", "test_error")
@@ -368,7 +395,9 @@ def _json_table(rows: Sequence[Summary], title: str) -> str:
 
 
 def _named(plain: dict[str, Any]) -> dict[str, Any]:
-    return plain | {name: dict(plain[name]) for name in ("readings", "altered")}
+    printed = plain["published"] and _in_unit(plain["published"], plain["unit"])
+    pairs = {name: dict(plain[name]) for name in ("readings", "altered")}
+    return _in_unit(plain | pairs | {"published": printed}, plain["unit"])
 
 
 def _json(value: Any) -> str:
@@ -420,7 +449,7 @@ def _trial_lines(row: Row, trial: Trial) -> list[dict[str, Any]]:
         ends.append(("", result.sequences, None, None))
     whose = (spec.key, row.name, spec.cell.digest, spec.replicate, str(result.outcome))
     cost = (result.seconds, result.weights_sha256)
-    return [dict(zip(TRIAL_COLUMNS, (*whose, *end, *cost), strict=True)) for end in ends]
+    return [_in_unit(dict(zip(TRIAL_COLUMNS, (*whose, *end, *cost), strict=True)), row.unit) for end in ends]
 
 
 TRIAL_COLUMNS = (
@@ -454,7 +483,7 @@ def canonical_hash(trials: Mapping[str, Sequence[Trial]]) -> str:
 
 
 EXPORTERS: dict[str, Callable[[Sequence[Row], Mapping[str, Sequence[Trial]]], str]] = {
-    "csv": lambda rows, trials: _csv(TRIAL_COLUMNS, _lines(rows, trials)),
+    "csv": lambda rows, trials: _csv(_in_unit(dict.fromkeys(TRIAL_COLUMNS), unit_of(rows)), _lines(rows, trials)),
     "json": lambda rows, trials: _json(_lines(rows, trials)),
     "hash": lambda _rows, trials: canonical_hash(trials) + "\n",
 }

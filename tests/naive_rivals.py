@@ -103,3 +103,13 @@ def train_by_steps(
             hidden += rate * np.einsum("i,ium->um", back, by)
             output += rate * np.outer(e, seen)
     return hidden, output
+
+
+def forward_full(weights: Sequence, rows: Sequence, n_inputs: int) -> list[list[float]]:
+    """Activations of all steps of a net in which every unit may see every other; all are 0 before the first step."""
+    steps, y = [], [0.0] * len(weights)
+    for row in rows:
+        seen = [*row[:n_inputs], 1.0, *y]
+        y = [f(sum(w * z for w, z in zip(unit, seen, strict=True))) for unit in weights]
+        steps.append([value.real for value in y])
+    return steps

@@ -13,7 +13,7 @@ EACH = pytest.mark.parametrize("entry", published_rows(), ids=lambda entry: f"{e
 
 def test_every_table_has_its_rows() -> None:
     counts = Counter(entry.table for entry in published_rows())
-    assert counts == {"1": 9, "2": 8, "2b": 1, "3": 9, "4": 6, "5": 6, "6": 2, "7": 3, "8": 2, "9": 2}
+    assert counts == {"1": 9, "2": 8, "2b": 1, "3": 9, "4": 6, "5": 6, "6": 2, "7": 3, "8": 2, "9": 2, "guessing": 2}
 
 
 def test_a_table_and_row_name_one_printed_row() -> None:
@@ -24,7 +24,8 @@ def test_a_table_and_row_name_one_printed_row() -> None:
 def test_a_printed_row_is_consistent(entry: Published) -> None:
     assert entry.sequences.lstrip(">").isdigit()
     assert (entry.mean_sequences is None) == entry.sequences.startswith(">")
-    assert all(part.isdigit() for part in entry.weights.split("-"))
+    assert all(part.isdigit() for part in entry.weights.split("-") if part)
+    assert entry.unit == ("draws" if entry.table == "guessing" else "sequences")
     assert all(float(part) > 0 for part in entry.learning_rate.split("-") if part)
     assert (entry.test_error is None) == (entry.test_error_kind == "")
     assert entry.trials is None or entry.trials > 0

@@ -9,12 +9,13 @@ import numpy as np
 
 from lstm_search.networks.bptt import Bptt
 from lstm_search.networks.elman import Elman
+from lstm_search.networks.guessing import Guessing
 from lstm_search.networks.lstm1997 import Lstm1997
 from lstm_search.networks.rtrl import Rtrl
 
-NETWORKS = {"lstm1997": Lstm1997, "rtrl": Rtrl, "bptt": Bptt, "elman": Elman}
+NETWORKS = {"lstm1997": Lstm1997, "rtrl": Rtrl, "bptt": Bptt, "elman": Elman, "guessing": Guessing}
 
-__all__ = ["NETWORKS", "Bptt", "Elman", "Learner", "Lstm1997", "Rtrl"]
+__all__ = ["NETWORKS", "Bptt", "Elman", "Guessing", "Learner", "Lstm1997", "Rtrl"]
 
 
 class Learner(Protocol):
@@ -24,6 +25,9 @@ class Learner(Protocol):
     one lane beside the other, among them `rate`, `reset` and `alive`, [1, L], which the pack sets. A kernel runs only
     lanes of `watch.masks[ACTIVE]`, changes weights only of LEARNING ones, calls `judge` where a lane's sequence ends,
     and gives each lane the same bits whatever the others do and however many there are.
+
+    A network may also have `unit`, what its trials count where these are no training sequences, and `check_cell(layout,
+    stops)`, which raises ValueError where it does not fit a task or its stop rules.
     """
 
     name: ClassVar[str]
