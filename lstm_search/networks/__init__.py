@@ -8,14 +8,22 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from lstm_search.networks.bptt import Bptt
+from lstm_search.networks.carrousel import Carrousel
 from lstm_search.networks.elman import Elman
 from lstm_search.networks.guessing import Guessing
 from lstm_search.networks.lstm1997 import Lstm1997
 from lstm_search.networks.rtrl import Rtrl
 
-NETWORKS = {"lstm1997": Lstm1997, "rtrl": Rtrl, "bptt": Bptt, "elman": Elman, "guessing": Guessing}
+NETWORKS = {
+    "lstm1997": Lstm1997,
+    "rtrl": Rtrl,
+    "bptt": Bptt,
+    "elman": Elman,
+    "guessing": Guessing,
+    "carrousel": Carrousel,
+}
 
-__all__ = ["NETWORKS", "Bptt", "Elman", "Guessing", "Learner", "Lstm1997", "Rtrl"]
+__all__ = ["NETWORKS", "Bptt", "Carrousel", "Elman", "Guessing", "Learner", "Lstm1997", "Rtrl"]
 
 
 class Learner(Protocol):

@@ -79,15 +79,16 @@ def units_of(form: Form, n_outputs: int) -> int:
 
 def check(net: Any, wirings: tuple[str, ...]) -> None:
     """Check, and put into one type, the settings that all these nets have."""
-    coerced = {
-        "hidden": checks.whole("network.hidden", net.hidden, 1, 64),
-        "init": checks.real("network.init", net.init, 0, example="0.2"),
-        "reset": checks.real("network.reset", net.reset),
-    }
-    for key, value in coerced.items():
-        object.__setattr__(net, key, value)
-    checks.choice("network.wiring", net.wiring, wirings)
+    check_layers(net, wirings)
+    object.__setattr__(net, "reset", checks.real("network.reset", net.reset))
     checks.choice("network.reset", net.reset, (0.0, 0.5))
+
+
+def check_layers(net: Any, wirings: tuple[str, ...]) -> None:
+    """The same for those of a net whose activations start at 0."""
+    object.__setattr__(net, "hidden", checks.whole("network.hidden", net.hidden, 1, 64))
+    object.__setattr__(net, "init", checks.real("network.init", net.init, 0, example="0.2"))
+    checks.choice("network.wiring", net.wiring, wirings)
     checks.truth("network.bias", net.bias)
 
 
