@@ -46,6 +46,8 @@ docs: $(VENV)/installed ## train the studies that the documentation shows, and r
 	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear seed=1998 study=table-7-linear
 	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear network.recurrent=cells seed=1998 \
 		study=table-7-cells
+	$(VENV)/bin/lstm-search run table=7 rows=T100 training.rate=0.25,0.5 network.recurrent=all,cells,none \
+		network.cell_bias=random,none network.output=logistic,linear search=race seed=1999 study=adding-race
 	$(VENV)/bin/python docs/reproduce.py
 	$(VENV)/bin/python docs/reproduce.py report
 	$(VENV)/bin/python docs/refresh.py

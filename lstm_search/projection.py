@@ -92,6 +92,7 @@ def cell_run(view: StudyView, number: int) -> Run:
     row = cell.row
     lists = {"readings": row.readings, "altered": row.altered}
     labels = {"table": row.table, "published": row.published, "cap": str(row.cap), "replicates": str(row.replicates)}
+    labels |= {"purpose": row.purpose} if row.purpose != "report" else {}
     labels |= {name: ", ".join(f"{key}={value}" for key, value in pairs) for name, pairs in lists.items()}
     tags = _note(cell.note) | {f"lstm_search.{name}": value for name, value in labels.items() if value}
     tags |= definition_tags({"ordinal": number, **asdict(row), "cell": row.cell.as_dict()})

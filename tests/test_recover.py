@@ -33,7 +33,10 @@ def every_situation() -> tuple[Definition, dict[str, list[Trial]]]:
     reached = (Reached("solved", 7, 0, 0, math.nan),)
     result = TrialResult("", Outcome.DIVERGED, 7, 2**52 + 1, reached, curve, b"w", "cd" * 32, 0.1, "", "a host")
     trials["odd"] = synthetic.trials(odd, result)
-    definition = Definition("made-up", synthetic.SEED, (*rows, odd), "A title", "rows:\n  6a: é\n")
+    racing = synthetic.row("racing", replace(odd.cell, training=spec.Training(0.2)), 30, purpose="race")
+    fresh = replace(racing, name="racing, fresh seeds", replicates=2, first=1000, purpose="report")
+    trials |= {row.name: synthetic.trials(row, *map(synthetic.solved, (9, 8))) for row in (racing, fresh)}
+    definition = Definition("made-up", synthetic.SEED, (*rows, odd, racing, fresh), "A title", "rows:\n  6a: é\n")
     return definition, trials
 
 
