@@ -75,22 +75,26 @@ class _Heat:
 
     def wishes(self, most: int) -> list[tuple[tuple[int, ...], TrialSpec]]:
         """The next trials, `most` of a cell, each with how urgent it is: everybody's first block; then the leader to
-        its end, whom all are measured against; then block by block, the best cells first."""
+        its end, whom all are measured against; then block by block, the best cells first.
+
+        A cell gets no further trials before its first block has ended: what still runs when others have long learned
+        is no favourite, and a lane that is left out makes the others faster.
+        """
         alive = [racer for racer in self.racers.values() if racer.waiting and not racer.dropped]
-        alive.sort(key=lambda racer: (not racer.size, racer.loss))
+        alive.sort(key=attrgetter("loss"))
         leader = self.leader()
         return [
-            ((*self._urgency(racer, trial.replicate, rank, leads=racer is leader), number), trial)
+            ((*self._urgency(trial.replicate, rank, leads=racer is leader), number), trial)
             for rank, racer in enumerate(alive)
             for number, trial in enumerate(islice(racer.waiting, most))
+            if racer.size or trial.replicate < self.blocks[0]
         ]
 
-    def _urgency(self, racer: _Racer, replicate: int, rank: int, *, leads: bool) -> tuple[int, int]:
+    def _urgency(self, replicate: int, rank: int, *, leads: bool) -> tuple[int, int]:
         block = sum(replicate >= size for size in self.blocks)
         if block == 0:
             return 0, replicate
-        unknown = 0 if racer.size else len(self.blocks)  # what still runs after all others ended is no favourite
-        return (1, 0) if leads else (1 + block + unknown, rank)
+        return (1, 0) if leads else (1 + block, rank)
 
 
 class Race:
