@@ -4,7 +4,7 @@ VENV := .venv
 ARGS ?= run table=9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-integration check secrets bench reproduce docs lock clean
+.PHONY: help run test test-integration check secrets bench bench-search reproduce docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,9 @@ secrets: ## make the secrets that docker-compose.yml takes, where they are not t
 bench: $(VENV)/installed ## time the kernel beside C programs; PEERS=1 adds JAX and PyTorch
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/bench.py
 
+bench-search: $(VENV)/installed ## trials of a race beside a grid, by recorded trials; PEERS=1 adds Ray Tune's overhead
+	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/search.py
+
 reproduce: $(VENV)/installed ## train tables 1 to 9, as written and under the readings found; again to resume
 	@$(VENV)/bin/python docs/reproduce.py
 
@@ -57,7 +60,7 @@ lock: ## resolve the dependencies anew (takes uv)
 		--extra cluster pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and what tools leave behind; studies stay
-	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .peers .peers-search .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1 \2/p' $(MAKEFILE_LIST) | while read name text; do printf '%-17s%s\n' "$$name" "$$text"; done
