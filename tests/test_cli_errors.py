@@ -58,6 +58,11 @@ MISTAKES = {
         "run task=adding network=bptt training.update=step",
         ["training.update=step", "network bptt takes sequence"],
     ),
+    "a net too large for its task": (
+        "run task=long_lag_2a task.p=200 network=rtrl network.wiring=full",
+        ["network.wiring=full", "204 recurrent units", "layered or direct", "network=bptt"],
+    ),
+    "guessing without checks": ("run task=adding network=guessing", ["stop.check_every=null", "stop.check_every=1"]),
     "no history": ("run task=adding network=bptt network.history=0", ["network.history=0", "from 1 to 100000"]),
     "no hidden units": ("run task=adding network=rtrl network.hidden=-1", ["network.hidden=-1", "from 1 to 64"]),
     "unknown search": ("run table=9 search=gird", ["search=gird", "nearest: grid"]),

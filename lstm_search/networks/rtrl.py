@@ -6,7 +6,7 @@ dy_j/dw_um(t-1) + [i = u] z_m). That is n^2 (I + n) numbers and n times as many 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -29,7 +29,10 @@ from lstm_search.networks.recurrent import (
     learn_outputs,
     observe,
 )
-from lstm_search.streams import Block
+from lstm_search.streams import Block, Layout
+
+MOST = 4_000_000
+"""Derivatives that a trial may carry: 32 MB, twice."""
 
 
 @inlined
@@ -121,6 +124,17 @@ class Rtrl:
 
     def __post_init__(self) -> None:
         recurrent.check(self, ("full", "layered", "direct"))
+
+    def check_cell(self, layout: Layout, _stops: Sequence[Any]) -> None:
+        """Refuse a net that would carry more derivatives than fit."""
+        n = self.hidden + (layout.outputs if self.wiring == "full" else 0)
+        carried = n * n * (layout.inputs + self.bias + n)
+        if carried > MOST:
+            raise ValueError(
+                f"network.wiring={self.wiring}: RTRL would carry {carried:,} derivatives a trial with {n} recurrent "
+                f"units and {layout.inputs} inputs; takes {MOST:,} at most: choose fewer symbols or units, "
+                "network.wiring=layered or direct, or network=bptt"
+            )
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""
