@@ -1,8 +1,11 @@
-"""Compile the kernels of every table into LSTM_SEARCH_CACHE, for the processor level that NUMBA_CPU_NAME names."""
+"""Compile the kernels of every table, or of the study that words like those of `run` choose, into LSTM_SEARCH_CACHE,
+for the processor level that NUMBA_CPU_NAME names."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 
 from lstm_search import config
 from lstm_search.jit import CACHE_DIR, LEVELS
@@ -11,15 +14,16 @@ from lstm_search.lanes import full_width
 from lstm_search.trial import demand, warm
 
 
-def main() -> None:
-    """Every shape of every table, in every width in which its trials can run."""
+def main(words: Sequence[str]) -> None:
+    """Every shape, in every width in which its trials can run."""
     level = os.environ.get("NUMBA_CPU_NAME", "")
     if level not in LEVELS:
         raise SystemExit(f"CPU_LEVEL={level}: takes {' or '.join(LEVELS)}")
-    rows = [row for table in options("table") for row in config.compose([f"table={table}"]).definition.rows]
+    studies = [words] if words else [[f"table={table}"] for table in options("table")]
+    rows = [row for study in studies for row in config.compose(study).definition.rows]
     warm([(spec, full_width()) for spec, _ in demand(rows)])
     print(f"compiled {len(list(CACHE_DIR.rglob('*.nbc')))} kernels, {full_width()} lanes wide at most")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -153,17 +153,18 @@ class Jobs:
 
     def ask(self, verb: str, words: Sequence[str]) -> tuple[Job, str]:
         """Run `lstm-search VERB WORDS` on the head to its end: the job and its log. The cluster keeps neither."""
-        name, text = f"{verb}-{secrets.token_hex(6)}", list[str]()
+        name, text, entrypoint = f"{verb}-{secrets.token_hex(6)}", list[str](), f"{ENTRYPOINT} {verb}"
         with self._answering():
             self._client.submit_job(
-                entrypoint=f"{ENTRYPOINT} {verb}",
+                entrypoint=entrypoint,
                 submission_id=name,
                 runtime_env={"env_vars": {VARIABLE: packed(words)}},
             )
         job = self.follow(name, text.append, pause=0.2)
         with self._answering():
             self._client.delete_job(name)
-        return job, "".join(text)
+        before, mark, after = "".join(text).partition(f"Running entrypoint for job {name}: {entrypoint}\n")
+        return job, after if mark else before  # Ray writes first, into the same log
 
     def stop(self, name: str) -> None:
         """Ask a job to end; it may take some seconds."""

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tls import certificate, spoken
 
 from lstm_search import cli, cluster, config, job, jobs_api, submit
 from lstm_search.cluster import ClusterUnreachable
@@ -76,7 +77,7 @@ class FakeClient:
     async def tail_job_logs(self, name: str) -> AsyncIterator[str]:
         if self.interrupt:
             raise KeyboardInterrupt
-        for number, text in enumerate(self.chunks):
+        for number, text in enumerate([chunk.format(name) for chunk in self.chunks]):
             if self.cut_after == number:
                 self.cut_after = None
                 raise RuntimeError("WebSocket connection closed unexpectedly")
@@ -359,7 +360,14 @@ def test_the_job_runs_the_words_on_its_own_cluster(monkeypatch: pytest.MonkeyPat
 def test_a_cluster_is_asked_how_far_its_studies_are(
     dashboard: str, client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client.chunks = ["| study | row |\n", "lstm-search: no study yet\n", "| lags | adding |\x1b[2J\n"]
+    mark = f"Running entrypoint for job {{}}: {ENTRYPOINT} status\n"
+    client.chunks = [
+        "INFO setting up\n",
+        mark,
+        "| study | row |\n",
+        "lstm-search: no study yet\n",
+        "| lags | adding |\x1b[2J\n",
+    ]
     words = ["status", "source=cluster", f"submit.address={dashboard}", "home=/studies", "study=lags"]
     assert cli.main(words) == 0
     captured = capsys.readouterr()
@@ -376,3 +384,14 @@ def test_a_cluster_is_asked_how_far_its_studies_are(
 def test_a_cluster_is_asked_for_nothing_else(verb: str, dashboard: str, client: FakeClient) -> None:
     assert cli.main([verb, "source=cluster", f"submit.address={dashboard}", *STUDY]) == 2
     assert not client.jobs
+
+
+def test_a_certificate_is_verified(dashboard: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem, port = certificate(tmp_path), int(dashboard.rpartition(":")[2])
+    with spoken(port, pem) as behind:
+        with pytest.raises(ClusterUnreachable, match=r"CERTIFICATE_VERIFY_FAILED.*SSL_CERT_FILE names the"):
+            jobs_api._probe(f"https://localhost:{behind}", TOKEN)
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+        jobs_api._probe(f"https://localhost:{behind}", TOKEN)
+        with pytest.raises(ClusterUnreachable, match=r"not valid for '127\.0\.0\.1'"):
+            jobs_api._probe(f"https://127.0.0.1:{behind}", TOKEN)
