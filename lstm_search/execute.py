@@ -23,7 +23,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from lstm_search import cluster
+from lstm_search import cluster, limits
 from lstm_search.cluster import ClusterUnreachable
 from lstm_search.crew import MAX_ATTEMPTS, Answer, Crew, Executor, Fault, Finished, Pool
 from lstm_search.lanes import MOST_LANES, full_width
@@ -150,9 +150,9 @@ class _Host:
 
 
 def _limit_memory() -> None:
-    """Let a trial that eats memory meet a limit of its own process (MemoryError) before the machine's: there Ray kills
-    several workers at once, innocent ones among them."""
-    share = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (os.cpu_count() or 1)
+    """Let a trial that eats memory meet a limit of its own process (MemoryError) before the machine's, or its
+    container's: there Ray kills several workers at once, innocent ones among them."""
+    share = limits.memory() / limits.cores()
     limit, hard = max(_LEAST_MEMORY, int(0.8 * share)), resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
