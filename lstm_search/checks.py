@@ -33,6 +33,14 @@ def real(
     return number
 
 
+def fraction(key: str, value: Any) -> float:
+    """`value` as a float between 0 and 1, neither included."""
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not 0 < number < 1:
+        raise ValueError(f"{key}={value}: takes a number above 0 and below 1, for example 0.1")
+    return number
+
+
 def reals(key: str, values: Any) -> tuple[float, ...]:
     """`values` as a tuple of finite floats."""
     try:

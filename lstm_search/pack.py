@@ -161,7 +161,7 @@ class Pack:
         self.shape.network.put(state, self.shape.form, l, *cell.network.initial(key, layout.inputs, layout.outputs))
         state.rate[:, l] = cell.training.rate * cell.training.error_scale
         state.reset[:, l], state.alive[:, l] = cell.network.reset, run.grown
-        stream.numbers[:, l] = cell.task.numbers
+        stream.numbers[:, l], stream.in_turn[l] = cell.task.numbers, cell.network.in_turn
         if layout.keys:
             task: Any = cell.task  # one of those that have keys
             stream.keys[:, l] = task.keys(stream_key(spec.seed, spec.replicate // SHARING, COMMON))

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lstm_search import checks
-from lstm_search.networks import Bptt, Carrousel, Elman, Guessing, Lstm1997, Rtrl
+from lstm_search.networks import Bptt, Carrousel, Cascade, Elman, Guessing, Lstm1997, Rtrl
 from lstm_search.tasks import (
     Adding,
     EmbeddedReber,
@@ -31,7 +31,7 @@ NUMERICS_VERSION = 1
 """Changes when the same key may give other bits; a study recorded under another number is not resumed."""
 
 Task = EmbeddedReber | LongLag | VeryLongLag | TwoSequence | Adding | Multiplication | TemporalOrder
-Network = Lstm1997 | Rtrl | Bptt | Elman | Guessing | Carrousel
+Network = Lstm1997 | Rtrl | Bptt | Elman | Guessing | Carrousel | Cascade
 
 
 SEQUENCES = "sequences"
@@ -163,6 +163,11 @@ class Cell:
         names = [stop.milestone for stop in self.stop]
         if len(set(names)) < len(names):
             raise ValueError(f"stop.milestone={names}: takes names that differ")
+        if self.network.tasks and self.task.name not in self.network.tasks:
+            raise ValueError(
+                f"network={self.network.name}: cannot learn task {self.task.name}; takes "
+                f"{' or '.join(self.network.tasks)}"
+            )
         if self.training.update not in self.network.updates:
             raise ValueError(
                 f"training.update={self.training.update}: network {self.network.name} takes "

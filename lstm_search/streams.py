@@ -43,6 +43,7 @@ class Stream(NamedTuple):
     numbers: np.ndarray  # float64 [n, L]: the task's settings that may differ from lane to lane
     keys: np.ndarray  # uint64 [n, L]: what all sequences of the lane's trial are drawn from, if anything
     tested: np.ndarray  # int64 [L]: 1 where the sequences are for a test, not for training
+    in_turn: np.ndarray  # int64 [L]: 1 where the strings of a fixed training set come in turn, not at random
 
 
 class Block(NamedTuple):
@@ -68,6 +69,7 @@ def new_stream(width: int, n_numbers: int, layout: Layout) -> Stream:
         numbers=np.ones((n_numbers, width)),
         keys=np.zeros((layout.keys, width), np.uint64),
         tested=np.zeros(width, np.int64),
+        in_turn=np.zeros(width, np.int64),
     )
     stream.numbers[:1] = 1e9  # a task's first number, if it has any, is the length of its sequences
     return stream

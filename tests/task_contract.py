@@ -21,14 +21,14 @@ SETS = stream_key(1997, 0, COMMON)
 
 
 def laid_out(
-    tasks: list, keys: list[int], firsts: list[int], pieces: list[int], *, tested: bool = False
+    tasks: list, keys: list[int], firsts: list[int], pieces: list[int], *, tested: bool = False, in_turn: bool = False
 ) -> list[Block]:
     """Blocks of `pieces` steps in turn: lane l holds `tasks[l]` from sequence number `firsts[l]` on."""
     width, task = len(tasks), tasks[0]
     stream = new_stream(width, len(task.numbers), task.layout)
     stream.key[:], stream.sequence[:] = np.array(keys, np.uint64), firsts
     stream.numbers[:] = np.transpose([task.numbers for task in tasks])
-    stream.tested[:] = tested
+    stream.tested[:], stream.in_turn[:] = tested, in_turn
     if task.layout.keys:
         stream.keys[:] = task.keys(SETS)[:, None]
     blocks = [new_block(n, width, task.layout) for n in pieces]

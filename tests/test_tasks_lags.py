@@ -220,14 +220,22 @@ class TestEmbeddedReber(Contract):
         copies = Counter(training)
         assert p_of_counts([seen[s] for s in copies], [count / STRINGS for count in copies.values()]) > 1e-3
 
-    def test_a_test_goes_through_both_sets_in_order(self) -> None:
-        blocks = laid_out([self.task], [5], [0], [10_000], tested=True)
-        spelled, current = [], ""
-        for step in steps_of(blocks, 0):
+    def spelled(self, *, tested: bool = False, in_turn: bool = False) -> list[str]:
+        """The whole strings of a long block."""
+        found, current = [], ""
+        for step in steps_of(laid_out([self.task], [5], [0], [10_000], tested=tested, in_turn=in_turn), 0):
             current += SYMBOLS[step.x]
             if step.ends:
-                spelled.append(current + "E")
+                found.append(current + "E")
                 current = ""
+        return found
+
+    def test_training_in_turn_goes_through_the_training_set_again_and_again(self) -> None:
+        training, _ = strings()
+        assert self.spelled(in_turn=True)[: 3 * STRINGS] == training * 3
+
+    def test_a_test_goes_through_both_sets_in_order(self) -> None:
+        spelled = self.spelled(tested=True)
         training, tests = strings()
         assert spelled[: 2 * STRINGS] == training + tests
         assert spelled[2 * STRINGS : 2 * STRINGS + 20] == training[:20]

@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm_search.networks.bptt import Bptt
 from lstm_search.networks.carrousel import Carrousel
+from lstm_search.networks.cascade import Cascade
 from lstm_search.networks.elman import Elman
 from lstm_search.networks.guessing import Guessing
 from lstm_search.networks.lstm1997 import Lstm1997
@@ -21,9 +22,10 @@ NETWORKS = {
     "elman": Elman,
     "guessing": Guessing,
     "carrousel": Carrousel,
+    "cascade": Cascade,
 }
 
-__all__ = ["NETWORKS", "Bptt", "Carrousel", "Elman", "Guessing", "Learner", "Lstm1997", "Rtrl"]
+__all__ = ["NETWORKS", "Bptt", "Carrousel", "Cascade", "Elman", "Guessing", "Learner", "Lstm1997", "Rtrl"]
 
 
 class Learner(Protocol):
@@ -39,7 +41,9 @@ class Learner(Protocol):
     """
 
     name: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]]  # what it can learn, by name; () for all
     updates: ClassVar[tuple[str, ...]]  # what `training.update` may be
+    in_turn: ClassVar[bool]  # whether a task's fixed training strings come in turn, for it learns set by set
     new_state: ClassVar[Callable[..., Any]]  # (width, form, outputs): nets with all weights zero
     put: ClassVar[Callable[..., None]]  # (state, form, l, hidden, output): lane l has these weights, and no past
     weights: ClassVar[Callable[..., tuple[np.ndarray, np.ndarray]]]  # (state, form, l): copies of them

@@ -110,6 +110,8 @@ class Bptt:
 
     name: ClassVar[str] = "bptt"
     growth_rule: ClassVar[None] = None
+    in_turn: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ()
     updates: ClassVar[tuple[str, ...]] = ("sequence",)
     new_state: ClassVar[Callable[..., State]] = staticmethod(recurrent.new_state)
     put: ClassVar[Callable[..., None]] = staticmethod(recurrent.put)

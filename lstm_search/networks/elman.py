@@ -69,6 +69,8 @@ class Elman:
 
     name: ClassVar[str] = "elman"
     growth_rule: ClassVar[None] = None
+    in_turn: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ()
     updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
     new_state: ClassVar[Callable[..., State]] = staticmethod(recurrent.new_state)
     put: ClassVar[Callable[..., None]] = staticmethod(recurrent.put)

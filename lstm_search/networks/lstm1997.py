@@ -57,6 +57,8 @@ class Lstm1997:
     reset: float = 0.0
 
     name: ClassVar[str] = "lstm1997"
+    in_turn: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ()
     updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
     new_state: ClassVar[Callable[..., State]] = staticmethod(new_state)
     put: ClassVar[Callable[..., None]] = staticmethod(put)

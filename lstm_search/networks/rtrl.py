@@ -114,6 +114,8 @@ class Rtrl:
 
     name: ClassVar[str] = "rtrl"
     growth_rule: ClassVar[None] = None
+    in_turn: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ()
     updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
     new_state: ClassVar[Callable[..., State]] = staticmethod(recurrent.new_state)
     put: ClassVar[Callable[..., None]] = staticmethod(recurrent.put)

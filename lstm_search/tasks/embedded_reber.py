@@ -69,11 +69,19 @@ def _string(block: Block, l: int, key: Bits, start: int) -> int:
     return t
 
 
+@inlined
+def _index(stream: Stream, l: int, number: int) -> int:
+    """Which of the lane's `keys` sequence `number` is made of."""
+    if stream.tested[l]:
+        return number % (2 * STRINGS)
+    return number % STRINGS if stream.in_turn[l] else below(draw(stream.key[l], number), 0, STRINGS)
+
+
 @kernel
 def fill(block: Block, stream: Stream) -> None:
     """Lay the next steps of every lane into `block` and advance `stream`.
 
-    Training draws from the first STRINGS of the lane's `keys`; a test goes through all of them, in order.
+    Training draws from the first STRINGS of the lane's `keys`, or takes them in turn; a test goes through all in turn.
     """
     begin(block, stream)
     for t in range(block.due.shape[0]):
@@ -84,7 +92,7 @@ def fill(block: Block, stream: Stream) -> None:
     for l in range(stream.key.shape[0]):
         while stream.start[l] < block.due.shape[0]:
             number = stream.sequence[l]
-            index = number % (2 * STRINGS) if stream.tested[l] else below(draw(stream.key[l], number), 0, STRINGS)
+            index = _index(stream, l, number)
             after = _string(block, l, stream.keys[index, l], stream.start[l])
             if after > block.due.shape[0]:
                 break
