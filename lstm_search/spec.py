@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lstm_search import checks
-from lstm_search.networks import Bptt, Carrousel, Cascade, Elman, Guessing, Lstm1997, Rtrl
+from lstm_search.networks import Bptt, Carrousel, Cascade, Chunker, Elman, Guessing, Lstm1997, Rtrl
 from lstm_search.tasks import (
     Adding,
     EmbeddedReber,
@@ -31,7 +31,7 @@ NUMERICS_VERSION = 1
 """Changes when the same key may give other bits; a study recorded under another number is not resumed."""
 
 Task = EmbeddedReber | LongLag | VeryLongLag | TwoSequence | Adding | Multiplication | TemporalOrder
-Network = Lstm1997 | Rtrl | Bptt | Elman | Guessing | Carrousel | Cascade
+Network = Lstm1997 | Rtrl | Bptt | Elman | Guessing | Carrousel | Cascade | Chunker
 
 
 SEQUENCES = "sequences"

@@ -65,6 +65,25 @@ MISTAKES = {
     "guessing without checks": ("run task=adding network=guessing", ["stop.check_every=null", "stop.check_every=1"]),
     "no history": ("run task=adding network=bptt network.history=0", ["network.history=0", "from 1 to 100000"]),
     "no hidden units": ("run task=adding network=rtrl network.hidden=-1", ["network.hidden=-1", "from 1 to 64"]),
+    "empty pool": ("run task=adding network=cascade network.pool=0", ["network.pool=0", "from 1 to 64"]),
+    "negative pool": ("run task=adding network=cascade network.pool=-8", ["network.pool=-8", "from 1 to 64"]),
+    "change of one": (
+        "run task=adding network=cascade network.pool_change=1",
+        ["network.pool_change=1", "above 0 and below 1"],
+    ),
+    "never surprised": (
+        "run task=long_lag_2a network=chunker network.surprise=1",
+        ["network.surprise=1", "above 0 and below 1"],
+    ),
+    "always surprised": (
+        "run task=long_lag_2a network=chunker network.surprise=0.2,-0.1",
+        ["network.surprise=-0.1", "above 0 and below 1"],
+    ),
+    "task of another network": (
+        "run task=adding network=chunker",
+        ["network=chunker", "task adding", "embedded_reber or long_lag"],
+    ),
+    "no next symbol": ("run task=very_long_lag_2c network=chunker", ["task very_long_lag", "embedded_reber or"]),
     "unknown search": ("run table=9 search=gird", ["search=gird", "nearest: grid"]),
     "unknown executor": ("run table=9 execute=loacl", ["execute=loacl", "nearest: local"]),
     "unknown tracking": ("run table=9 tracking=mlfow", ["tracking=mlfow", "nearest: mlflow"]),

@@ -10,6 +10,7 @@ import numpy as np
 from lstm_search.networks.bptt import Bptt
 from lstm_search.networks.carrousel import Carrousel
 from lstm_search.networks.cascade import Cascade
+from lstm_search.networks.chunker import Chunker
 from lstm_search.networks.elman import Elman
 from lstm_search.networks.guessing import Guessing
 from lstm_search.networks.lstm1997 import Lstm1997
@@ -22,10 +23,11 @@ NETWORKS = {
     "elman": Elman,
     "guessing": Guessing,
     "carrousel": Carrousel,
+    "chunker": Chunker,
     "cascade": Cascade,
 }
 
-__all__ = ["NETWORKS", "Bptt", "Carrousel", "Cascade", "Elman", "Guessing", "Learner", "Lstm1997", "Rtrl"]
+__all__ = ["NETWORKS", "Bptt", "Carrousel", "Cascade", "Chunker", "Elman", "Guessing", "Learner", "Lstm1997", "Rtrl"]
 
 
 class Learner(Protocol):

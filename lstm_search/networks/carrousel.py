@@ -134,6 +134,8 @@ class Carrousel:
 
     name: ClassVar[str] = "carrousel"
     growth_rule: ClassVar[None] = None
+    in_turn: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ()
     reset: ClassVar[float] = 0.0
     updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
     new_state: ClassVar[Callable[..., Carrousels]] = staticmethod(new_state)

@@ -353,8 +353,7 @@ def _begin(form: Form, state: State, l: int) -> None:
 
 
 @kernel
-def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
-    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must."""
+def _advance(form: Form, state: State, block: Block, watch: Watch) -> None:
     for l in range(watch.at.shape[0]):
         for t in range(block.due.shape[0]):
             if not watch.masks[ACTIVE] >> l & 1:
@@ -372,6 +371,12 @@ def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) 
                     _learn(form, state, l)
                 _begin(form, state, l)
                 judge(watch, l, t)
+
+
+def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
+    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must. The
+    kernel does not know how many lanes there are, so it is compiled once."""
+    _advance(form, state, block, watch)
 
 
 @kernel

@@ -107,6 +107,8 @@ class Guessing:
     name: ClassVar[str] = "guessing"
     unit: ClassVar[str] = "draws"
     growth_rule: ClassVar[None] = None
+    in_turn: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ()
     reset: ClassVar[float] = 0.0
     updates: ClassVar[tuple[str, ...]] = ("sequence",)
     new_state: ClassVar[Callable[..., Guesses]] = staticmethod(new_state)

@@ -234,7 +234,7 @@ def forward(form: Form, state: State, block: Block, l: int, t: int) -> None:
 
 
 @inlined
-def _outputs(form: Form, state: State, l: int) -> None:
+def outputs(form: Form, state: State, l: int) -> None:
     """The outputs of lane l, into `e`."""
     V, e, y, now = state.V[l], state.e[l], state.y[l], state.now[l]
     if form.full:
@@ -288,7 +288,7 @@ def compare(block: Block, watch: Watch, l: int, t: int, y: np.ndarray) -> None:
 def observe(form: Form, state: State, block: Block, watch: Watch, l: int, t: int) -> None:
     """Outputs of a step with a target: errors go into the tally, their signals into `e` and `back`."""
     e, back = state.e[l], state.back[l]
-    _outputs(form, state, l)
+    outputs(form, state, l)
     compare(block, watch, l, t, e)
     back[:] = 0.0
     for k in range(e.shape[0]):

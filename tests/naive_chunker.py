@@ -1,0 +1,81 @@
+"""The 2-net chunker by definition: each error is derived by complex steps, the net run again from the oldest step that
+counts."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from naive_rivals import Weights, derivative, half_squares, row_of, step
+from numpy.typing import NDArray
+
+
+@dataclass
+class Net:
+    """One of the two: its weights, and what it has seen of this sequence. `states[i]` is before `seen[i]`."""
+
+    network: Any
+    weights: Weights
+    n_inputs: int
+    seen: list[list] = field(default_factory=list)
+    states: list[list] = field(default_factory=list)
+
+    def begin(self) -> None:
+        self.seen, self.states = [], [[self.network.reset] * self.network.hidden]
+
+    def look(self, x_t: Any) -> None:
+        self.seen.append(row_of(x_t, self.n_inputs))
+        y, _ = step(self.network, self.weights, self.seen[-1], self.states[-1])
+        self.states.append([float(np.real(unit)) for unit in y])
+
+    def outputs(self) -> NDArray:
+        """What it says to the last thing it saw."""
+        return np.real(step(self.network, self.weights, self.seen[-1], self.states[-2])[1])
+
+    def gradient(self, target: NDArray) -> Weights:
+        """Of half the squared error, as a function of the weights at the last `history` steps."""
+        rows = self.seen[-self.network.history :]
+
+        def loss(weights: Weights) -> complex:
+            y, outputs = self.states[-len(rows) - 1], []
+            for row in rows:
+                y, outputs = step(self.network, weights, row, y)
+            return half_squares(outputs, target)
+
+        return derivative(self.weights, loss)
+
+    def move(self, gradient: Weights, rate: float) -> None:
+        hidden, output = (w - rate * g for w, g in zip(self.weights, gradient, strict=True))
+        self.weights = hidden, output
+
+
+@dataclass
+class Pair:
+    """The two nets. `surprises`: how many inputs of each sequence reached the chunker."""
+
+    network: Any
+    automatizer: Net
+    chunker: Net
+    rate: float
+    surprises: list[int] = field(default_factory=list)
+
+    def learn(self, x: NDArray, targets: NDArray, *, by_step: bool) -> None:
+        """`targets[t]` is what should follow step t. Weights change after each step, or at the end."""
+        self.automatizer.begin()
+        self.chunker.begin()
+        surprised, late = True, []
+        for x_t, target in zip(x, targets, strict=True):
+            self.automatizer.look(x_t)
+            if surprised:
+                self.chunker.look(x_t)
+            predicted = self.automatizer.outputs()[: len(target)]
+            surprised = bool(np.abs(target - predicted).max() >= self.network.surprise)
+            both = np.array([*target, *self.chunker.states[-1]])
+            found = [(self.automatizer, self.automatizer.gradient(both))]
+            if surprised:
+                found.append((self.chunker, self.chunker.gradient(target)))
+            late += [] if by_step else found
+            for net, gradient in found * by_step:
+                net.move(gradient, self.rate)
+        for net, gradient in late:
+            net.move(gradient, self.rate)
+        self.surprises.append(len(self.chunker.seen))
