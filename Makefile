@@ -34,8 +34,9 @@ check: $(VENV)/installed ## lint, types, import floors, the compose file, and th
 secrets: ## make the secrets that docker-compose.yml takes, where they are not there yet
 	@$(PYTHON) docker/make_secrets.py
 
-bench: $(VENV)/installed ## time the kernel beside C programs; PEERS=1 adds JAX and PyTorch
+bench: $(VENV)/installed ## time the kernel beside C programs, and nets as they grow; PEERS=1 adds JAX and PyTorch
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/bench.py
+	$(VENV)/bin/python benchmarks/complexity.py
 
 bench-search: $(VENV)/installed ## trials of a race beside a grid, by recorded trials; PEERS=1 adds Ray Tune's overhead
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/search.py

@@ -24,6 +24,25 @@ def test_every_printed_row_of_lstm_is_in_the_overview() -> None:
     assert sorted(literal) == sorted(row.table for row in printed)
 
 
+def test_every_printed_row_of_another_network_is_among_the_rivals() -> None:
+    text = SCRIPT["rivals"]()
+    assert text in PAGE.read_text(encoding="utf-8")
+    tables = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.endswith(" |")]
+    others = [row for row in published_rows() if row.method not in ("LSTM", "RCC", "neural sequence chunker")]
+    assert {row.table for row in others} <= set(tables)
+    for row in others:
+        assert sum(f"| {row.table} | {row.row}" in line for line in text.splitlines()) >= 1
+
+
+@pytest.mark.parametrize("words", SCRIPT["RIVALS"])
+def test_rivals_are_as_written_under_the_seed_of_the_report(words: str) -> None:
+    from lstm_search.config import compose
+
+    asked = compose(words.split()).definition
+    assert asked.seed == 2026
+    assert {(row.readings, row.altered) for row in asked.rows} == {((), ())}
+
+
 @pytest.mark.parametrize("words", SCRIPT["READINGS"])
 def test_readings_are_shown_under_a_seed_that_nothing_was_chosen_by(words: str) -> None:
     assert "seed=2026" in words.split()
