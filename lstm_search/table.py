@@ -282,8 +282,9 @@ def _wrapped(text: str) -> str:
 
 def _caption(rows: Sequence[Summary], title: str) -> str:
     tables = sorted({row.published.table for row in rows if row.published})
-    word = "table" if len(tables) == 1 else "tables"
-    source = f"Published: Hochreiter & Schmidhuber (1997), {word} {', '.join(tables)}" if tables else ""
+    numbered = [name for name in tables if name[0].isdigit()]
+    word = f"table{'s' if len(numbered) > 1 else ''} {', '.join(numbered)}" if numbered else "in the text"
+    source = f"Published: Hochreiter & Schmidhuber (1997), {word}" if tables else ""
     return ". ".join(part for part in (title, source) if part) or "Results"
 
 

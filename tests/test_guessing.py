@@ -142,6 +142,7 @@ def test_the_table_counts_draws() -> None:
     assert "ERT: all draws spent" in " ".join(text.split())
     assert "sequences" not in text.replace("test sequences", "")
     assert "10/10, 718" in text
+    assert text.startswith("Published: Hochreiter & Schmidhuber (1997), in the text")
 
 
 @pytest.mark.parametrize("format", ["csv", "json"])
