@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from bench import processor, rows
+from bench import output_of, processor, rows, spread
 
 from lstm_search.record import Record
 from lstm_search.search import Race, SearchSettings, finalists
@@ -29,7 +31,9 @@ from lstm_search.stats import expected_running_time, success_interval
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "adding-24.csv"
-DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
+ROOT = HERE.parent
+PEERS = ROOT / ".peers-search"
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
 MARKERS = "<!-- search: begin -->", "<!-- search: end -->"
 STUDY, RECORDED_TRIALS = "adding-24", 100
 SPACE = (
@@ -233,11 +237,58 @@ def simulated(repetitions: int) -> list[str]:
     ]
 
 
+def peer_python() -> Path:
+    """Python with Ray Tune, installed on first use."""
+    python = PEERS / "bin" / "python"
+    if not python.exists():
+        print(f"installing Ray Tune into {PEERS.name}/ (once)", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(HERE / "peers-search.txt")], check=True)
+    return python
+
+
+def milliseconds(*command: str | Path) -> dict[str, float]:
+    """A run of a program that prints what `short_trials.told` tells."""
+    return dict(json.loads(output_of("env", f"PYTHONPATH={ROOT}", *map(str, command))))
+
+
+def short_trials(rounds: int) -> list[str]:
+    """Markdown: overhead of a short trial here and in Ray Tune, which take turns."""
+    ours, tune = "this project, 1 lane a worker", "Ray Tune, reuse_actors=True, 1 lane an actor"
+    contestants = {
+        ours: (sys.executable, HERE / "short_trials.py", "--width", "1"),
+        "this project, 16 lanes a worker": (sys.executable, HERE / "short_trials.py", "--width", "16"),
+        tune: (peer_python(), HERE / "peer_tune.py"),
+    }
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
+    for number in range(rounds):
+        for name, command in contestants.items():
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            figures[name].append(milliseconds(*command))
+    lines = [
+        "| | ms alone | ms of overhead | times Ray Tune's | ms of the driver's processor |",
+        "|---|---|---|---|---|",
+    ]
+    for name, runs in figures.items():
+        alone, overhead, driver = ([run[part] for run in runs] for part in ("alone", "overhead", "driver"))
+        ratios = [mine / run["overhead"] for mine, run in zip(overhead, figures[tune], strict=True)]
+        lines.append(
+            f"| {name} | {spread(alone, 1)} | {spread(overhead, 2)} | {spread(ratios, 3)} | {spread(driver, 2)} |"
+        )
+    return lines
+
+
 def report(repetitions: int, rounds: int, *, with_peers: bool) -> str:
     """Everything as markdown."""
-    del rounds, with_peers
     command = f"python benchmarks/search.py --repetitions {repetitions}"
-    return "\n".join([f"`{command}` on {processor()}.", "", *simulated(repetitions)])
+    lines = [f"`{command}` on {processor()}.", "", *simulated(repetitions), "", "### A trial of 10 ms"]
+    if not with_peers:
+        return "\n".join([*lines, "Not measured: PEERS=1 in the environment installs Ray Tune, and measures it."])
+    told = (
+        f"`PEERS=1 {command} --rounds {rounds}`; two workers on two cores, 500 trials, milliseconds a trial. Median "
+        f"(least-greatest) of {rounds} rounds, in which all take turns."
+    )
+    return "\n".join([*lines, told, "", *short_trials(rounds)])
 
 
 def write(measured: str) -> None:
