@@ -19,7 +19,7 @@ from functools import partial
 from lstm_search.networks import Lstm1997
 from lstm_search.spec import Cell, Stop, Training, TrialSpec
 from lstm_search.tasks import Adding
-from lstm_search.trial import Progress, Worker
+from lstm_search.trial import Progress, Worker, warm
 
 CAPS = {1: 850, 16: 5900}  # by lanes: mean training sequences that take a processor 10 ms a trial
 WORKERS = 2
@@ -75,7 +75,8 @@ def marks_of(trials: int, width: int) -> list[Mark]:
     waiting = [short_trial(replicate, width) for replicate in range(trials + 2 * WARM)]
     marks: list[Mark] = []
     settings = ExecuteSettings(kind="local", workers=WORKERS, width=width)
-    with open_executor(settings, {}, lambda *_: None, trainer=partial(Timed, width)) as executor:
+    prepare = partial(warm, [(waiting[0], trials)], width)
+    with open_executor(settings, {}, lambda *_: None, trainer=partial(Timed, width), prepare=prepare) as executor:
         while waiting or executor.pending:
             room = executor.room
             batch, waiting = waiting[:room], waiting[room:]
