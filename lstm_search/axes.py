@@ -28,6 +28,8 @@ READINGS = frozenset(
         "network.growth",
         "network.growth_window",
         "network.growth_drop",
+        "network.surprise",
+        "network.imitates",
         "task.training_strings",
         "training.update",
         "training.error_scale",

@@ -69,7 +69,8 @@ class Pair:
                 self.chunker.look(x_t)
             predicted = self.automatizer.outputs()[: len(target)]
             surprised = bool(np.abs(target - predicted).max() >= self.network.surprise)
-            both = np.array([*target, *self.chunker.states[-1]])
+            imitated = [*self.chunker.states[-1], *(self.chunker.outputs() if self.network.imitates == "all" else ())]
+            both = np.array([*target, *imitated])
             found = [(self.automatizer, self.automatizer.gradient(both))]
             if surprised:
                 found.append((self.chunker, self.chunker.gradient(target)))

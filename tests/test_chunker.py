@@ -15,7 +15,14 @@ from lstm_search.tasks import Adding, EmbeddedReber, LongLag, VeryLongLag
 
 NETWORK = Chunker(hidden=2, surprise=0.5, history=3)
 SETTINGS = pytest.mark.parametrize(
-    "network", [NETWORK, replace(NETWORK, bias=True, reset=0.5), replace(NETWORK, hidden=1, history=1)], ids=str
+    "network",
+    [
+        NETWORK,
+        replace(NETWORK, bias=True, reset=0.5),
+        replace(NETWORK, hidden=1, history=1),
+        replace(NETWORK, imitates="all"),
+    ],
+    ids=str,
 )
 
 
@@ -31,7 +38,7 @@ def sequences(seed: int, number: int) -> Sequences:
 
 def pair_of(network: Chunker, weights: Weights) -> Pair:
     hidden, output = weights
-    n, first = network.hidden, K + network.hidden
+    n, first = network.hidden, len(output) - K
     nets = [Net(network, part, I) for part in ((hidden[:n], output[:first]), (hidden[n:], output[first:]))]
     return Pair(network, *nets, RATE)
 
@@ -54,8 +61,9 @@ def test_both_nets_learn_as_their_twins_do(network: Chunker) -> None:
     assert max(pair.surprises) > network.history + 1
 
 
-def test_on_line_each_step_finds_the_weights_that_the_one_before_left() -> None:
-    network = replace(NETWORK, history=1)
+@pytest.mark.parametrize("imitates", ["units", "all"])
+def test_on_line_each_step_finds_the_weights_that_the_one_before_left(imitates: Any) -> None:
+    network = replace(NETWORK, history=1, imitates=imitates)
     weights, lane = random_weights(network, 1), sequences(2, 40)
     pair = pair_of(network, weights)
     for x, targets in lane:
@@ -93,7 +101,7 @@ def test_lanes_that_do_not_learn_keep_their_weights() -> None:
 
 CELLS = [
     Cell(LongLag(4), Chunker(init=0.5), Training(1.0), (STOP,)),
-    Cell(LongLag(6, regular=False), Chunker(hidden=2), Training(1.0, "step"), (STOP,)),
+    Cell(LongLag(6, regular=False), Chunker(hidden=2, imitates="all"), Training(1.0, "step"), (STOP,)),
     Cell(EmbeddedReber(), Chunker(), Training(0.5), (RANKED,)),
 ]
 
@@ -112,6 +120,7 @@ def test_the_automatizer_has_as_many_weights_as_printed() -> None:
     hidden, output = network.initial(np.uint64(1), 101, 101)
     assert hidden[:1].size + output[:102].size == 10506
     assert network.n_weights(101, 101) == hidden.size + output.size == 10506 + 10404
+    assert Chunker(imitates="all").n_weights(101, 101) == 10506 + 10404 + 101 * 102
 
 
 @pytest.mark.parametrize("task", [Adding(), VeryLongLag()])
@@ -128,6 +137,7 @@ def test_a_task_that_does_not_ask_for_the_next_symbol_is_refused(task: Any) -> N
         ({"surprise": 1.0}, "network.surprise=1.0: takes a number above 0 and below 1"),
         ({"surprise": -0.2}, "network.surprise=-0.2: takes a number above 0 and below 1"),
         ({"surprise": float("nan")}, "network.surprise=nan: takes a number above 0 and below 1"),
+        ({"imitates": "outputs"}, "network.imitates=outputs: takes units or all"),
         ({"hidden": 0}, "network.hidden=0: takes a whole number from 1 to 64"),
         ({"history": 0}, "network.history=0: takes a whole number from 1 to 1000"),
         ({"reset": 0.25}, "network.reset=0.25: takes 0.0 or 0.5"),

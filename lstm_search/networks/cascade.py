@@ -400,9 +400,9 @@ class Cascade:
     pool: int = 8
     epoch: int = 256
     init: float = 1.0
-    pool_rate: float = 1.0
+    pool_rate: float = 0.1
     mu: float = 2.0
-    patience: int = 8
+    patience: int = 12
     longest: int = 100
     output_change: float = 0.01
     pool_change: float = 0.03
@@ -426,7 +426,7 @@ class Cascade:
             "pool": checks.whole("network.pool", self.pool, 1, 64),
             "epoch": checks.whole("network.epoch", self.epoch, 1, 1_000_000),
             "init": checks.real("network.init", self.init, above=0, example="1"),
-            "pool_rate": checks.real("network.pool_rate", self.pool_rate, above=0, example="1"),
+            "pool_rate": checks.real("network.pool_rate", self.pool_rate, above=0, example="0.1"),
             "mu": checks.real("network.mu", self.mu, above=1, example="2"),
             "patience": checks.whole("network.patience", self.patience, 1, 1_000_000),
             "longest": checks.whole("network.longest", self.longest, 1, 1_000_000),

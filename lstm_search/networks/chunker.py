@@ -2,10 +2,10 @@
 history compression").
 
 The automatizer sees every input. At each step it predicts the next one and, on outputs of its own, the activations of
-the chunker's hidden units. The chunker sees only inputs that the automatizer failed to predict, the first of a sequence
-among them, and predicts the next such input; in between it stands still. So it learns across stretches that the
-automatizer knows, and what it keeps in mind, the automatizer learns to keep in mind at every step. What the net
-predicts is what the automatizer does.
+the chunker's hidden units (`imitates`: units), or of its outputs too (all). The chunker sees only inputs that the
+automatizer failed to predict, the first of a sequence among them, and predicts the next such input; in between it
+stands still. So it learns across stretches that the automatizer knows, and what it keeps in mind, the automatizer
+learns to keep in mind at every step. What the net predicts is what the automatizer does.
 
 Both are nets of logistic units whose outputs see the inputs too (`recurrent`, direct). Errors flow back through the
 last `history` steps: the chunker's steps are the inputs it saw.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -44,10 +44,11 @@ class Form(NamedTuple):
 
     net: recurrent.Form  # of either net
     surprise: float
+    outputs: int  # 1 where the chunker's outputs are imitated too
 
 
 class State(NamedTuple):
-    """The nets of a pack. The automatizer has K + n outputs, the chunker K; both have n units."""
+    """The nets of a pack. Both have n units; the chunker has K outputs, and the automatizer K + n, or K + n + K."""
 
     automatizer: recurrent.State
     chunker: recurrent.State
@@ -61,7 +62,9 @@ def new_state(width: int, form: Form, outputs: int) -> State:
     """Nets with all weights zero."""
     shared = {name: aligned_zeros(1, width) for name in ("rate", "reset", "alive")}
     return State(
-        automatizer=recurrent.new_state(width, form.net, outputs + form.net.hidden)._replace(**shared),
+        automatizer=recurrent.new_state(width, form.net, outputs * (1 + form.outputs) + form.net.hidden)._replace(
+            **shared
+        ),
         chunker=recurrent.new_state(width, form.net, outputs)._replace(**shared),
         surprised=aligned_zeros(width, 1, dtype=np.int64),
         **shared,
@@ -69,14 +72,14 @@ def new_state(width: int, form: Form, outputs: int) -> State:
 
 
 def put(state: State, form: Form, l: int, hidden: np.ndarray, output: np.ndarray) -> None:
-    """Give lane l its weights, hidden [2 n, M] and output [K + n + K, C]: the automatizer's, then the chunker's."""
+    """Give lane l its weights, hidden [2 n, M] and output [O, C]: the automatizer's, then the chunker's."""
     n, first = form.net.hidden, state.automatizer.e.shape[1]
     recurrent.put(state.automatizer, form.net, l, hidden[:n], output[:first])
     recurrent.put(state.chunker, form.net, l, hidden[n:], output[first:])
 
 
 def weights(state: State, form: Form, l: int) -> tuple[np.ndarray, np.ndarray]:
-    """Copies of the weights of lane l: hidden [2 n, M] and output [K + n + K, C], as `put` takes them."""
+    """Copies of the weights of lane l: hidden [2 n, M] and output [O, C], as `put` takes them."""
     parts = [recurrent.weights(net, form.net, l) for net in (state.automatizer, state.chunker)]
     return np.concatenate([hidden for hidden, _ in parts]), np.concatenate([output for _, output in parts])
 
@@ -150,15 +153,17 @@ def _is_surprised(form: Form, state: State, block: Block, l: int, t: int) -> boo
 @inlined
 def _learn_both(form: Form, state: State, block: Block, l: int, t: int) -> None:
     """The automatizer learns; so does the chunker, where the automatizer failed. `automatizer.e` holds outputs."""
-    automatizer, chunker, K = state.automatizer, state.chunker, block.target.shape[1]
+    automatizer, chunker, n, K = state.automatizer, state.chunker, form.net.hidden, block.target.shape[1]
+    outputs(form.net, chunker, l)
     state.surprised[l, 0] = _is_surprised(form, state, block, l, t)
     for k in range(K):
         _aim(automatizer, l, k, block.target[t, k, l])
-    for i in range(form.net.hidden):
+    for i in range(n):
         _aim(automatizer, l, K + i, chunker.y[l, i])
+    for k in range(K * form.outputs):
+        _aim(automatizer, l, K + n + k, chunker.e[l, k])
     _learn(form.net, automatizer, l)
     if state.surprised[l, 0]:
-        outputs(form.net, chunker, l)
         for k in range(K):
             _aim(chunker, l, k, block.target[t, k, l])
         _learn(form.net, chunker, l)
@@ -227,6 +232,7 @@ class Chunker:
 
     hidden: int = 1
     surprise: float = 0.2
+    imitates: Literal["units", "all"] = "units"
     history: int = 3
     bias: bool = False
     init: float = 0.2
@@ -251,22 +257,27 @@ class Chunker:
 
     def __post_init__(self) -> None:
         recurrent.check(self, ("direct",))
+        checks.choice("network.imitates", self.imitates, ("units", "all"))
         object.__setattr__(self, "surprise", checks.fraction("network.surprise", self.surprise))
         object.__setattr__(self, "history", checks.whole("network.history", self.history, 1, 1000))
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""
         net = recurrent.form_of(self, n_inputs, symbols=symbols, sums=sums)
-        return Form(net._replace(history=self.history), self.surprise)
+        return Form(net._replace(history=self.history), self.surprise, int(self.imitates == "all"))
+
+    def _rows(self, n_outputs: int) -> int:
+        """Output units of both nets."""
+        return self.hidden + n_outputs * (3 if self.imitates == "all" else 2)
 
     def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
         """First weights, uniform in [-init, init], as `put` takes them."""
         columns = n_inputs + self.bias + self.hidden
-        both = np.empty((2 * self.hidden + 2 * n_outputs + self.hidden, columns))
+        both = np.empty((2 * self.hidden + self._rows(n_outputs), columns))
         uniforms(key, both.reshape(-1))
         both = self.init * (2.0 * both - 1.0)
         return both[: 2 * self.hidden], both[2 * self.hidden :]
 
     def n_weights(self, n_inputs: int, n_outputs: int) -> int:
         """Number of weights and biases of both nets."""
-        return (2 * self.hidden + 2 * n_outputs + self.hidden) * (n_inputs + self.bias + self.hidden)
+        return (2 * self.hidden + self._rows(n_outputs)) * (n_inputs + self.bias + self.hidden)
