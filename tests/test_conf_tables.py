@@ -10,9 +10,16 @@ from lstm_search.published import Published, published_at, published_rows
 from lstm_search.spec import Row
 
 TABLES = ("1", "2", "2b", "3", "4", "5", "6", "7", "8", "9", "guessing")
-UNIMPLEMENTED = ("RCC", "neural sequence chunker")
-PRINTED = [entry for entry in published_rows() if entry.method not in UNIMPLEMENTED]
-METHODS = {"lstm1997": "LSTM", "rtrl": "RTRL", "bptt": "BPTT", "elman": "Elman", "guessing": "random weight guessing"}
+PRINTED = published_rows()
+METHODS = {
+    "lstm1997": "LSTM",
+    "rtrl": "RTRL",
+    "bptt": "BPTT",
+    "elman": "Elman",
+    "cascade": "RCC",
+    "chunker": "neural sequence chunker",
+    "guessing": "random weight guessing",
+}
 
 
 def rows(*words: str) -> tuple[Row, ...]:
@@ -64,7 +71,7 @@ def test_rows_have_the_printed_number_of_trials_and_weights_and_the_printed_rate
         layout, network = row.cell.task.layout, row.cell.network
         assert METHODS[network.name] == printed.method
         assert row.replicates == (printed.trials or DEFAULT_REPLICATES)
-        if printed.weights:
+        if printed.weights.isdigit() and network.name != "chunker":  # a net that grows has a range, a pair that of one
             assert network.n_weights(layout.inputs, layout.outputs) == int(printed.weights)
         assert row.unit == printed.unit
         if printed.learning_rate:

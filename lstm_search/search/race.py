@@ -20,11 +20,14 @@ from lstm_search.search.settings import SearchSettings
 from lstm_search.spec import BROKEN, Row, Trial, TrialResult, TrialSpec
 from lstm_search.stats import Times
 
+DOUBT = 0.05
+"""A cell found worse than the leader at this level is not dropped for it, but others go first."""
+
 
 @dataclass
 class _Racer:
     """A cell in the race: the trials it may still get, in order, and those that ended, by replicate. `size`, `times`,
-    `loss` are of the largest block of replicates that has ended."""
+    `loss` are of the largest block of replicates that has ended; `doubtful`: it looks worse than the leader."""
 
     row: Row
     waiting: deque[TrialSpec]
@@ -33,6 +36,7 @@ class _Racer:
     size: int = 0
     times: Times = ((), ())
     loss: tuple[float, ...] = ()
+    doubtful: bool = False
 
     def take(self, trial: Trial, blocks: Sequence[int], objective: Objective) -> None:
         """Take note of a result; trials that broke end a block like others, but say nothing about the cell."""
@@ -66,7 +70,8 @@ class _Heat:
             test = (racer.row.name, racer.size, leader.row.name, leader.size)
             if test not in self._tested:
                 self._tested.add(test)
-                racer.dropped = self.objective.worse_p(racer.times, leader.times, self.level) < self.level
+                p = self.objective.worse_p(racer.times, leader.times, self.level)
+                racer.dropped, racer.doubtful = p < self.level, p < DOUBT
 
     def leader(self) -> _Racer | None:
         """The best of the cells that have ended a block and are not dropped."""
@@ -77,8 +82,8 @@ class _Heat:
         """The next trials, `most` of a cell, each with how urgent it is: everybody's first block; then the leader to
         its end, whom all are measured against; then block by block, the best cells first.
 
-        A cell gets no further trials before its first block has ended: what still runs when others have long learned
-        is no favourite, and a lane that is left out makes the others faster.
+        A cell gets no further trials before its first block has ended, nor, where it is doubtful, before the leader's
+        last has: more of the leader may drop it, and a lane that is left out makes the others faster.
         """
         alive = [racer for racer in self.racers.values() if racer.waiting and not racer.dropped]
         alive.sort(key=attrgetter("loss"))
@@ -87,8 +92,11 @@ class _Heat:
             ((*self._urgency(trial.replicate, rank, leads=racer is leader), number), trial)
             for rank, racer in enumerate(alive)
             for number, trial in enumerate(islice(racer.waiting, most))
-            if racer.size or trial.replicate < self.blocks[0]
+            if trial.replicate < self.blocks[0] or (racer.size and not self._waits(racer, leader))
         ]
+
+    def _waits(self, racer: _Racer, leader: _Racer | None) -> bool:
+        return racer.doubtful and leader is not None and leader is not racer and leader.size < self.blocks[-1]
 
     def _urgency(self, replicate: int, rank: int, *, leads: bool) -> tuple[int, int]:
         block = sum(replicate >= size for size in self.blocks)
