@@ -18,6 +18,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from composed import ROOT, here
+from engine import KERNELS
 from program import free_port, processes
 from stack import Stack, wait_for
 
@@ -48,7 +49,7 @@ class Loopback(Stack):
             "--dashboard-port=8265": f"--dashboard-port={ports['dashboard']}",
             "--dashboard-host=0.0.0.0": "--dashboard-host=127.0.0.1",
             "/opt/lstm": str(ROOT / "docker"),
-            "/opt/kernels": f"{folder}/kernels",
+            "/opt/kernels": str(KERNELS),
             "/tmp/lstm_search": f"{folder}/cache",  # noqa: S108
             "/tmp/matplotlib": f"{folder}/matplotlib",  # noqa: S108
             "=/studies": f"={folder}/studies",
@@ -59,8 +60,8 @@ class Loopback(Stack):
             "ray-head": [f"--ray-client-server-port={ports['client']}"],
             "ray-worker": [f"--node-ip-address={self.worker}"],
         }
-        self._services = ExitStack()
-        for place in ("kernels", "studies", ".mlflow"):
+        self._services, self._nodes = ExitStack(), list[subprocess.Popen[bytes]]()
+        for place in ("studies", ".mlflow"):
             (folder / place).mkdir()
         shutil.copy(folder / "secrets/mlflow-driver-login", folder / ".mlflow/credentials")
 
@@ -80,8 +81,9 @@ class Loopback(Stack):
 
     def build(self, *words: str) -> None:
         """Compile the kernels of a study."""
+        KERNELS.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(ROOT / "docker/compile_kernels.py"), *words]
-        cache = {"NUMBA_CPU_NAME": "x86-64-v3", "LSTM_SEARCH_CACHE": str(self.folder / "kernels")}
+        cache = {"NUMBA_CPU_NAME": "x86-64-v3", "LSTM_SEARCH_CACHE": str(KERNELS)}
         subprocess.run(command, env=os.environ | cache, check=True, capture_output=True)
 
     def up(self, service: str) -> None:
@@ -108,7 +110,7 @@ class Loopback(Stack):
     def run(self, service: str, *words: str) -> subprocess.CompletedProcess[str]:
         """`docker compose run --rm submit`."""
         entrypoint = here(self.services[service]["entrypoint"], self.places)
-        return self._done([sys.executable, *entrypoint[1:], *words], service)
+        return self._done([sys.executable, *entrypoint[1:], *self.names(words)], service)
 
     def exec(self, service: str, *words: str) -> subprocess.CompletedProcess[str]:
         """`docker compose exec`."""
@@ -125,13 +127,13 @@ class Loopback(Stack):
                     with suppress(ProcessLookupError):
                         os.kill(pid, number)
                 time.sleep(1)
-            if program:
-                continue
+        for node in self._nodes:
+            node.wait(10)
         self._services.close()
 
     def names(self, words: Sequence[str]) -> list[str]:
         """Words with the names of the file, as they are valid here."""
-        return list(here(list(words), self.places))
+        return [*here(list(words), self.places), f"submit.address={self.ray_url}"]
 
     def logs(self, service: str) -> str:
         """Where Ray's processes of that service write."""
@@ -142,10 +144,10 @@ class Loopback(Stack):
 
     def _start(self, name: str) -> None:
         with self._log(name).open("w") as log:
-            subprocess.Popen(
+            self._nodes.append(subprocess.Popen(
                 self.command(name), env=self.environment(name), cwd=self.folder, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            ))  # fmt: skip
 
     def _done(self, words: Sequence[str], service: str) -> subprocess.CompletedProcess[str]:
         environment = self.environment(service) | {"NUMBA_CPU_NAME": "x86-64-v3"}
