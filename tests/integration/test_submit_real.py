@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 from program import free_port, processes, running, until
+from tls import certificate, spoken
 
 pytestmark = [
     pytest.mark.skipif(
@@ -85,7 +86,11 @@ def _stop(folder: str) -> None:
 
 
 def submit(head: Head, words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    command = f"{sys.executable} -m lstm_search submit submit.address=http://127.0.0.1:{head.dashboard} {words}"
+    return run(head, "submit", f"submit.address=http://127.0.0.1:{head.dashboard} {words}", **more)
+
+
+def run(head: Head, verb: str, words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -m lstm_search {verb} {words}"
     environment = head.environment | more
     return subprocess.run(
         command.split(), cwd=head.folder, env=environment, capture_output=True, text=True, timeout=200, check=False
@@ -160,3 +165,19 @@ def test_the_health_check_of_the_slurm_script(head: Head) -> None:
     for port, well in ((head.gcs, True), (free_port(), False)):
         done = subprocess.run([*check, f"127.0.0.1:{port}"], env=head.environment, capture_output=True, check=False)
         assert (done.returncode == 0) is well, done.stderr
+
+
+def test_a_head_behind_tls(head: Head) -> None:
+    """Its certificate must be known and must be that of the name that was asked for."""
+    mine, other = certificate(head.folder), certificate(head.folder, "elsewhere")
+    for pem, trusted, code in ((mine, mine, 0), (mine, None, 8), (other, other, 8)):
+        variables = {"SSL_CERT_FILE": str(trusted)} if trusted else {}
+        with spoken(head.dashboard, pem) as port:
+            done = run(head, "submit", f"submit.address=https://localhost:{port} {TINY}", **variables)
+        assert done.returncode == code, done.stderr
+        assert ("| temporal_order_6a | 4/4" in done.stderr) is (code == 0)
+        assert ("SSL_CERT_FILE" in done.stderr) is (code == 8)
+    with spoken(head.dashboard, mine) as port:
+        words = f"submit.address=https://localhost:{port} source=cluster study=tiny"
+        status = run(head, "status", words, SSL_CERT_FILE=str(mine))
+    assert "| tiny | temporal_order_6a | 4 of 4 | 4 |" in status.stdout, status.stderr
