@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?= run table=9
 
-.DEFAULT_GOAL := help
-.PHONY: help run test test-integration check secrets bench bench-search reproduce docs lock clean
+.PHONY: help run test test-integration check secrets bench bench-search bench-cluster reproduce docs lock clean
+.PHONY: help run test test-integration check secrets bench bench-cluster reproduce docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ bench: $(VENV)/installed ## time the kernel beside C programs, and nets as they 
 
 bench-search: $(VENV)/installed ## trials of a race beside a grid, by recorded trials; PEERS=1 adds Ray Tune's overhead
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/search.py
+
+bench-cluster: $(VENV)/installed ## time one worker against two, and a study beside an MLflow server (Debian: postgresql)
+	$(VENV)/bin/python benchmarks/cluster.py
 
 reproduce: $(VENV)/installed ## train tables 1 to 9, as written and under the readings found; again to resume
 	@$(VENV)/bin/python docs/reproduce.py
