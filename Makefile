@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?= run table=9
 
+.DEFAULT_GOAL := help
 .PHONY: help run test test-integration check secrets bench bench-search bench-cluster reproduce docs lock clean
-.PHONY: help run test test-integration check secrets bench bench-cluster reproduce docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
