@@ -181,7 +181,7 @@ SPREADS: dict[str, Callable[[Random, int], float]] = {
 @pytest.mark.parametrize("objective", ["ert", "success"])
 def test_the_best_is_dropped_no_more_often_than_allowed(spread: str, objective: Any) -> None:
     """Cell 0 is the best, or as good as any; of all races the allowed share may drop it, give or take chance."""
-    error, races, wrong = 0.2, 60, 0
+    error, races, wrong = 0.2, 30, 0
     for number in range(races):
         search = race(5, error=error, objective=objective)
         through(search, lambda spec: played(spec, SPREADS[spread](Random(f"{number} {spec.key}"), number_of(spec))), 16)  # noqa: B023
