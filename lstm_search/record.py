@@ -223,12 +223,12 @@ class Record:
         """Lost attempts of the trials that have no terminal state yet, by key; earlier runs of the study included."""
         return dict(self._query("SELECT key, count(*) FROM attempts WHERE NOT settled GROUP BY key"))
 
-    def retry(self, outcomes: Iterable[str]) -> int:
-        """Archive the trials with these outcomes (`lost`, `oom`, `timeout`, `failed`), so that they are missing again
-        with all their attempts; how many."""
+    def retry(self, outcomes: Iterable[str], rows: Sequence[Row] | None = None) -> int:
+        """Archive the trials of `rows` (None: of the definition) with these outcomes (`lost`, `oom`, `timeout`,
+        `failed`), so that they are missing again with all their attempts; how many."""
         wanted = _retriable(outcomes)
         with self._transaction():
-            ended = [entry for row in self.definition().rows for entry in self._ended(row)]
+            ended = [entry for row in (self.definition().rows if rows is None else rows) for entry in self._ended(row)]
             keys = {key for key, _, outcome, *_ in ended if outcome in wanted}
             for key in sorted(keys):
                 self._archive(key, "retried")

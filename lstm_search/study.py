@@ -81,7 +81,7 @@ def run(
     with Record.open(home, definition) as record:
         record.retry(retry)
         with _background(publishing, home, definition.name) as background:
-            loop = _Loop(record, search, watch, background.notify if background else lambda: None)
+            loop = _Loop(record, search, retry, watch, background.notify if background else lambda: None)
             left = loop.train(execute, hours)
             watch(replace(loop.moment({}), running={}))
             published = background.close(publishing.wait) if background and publishing else True
@@ -94,6 +94,7 @@ class _Loop:
 
     record: Record
     settings: SearchSettings
+    retry: Sequence[str]
     watch: Callable[[Moment], None]
     notify: Callable[[], None]
     search: Searcher = field(default_factory=lambda: Grid(()))
@@ -126,6 +127,7 @@ class _Loop:
             self.dropped = self.search.dropped()
             best = finalists(self.settings, definition.rows, self.record.trials(curves=False), self.dropped)
             self.record.grow(replace(definition, rows=(*definition.rows, *best)))
+            self.record.retry(self.retry, best)
             yield best, Grid(spec for row in best for spec in self.record.missing(row))
 
     def _searcher(self, definition: Definition) -> Searcher:

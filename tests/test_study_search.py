@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from lstm_search import config, study
 from lstm_search.config import Settings
 from lstm_search.record import DefinitionChanged, Record
 from lstm_search.search import FRESH
-from lstm_search.spec import Definition, Trial
+from lstm_search.spec import Definition, Outcome, Trial, TrialSpec
 from lstm_search.study import Ended, Moment
+from lstm_search.trial import Progress, Worker
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -79,6 +81,34 @@ def test_an_interrupted_race_goes_on_from_its_record(keep: int, tmp_path: Path) 
     assert found[GOOD + FRESH] == [100, 101, 102, 103]
     with closing(sqlite3.connect(tmp_path / f"{NAME}.sqlite")) as db:
         assert kept.items() <= dict(db.execute("SELECT key, finished_at FROM trials")).items()
+
+
+@pytest.mark.parametrize("cap", [19_000, 21_000])
+def test_a_race_under_another_cap_trains_no_solved_trial_again(
+    cap: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, RACE)
+    asked, advance = list[TrialSpec](), Worker.advance
+
+    def noted(self: Worker, new: Sequence[TrialSpec], seconds: float) -> Progress:
+        asked.extend(new)
+        return advance(self, new, seconds)
+
+    monkeypatch.setattr(Worker, "advance", noted)
+    run(tmp_path, RACE.replace("cap=20000", f"cap={cap}"))
+    assert [spec for spec in asked if spec.cell.training.rate == 0.5] == []
+    assert len(asked) == (0 if cap < 20_000 else len(set(asked)))
+
+
+def test_lost_trials_of_the_finalists_are_tried_again_when_asked(tmp_path: Path) -> None:
+    run(tmp_path, RACE)
+    with closing(sqlite3.connect(tmp_path / f"{NAME}.sqlite")) as db, db:
+        db.execute("DELETE FROM milestones WHERE key IN (SELECT key FROM trials WHERE replicate = 101)")
+        db.execute("UPDATE trials SET outcome = 'LOST' WHERE replicate = 101")
+    run(tmp_path, RACE)
+    assert seen(tmp_path)[1][GOOD + FRESH][1].result.outcome == Outcome.LOST
+    run(tmp_path, RACE, retry=["lost"])
+    assert seen(tmp_path)[1][GOOD + FRESH][1].result.outcome == Outcome.SOLVED
 
 
 def test_a_budget_ends_a_search_before_it_confirms(tmp_path: Path) -> None:

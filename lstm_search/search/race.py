@@ -2,14 +2,13 @@
 
 The best cell is dropped with a probability of `error` at most. It could be found worse than any of its m - 1 rivals,
 after any of its L blocks and any of the rival's, so every test is made at the level error / ((m - 1) L^2) (Bonferroni).
-The levels add up whatever the results have to do with each other, so it does not matter when tests are made, which cell
-leads, or that lanes are never left idle to wait for a block to end.
+The levels add up whatever the results have to do with each other, so it does not matter when tests are made or which
+cell leads, and no block of all cells has to end before the next one begins.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,11 +25,11 @@ DOUBT = 0.05
 
 @dataclass
 class _Racer:
-    """A cell in the race: the trials it may still get, in order, and those that ended, by replicate. `size`, `times`,
-    `loss` are of the largest block of replicates that has ended; `doubtful`: it looks worse than the leader."""
+    """A cell in the race: the trials it may still get and those that ended, both by replicate. `size`, `times`, `loss`
+    are of the largest block of replicates that has ended; `doubtful`: it looks worse than the leader."""
 
     row: Row
-    waiting: deque[TrialSpec]
+    waiting: dict[int, TrialSpec]
     ended: dict[int, TrialResult] = field(default_factory=dict)
     dropped: bool = False
     size: int = 0
@@ -41,8 +40,7 @@ class _Racer:
     def take(self, trial: Trial, blocks: Sequence[int], objective: Objective) -> None:
         """Take note of a result; trials that broke end a block like others, but say nothing about the cell."""
         self.ended[trial.spec.replicate] = trial.result
-        if trial.spec in self.waiting:
-            self.waiting.remove(trial.spec)
+        self.waiting.pop(trial.spec.replicate, None)  # by number: it may be recorded under another cap
         grown = [size for size in blocks if size > self.size and all(number in self.ended for number in range(size))]
         if grown:
             self.size = grown[-1]
@@ -55,7 +53,9 @@ class _Heat:
     """The cells that learn one task."""
 
     def __init__(self, rows: Sequence[Row], seed: int, settings: SearchSettings) -> None:
-        self.racers = {row.cell.digest: _Racer(row, deque(row.trials(seed))) for row in rows}
+        self.racers = {
+            row.cell.digest: _Racer(row, {trial.replicate: trial for trial in row.trials(seed)}) for row in rows
+        }
         self.objective = objective_of(rows[0], settings.objective, settings.milestone)
         self.blocks = settings.blocks
         self.level = settings.error / (max(len(rows) - 1, 1) * len(settings.blocks) ** 2)
@@ -91,7 +91,7 @@ class _Heat:
         return [
             ((*self._urgency(trial.replicate, rank, leads=racer is leader), number), trial)
             for rank, racer in enumerate(alive)
-            for number, trial in enumerate(islice(racer.waiting, most))
+            for number, trial in enumerate(islice(racer.waiting.values(), most))
             if trial.replicate < self.blocks[0] or (racer.size and not self._waits(racer, leader))
         ]
 
@@ -125,7 +125,7 @@ class Race:
         wishes = (wish for heat in self._heats for wish in heat.wishes(count))
         chosen = [trial for _, trial in heapq.nsmallest(count, wishes, key=itemgetter(0))]
         for trial in chosen:
-            self._heat_of[trial.cell.digest].racers[trial.cell.digest].waiting.remove(trial)
+            del self._heat_of[trial.cell.digest].racers[trial.cell.digest].waiting[trial.replicate]
         return chosen
 
     def tell(self, trials: Iterable[Trial]) -> None:
