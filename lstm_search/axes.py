@@ -190,6 +190,7 @@ def expand(base: Base, axes: Sequence[Axis | Interval], draw: Draw | None = None
 def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
     task, network, training, stop = (part.value for part in parts)
     changes = [change for part in parts for change in part.changes]
+    points = _open_points(base)
     return Row(
         name=_label(base, labels),
         cell=Cell(task, network, training, stop),
@@ -197,10 +198,16 @@ def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
         cap=base.cap,
         table=base.table,
         published=base.published,
-        readings=tuple(change for change in changes if change[0] in READINGS),
-        altered=tuple(change for change in changes if change[0] not in READINGS) if base.table else (),
+        readings=tuple(change for change in changes if change[0] in points),
+        altered=tuple(change for change in changes if change[0] not in points) if base.table else (),
         purpose=base.purpose,
     )
+
+
+def _open_points(base: Base) -> AbstractSet[str]:
+    """`READINGS`, and the biases of input gates where the paper states none for this row (tables 1 and 8)."""
+    stated = base.literal["network"].get("input_gate_bias", True)
+    return READINGS if stated else READINGS | {"network.input_gate_bias"}
 
 
 def _label(base: Base, points: Sequence[str]) -> str:

@@ -30,16 +30,18 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (`sys.argv` by default) and return its exit code."""
+    told = threading.Event()
     try:
-        with _terminable():
+        with _terminable(told):
             code = _dispatch(list(sys.argv[1:] if argv is None else argv))
             sys.stdout.flush()
     except KeyboardInterrupt:
         say("interrupted; finished trials are recorded, the same command trains the rest")
         return INTERRUPTED
     except SystemExit as ending:
-        if ending.code == TERMINATED:
+        if told.is_set():  # whatever its code: one that passes through Ray's core comes out as 0 or 1
             say("terminated; finished trials are recorded, the same command trains the rest")
+            return TERMINATED
         return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
     except Exception as error:  # noqa: BLE001  # the one place where errors become exit codes
         if isinstance(error, BrokenPipeError) and _last_frame_is_ours(error):  # `| head` has what it wants
@@ -124,17 +126,18 @@ def _log(error: Exception) -> str:
     return path
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
-
-
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that workers end and what is recorded is closed."""
+def _terminable(told: threading.Event) -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that workers end and what is recorded is closed; `told` keeps that it came."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        told.set()
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:

@@ -294,6 +294,7 @@ def _local_cluster(settings: ExecuteSettings, host: _HostArguments) -> Iterator[
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux, what makes Ray listen on 127.0.0.1 alone
+            "RAY_task_events_report_interval_ms": "0",  # no dashboard reads them, and a driver that ends waits for them
         }
         resources = {"num_cpus": workers, "num_gpus": 0, "object_store_memory": 128 * 2**20}
         arguments = {**resources, "include_dashboard": False, "_temp_dir": folder}

@@ -27,13 +27,16 @@ SCRIPTS = ("ray_submit.sh", "slurm.sbatch")
 NOTE = 'echo "${0##*/} $*" "$(stat -c %a "$RAY_AUTH_TOKEN_PATH" 2> /dev/null)" >> "$LOG"\n'
 """Every stand-in writes down its name, its words and the mode of the token's file."""
 
-LASTS = f'trap "{{ending}}; kill \\$!; exit 143" TERM; {shutil.which("sleep")} 60 > /dev/null 2>&1 & wait $!'
+LASTS = f'trap "{{ending}}; kill \\$!; exit 143" TERM; {{note}}{shutil.which("sleep")} 60 > /dev/null 2>&1 & wait $!'
 """Goes on until SIGTERM, as `srun` of a step and a driver do."""
 
+STEPS = 'until [ "$(grep -c "^srun --" "$LOG")" -ge "${STEPS:-0}" ]; do true; done\n'
+"""Steps start in the background: a driver that ends sooner than they have come up would end them unseen."""
+
 FAKES = {
-    "srun": NOTE + LASTS.format(ending="echo srun ends >> $LOG"),
+    "srun": LASTS.format(ending="echo srun ends >> $LOG", note=NOTE),
     "ray": NOTE + "[ -e $LOG.up ] || { touch $LOG.up; exit 1; }",
-    "lstm-search": NOTE + '[ "${SLOW:-}" ] || exit "${CODE:-0}"; ' + LASTS.format(ending="true"),
+    "lstm-search": NOTE + STEPS + '[ "${SLOW:-}" ] || exit "${CODE:-0}"; ' + LASTS.format(ending="true", note=""),
     "hostname": "echo 10.0.0.1 10.1.0.1",
     "sleep": "exit 0",
 }
@@ -84,7 +87,9 @@ ray health-check --address 10.0.0.1:6379 600
 
 
 def test_slurm_starts_head_workers_and_driver_and_ends_them(path: dict[str, str]) -> None:
-    done = submitted("slurm.sbatch", path | {"CODE": "5"}, "table=9", "training.rate=range(1,3)", "home=/a b")
+    done = submitted(
+        "slurm.sbatch", path | {"CODE": "5", "STEPS": "2"}, "table=9", "training.rate=range(1,3)", "home=/a b"
+    )
     assert done.returncode == 5, done.stderr
     seen = lines(path)
     assert sorted(set(seen) - {"srun ends"}) == sorted(GOLDEN.splitlines())
@@ -95,7 +100,9 @@ def test_slurm_starts_head_workers_and_driver_and_ends_them(path: dict[str, str]
 
 
 def test_slurm_on_one_node_has_no_workers(path: dict[str, str]) -> None:
-    done = submitted("slurm.sbatch", path | {"SLURM_JOB_NUM_NODES": "1", "LSTM_SEARCH_HEAD": "10.1.0.1"}, "table=9")
+    done = submitted(
+        "slurm.sbatch", path | {"SLURM_JOB_NUM_NODES": "1", "STEPS": "1", "LSTM_SEARCH_HEAD": "10.1.0.1"}, "table=9"
+    )
     assert done.returncode == 0, done.stderr
     starts = [line for line in lines(path) if line.startswith("srun --")]
     assert len(starts) == 1

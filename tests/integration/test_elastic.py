@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from program import NAME, QUICK, family, lstm, recorded, running, until
+from program import NAME, QUICK, family, lstm, processes, recorded, running, until
 
 WORDS = f"{QUICK} replicates=1500 tracking=none"
+TOKEN = secrets.token_hex(32)
+"""One for all clusters here: Ray keeps the first that it sees for the whole process."""
+
 SECONDS = 10.0
 """By then a worker of a new node trains, or the time in which the cluster itself notices a node."""
 
@@ -22,7 +26,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """A cluster of one node with one core, on loopback, with a token."""
     token = tmp_path / "token"
     token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
+    token.write_text(TOKEN)
     environment = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
@@ -68,3 +72,29 @@ def test_nodes_that_join_get_work_and_nodes_that_leave_lose_nothing(cluster: Any
     assert f"| {NAME}" in out
     assert len(recorded(home)) == 1500
     assert hash_of(home) == hash_of(undisturbed)
+
+
+def nodes_at_work() -> list[int]:
+    """How many workers each node has that has any, by the raylet that started them."""
+    mine = family(os.getpid())
+    parents = [
+        parent for pid, (parent, command) in processes().items() if pid in mine and command.startswith("ray::_Host")
+    ]
+    return list(Counter(parents).values())
+
+
+@pytest.mark.timeout(400)
+def test_one_to_four_nodes_of_one_core_have_one_worker_each_and_one_result(cluster: Any, tmp_path: Path) -> None:
+    line = f"{QUICK} replicates=2000 tracking=none execute.slice_seconds=0.05"
+    lstm(f"run {line} execute=inline home={tmp_path}/inline", tmp_path)
+    wanted = lstm(f"export {line} home={tmp_path}/inline format=hash", tmp_path).stdout
+    for nodes in range(1, 5):
+        if nodes > 1:
+            cluster.add_node(num_cpus=1)
+        home = tmp_path / str(nodes)
+        with running(f"run {line} execute=ray execute.address={cluster.address} home={home}", tmp_path) as process:
+            until(lambda: nodes_at_work() == [1] * nodes, 120)  # noqa: B023  (called at once)
+            _, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+        assert len(recorded(home)) == 2000
+        assert lstm(f"export {line} home={home} format=hash", tmp_path).stdout == wanted
