@@ -17,7 +17,7 @@ run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=
 	@$(VENV)/bin/lstm-search $(ARGS)
 
 test: $(VENV)/installed ## run the tests (under 10 minutes on two cores)
-	$(VENV)/bin/python -m pytest --ignore=tests/integration
+	$(VENV)/bin/python -m pytest --ignore=tests/integration --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql)
 	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs
@@ -57,6 +57,9 @@ docs: $(VENV)/installed ## train the studies that the documentation shows, and r
 		network.cell_bias=random,none network.output=logistic,linear search=race seed=1999 study=adding-race
 	$(VENV)/bin/python docs/reproduce.py
 	$(VENV)/bin/python docs/reproduce.py report
+	$(VENV)/bin/python docs/readings.py
+	$(VENV)/bin/python docs/readings.py report
+	$(VENV)/bin/python docs/drift.py
 	$(VENV)/bin/python docs/refresh.py
 
 lock: ## resolve the dependencies anew (takes uv)

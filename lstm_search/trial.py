@@ -75,7 +75,7 @@ class Worker:
 def seats(trials: int, full: int) -> int:
     """Lanes of a pack for so many trials: all, half or a quarter of `full`. Fewer take less time a step; what comes out
     is the same."""
-    return next((width for width in (full // 4, full // 2) if trials <= width), full)
+    return next((width for width in (full // 4, full // 2) if 0 < width >= trials), full)
 
 
 def demand(rows: Iterable[Row]) -> list[tuple[TrialSpec, int]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 from program import QUICK
 
 from lstm_search import config
 from lstm_search.spec import TrialSpec
 from lstm_search.trial import warm
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+"""How long an example takes says nothing on a machine that does other things."""
 
 
 @pytest.fixture(scope="session")

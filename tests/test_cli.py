@@ -312,7 +312,7 @@ def test_replay_names_every_study_that_holds_the_trial(
 def test_a_server_that_is_down_delays_nothing_and_is_served_later(tmp_path: Path, told: Told) -> None:
     port = free_port()
     server = f"home={tmp_path} tracking.uri=http://127.0.0.1:{port}"
-    done = lstm(f"run {QUICK} execute=inline replicates=2 {server} tracking.wait=1", tmp_path, code=3)
+    done = lstm(f"run {QUICK} execute=inline replicates=2 {server} tracking.wait=5", tmp_path, code=3)
     assert "2/2" in done.stdout
     assert f"no server answers at http://127.0.0.1:{port}); lstm-search sync study={NAME} {server}" in done.stderr
     assert f"127.0.0.1:{port}" in told(f"sync {server}", code=3)

@@ -122,7 +122,7 @@ def test_images_are_pinned(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", RAY)
+@pytest.mark.parametrize("name", sorted(RAY))
 def test_ray_is_told_how_to_authenticate(name: str) -> None:
     environment = SERVICES[name]["environment"]
     assert environment["RAY_AUTH_MODE"] == "token"

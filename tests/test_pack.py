@@ -343,8 +343,9 @@ def test_demand_counts_trials_by_shape() -> None:
     assert [(spec.cell.network.blocks, count) for spec, count in demanded] == [(ORDER.network.blocks, 16), (3, 5)]
 
 
-def test_warming_up_leaves_no_trace() -> None:
-    warm([(spec, 1) for spec in TRIALS[:3]], width=4)
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_warming_up_leaves_no_trace(width: int) -> None:
+    warm([(spec, 1) for spec in TRIALS[:3]], width=width)
     assert alone(TRIALS[0], 4) == result_of(TRIALS[0])
 
 

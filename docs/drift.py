@@ -1,0 +1,182 @@
+"""What drift does to the state of a cell, and to the error that enters it: measured on nets as they start and end.
+
+`python docs/drift.py` trains two studies (some minutes; again, it only draws), and renews the table of docs/readings.md
+and docs/images/drift.svg. Each net of a study, with its first and with its last weights, is shown fresh sequences:
+- s_c(t), the state of a cell, which nothing ever takes away from;
+- y_out(t) h'(s_c(t)), by which an error that the output sends back to the cell at t is scaled as it enters the
+  carrousel (section 3; appendix A.2). From there on it flows back unscaled.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+import lstm_search
+from lstm_search.draws import WEIGHTS, stream_key
+from lstm_search.networks import Lstm1997
+from lstm_search.record import Record
+from lstm_search.spec import Outcome, Task, Trial
+from lstm_search.tasks import VeryLongLag
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+
+ROOT = Path(__file__).parent.parent
+PAGE, FIGURE = ROOT / "docs" / "readings.md", ROOT / "docs" / "images" / "drift.svg"
+HOME = ROOT / "studies"
+BLOCK = re.compile(r"(<!-- drift: begin -->\n).*?(<!-- drift: end -->)", re.DOTALL)
+
+STUDIES = {
+    "drift-2c": "table=3 'rows=[q50-p50,q100-p100,q500-p500]' network.recurrent=all,cells,none replicates=8",
+    "drift-adding": (
+        "table=7 'rows=[T100,T500]' network.output=linear network.recurrent=all,cells,none "
+        "network.cell_bias=random,none replicates=8 cap=300000"
+    ),
+}
+DRAWN = {"drift-2c": "q500-p500", "drift-adding": "T500"}
+COLOURS = {"all": "#D55E00", "cells": "#E69F00", "none": "#0072B2"}
+SEQUENCES = 8
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of nets: states [step, sequence, net, cell], what scales errors that enter (alike), and the output
+    weights of the cells [net, output, cell]."""
+
+    s: np.ndarray
+    entering: np.ndarray
+    v: np.ndarray
+
+    def at_end(self) -> tuple[float, float]:
+        """Medians at the last step: of the state's absolute value, and of the scaling factor."""
+        return float(np.median(np.abs(self.s[-1]))), float(np.median(self.entering[-1]))
+
+
+def words(study: str) -> list[str]:
+    """The overrides of a study."""
+    return [*STUDIES[study].replace("'", "").split(), f"study={study}", f"home={HOME}", "tracking=none"]
+
+
+def sequences(task: Task, rng: np.random.Generator) -> np.ndarray:
+    """Input rows [step, sequence, input] of sequences of the shortest length."""
+    if isinstance(task, VeryLongLag):
+        symbols = rng.integers(0, task.p, (task.q + 3, SEQUENCES))
+        symbols[0], symbols[1], symbols[-1] = task.p + 1, task.p + 2 + rng.integers(0, 2, SEQUENCES), task.p
+        return np.eye(task.layout.inputs)[symbols]
+    length = int(getattr(task, "T"))  # noqa: B009  (the other task of this page has it)
+    rows = np.stack([rng.uniform(-1, 1, (length, SEQUENCES)), np.zeros((length, SEQUENCES))], axis=-1)
+    for i in range(SEQUENCES):
+        rows[rng.choice(np.arange(1, length // 2), 2, replace=False), i, 1] = 1.0
+    rows[[0, -1], :, 1] = -1.0
+    return rows
+
+
+def f(x: np.ndarray) -> np.ndarray:
+    """The logistic function."""
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def watch(network: Lstm1997, hidden: np.ndarray, output: np.ndarray, rows: np.ndarray) -> Seen:
+    """Run nets (weights [net, unit, source] and [net, output, source]) over the sequences, learning nothing."""
+    C, b, S = network.cells, network.blocks, network.size
+    form = network.form(rows.shape[2], symbols=False, sums=False)
+    inputs, bias = hidden[:, :, : rows.shape[2]], hidden[:, :, form.bias] if form.bias >= 0 else 0.0
+    fed_back = hidden[:, :, form.activations : form.sources]
+    seen, s = [], np.zeros((rows.shape[1], len(hidden), C))
+    y = np.zeros((*s.shape[:2], network.units))
+    for x in rows:
+        net = np.einsum("nui,qi->qnu", inputs, x) + bias
+        net += np.einsum("nur,qnr->qnu", fed_back, y[..., : fed_back.shape[2]])
+        gates = f(net[..., C:])
+        y_in, y_out = (np.repeat(gates[..., i * b : (i + 1) * b], S, axis=2) for i in (0, 1))
+        s = s + y_in * (4 * f(net[..., :C]) - 2)
+        h = 2 * f(s) - 1
+        y = np.concatenate([y_out * h, gates], axis=2)
+        seen.append((s, y_out * (1 + h) * (1 - h) / 2))
+    states, entering = (np.array(each) for each in zip(*seen, strict=True))
+    return Seen(states, entering, output[:, :, :C])
+
+
+def first(trial: Trial) -> tuple[np.ndarray, np.ndarray]:
+    """The weights that a trial started from."""
+    spec = trial.spec
+    key, layout = stream_key(spec.seed, spec.replicate, WEIGHTS), spec.cell.task.layout
+    return spec.cell.network.initial(key, layout.inputs, layout.outputs)
+
+
+def last(record: Record, trial: Trial) -> tuple[np.ndarray, np.ndarray]:
+    """The weights that a trial ended with."""
+    archive = np.load(io.BytesIO(record.weights(trial.spec.key)))
+    return archive["hidden"], archive["output"]
+
+
+def measured(study: str) -> dict[str, tuple[list[Trial], Seen, Seen]]:
+    """By row: its trials, and what was seen of their nets before and after training."""
+    found = {}
+    with Record.read(HOME, study) as record:
+        for row, trials in record.trials(curves=False).items():
+            cell = trials[0].spec.cell
+            assert isinstance(cell.network, Lstm1997)  # noqa: S101  # both tables have LSTM's rows only
+            rows = sequences(cell.task, np.random.default_rng(0))
+            nets = ([first(trial) for trial in trials], [last(record, trial) for trial in trials])
+            stacked = ([np.array(each) for each in zip(*some, strict=True)] for some in nets)
+            before, after = (watch(cell.network, hidden, output, rows) for hidden, output in stacked)
+            found[row] = list(trials), before, after
+    return found
+
+
+def lines(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> list[str]:
+    """The table, and the commands that train what it shows."""
+    names = ("abs(s)", "y_out h'(s)", "abs(s), trained", "y_out h'(s), trained", "abs(v), trained")
+    table = [f"| row | {' | '.join(names)} | solved |", "|" + "---|" * (len(names) + 2)]
+    for rows in found.values():
+        for row, (trials, before, after) in rows.items():
+            solved = sum(trial.result.outcome == Outcome.SOLVED for trial in trials)
+            numbers = (*before.at_end(), *after.at_end(), float(np.median(np.abs(after.v))))
+            table.append(f"| {row} | {' | '.join(f'{number:.2g}' for number in numbers)} | {solved}/{len(trials)} |")
+    return [*table, "", *(f"    lstm-search run {STUDIES[study]} study={study} tracking=none" for study in STUDIES)]
+
+
+def draw(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> None:
+    """States and what scales entering errors, step by step, of nets as they start."""
+    figure, panels = plt.subplots(2, 2, figsize=(8.0, 5.4), layout="constrained", sharex="col")
+    titles = ("table 3, q = p = 500", "table 7, T = 500, linear output")
+    for column, (study, name) in enumerate(DRAWN.items()):
+        for row, (trials, before, _) in found[study].items():
+            if not row.startswith(f"{name} "):
+                continue
+            network = trials[0].spec.cell.network
+            assert isinstance(network, Lstm1997)  # noqa: S101  # see `measured`
+            biased = network.cell_bias == "random"
+            label = f"recurrent={network.recurrent}" + (f" cell_bias={network.cell_bias}" if column else "")
+            style = {"color": COLOURS[network.recurrent], "linestyle": "--" if biased else "-", "label": label}
+            for panel, values in zip(panels[:, column], (np.abs(before.s), before.entering), strict=True):
+                panel.plot(np.median(values.reshape(len(values), -1), axis=1), **style)
+        panels[0, column].set_title(titles[column], loc="left", fontsize=9)
+        panels[0, column].legend(frameon=False, fontsize=7)
+        panels[1, column].set(xlabel="step", yscale="log", ylim=(1e-7, 1))
+    panels[0, 0].set_ylabel("abs(s), median over cells")
+    panels[1, 0].set_ylabel("y_out h'(s), median over cells")
+    figure.savefig(FIGURE, metadata={"Date": None})
+
+
+def main() -> None:
+    """Train what is missing, then measure and draw."""
+    for study in STUDIES:
+        lstm_search.run(*words(study))
+    found = {study: measured(study) for study in STUDIES}
+    draw(found)
+    page = PAGE.read_text(encoding="utf-8")
+    text = "\n".join(lines(found))
+    PAGE.write_text(BLOCK.sub(lambda block: f"{block[1]}{text}\n{block[2]}", page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Searches among readings: how near each comes to the printed rows, and how many rows a set of them serves.
+
+`python docs/readings.py` trains what is missing of the searches (an hour and a half on two cores; again to resume).
+With `report`, writes their trials to docs/searches/ and renews the two tables of docs/readings.md from there.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import operator
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lstm_search import config, recordfile, shipped, table
+from lstm_search.networks import Lstm1997
+from lstm_search.search import FRESH
+from lstm_search.spec import Definition, Row
+
+ROOT = Path(__file__).parent.parent
+PAGE, FOLDER = ROOT / "docs" / "readings.md", ROOT / "docs" / "searches"
+BLOCK = re.compile(r"(<!-- (sets|finalists) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+SEARCHES = (
+    "recipe=readings-reber 'rows=[lstm-4x1-0.1,lstm-3x2-0.2]'",
+    "table=2 recipe=readings-growth",
+    "table=2b recipe=readings-growth",
+    "table=3 recipe=readings 'rows=[q50-p50,q100-p100,q200-p200,q500-p500]'",
+    "table=4 recipe=readings 'rows=[T100-N3,T100-N1]' network.cell_bias=random,none",
+    "table=5 recipe=readings 'rows=[T100-N3,T100-N1]' network.cell_bias=random,none",
+    "table=6 recipe=readings 'rows=[T100-N3,T100-N1]' network.cell_bias=random,none",
+    "table=7 recipe=readings-pairs rows=T100",
+    "table=8 recipe=readings-pairs network.output=linear cap=3000000",
+    "table=9 recipe=readings network.cell_bias=random,none cap=1500000",
+)
+SHARED = ("network.recurrent", "training.error_scale", "network.cell_bias", "network.output")
+"""Readings that many tables leave open: a value for each is a set."""
+
+LITERAL = ("all", "1", "random", "logistic")
+MOST = 15
+"""Lines of the table of sets."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A line of a search: which printed line it is to be near, under which readings, and how near it came."""
+
+    of_table: str
+    row: str
+    readings: Mapping[str, str]
+    summary: table.Summary
+    fresh: table.Summary | None
+
+    def fits(self, chosen: tuple[str, ...]) -> bool:
+        """Whether the line is of this set; a reading that the search did not touch is as in any set."""
+        return all(self.readings.get(key, value) == value for key, value in zip(SHARED, chosen, strict=True))
+
+
+def lstm_search(words: str) -> str:
+    """What `lstm-search WORDS` prints; its progress goes to the terminal."""
+    command = [sys.executable, "-m", "lstm_search", *shlex.split(words)]
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def ship() -> None:
+    """Write the trials of the searches to docs/searches/."""
+    FOLDER.mkdir(exist_ok=True)
+    for words in SEARCHES:
+        name = config.compose(shlex.split(words)).definition.name
+        if name in recordfile.studies(ROOT / "studies"):
+            (FOLDER / f"{name}.csv").write_text(lstm_search(f"export {words}"), encoding="utf-8")
+        else:
+            print(f"{name} is not recorded: its trials stay as they are", flush=True)
+
+
+def found(words: str) -> Iterator[Found]:
+    """What a search came to, by row and milestone, on the replicates for choosing and on fresh ones; nothing where it
+    has not been trained yet."""
+    settings = config.compose(shlex.split(words))
+    asked, search = settings.definition, settings.search
+    if asked.name not in shipped.studies(FOLDER):
+        return
+    with (FOLDER / f"{asked.name}.csv").open(encoding="utf-8", newline="") as file:
+        trained = {line["row"] for line in csv.DictReader(file)}
+    for row in asked.rows:
+        again = replace(row, name=row.name + FRESH, first=search.fresh_from, replicates=search.confirm)
+        fresh = _lines(again, asked, trained)
+        for line in _lines(row, asked, trained):
+            late = next((other for other in fresh if other.milestone == line.milestone), None)
+            printed = line.published.row if line.published else ""
+            yield Found(row.table, printed, _readings(row), line, late)
+
+
+def _lines(row: Row, asked: Definition, trained: set[str]) -> list[table.Summary]:
+    """The row's summaries with a verdict, as if it were for the report; none where it was not trained."""
+    if row.name not in trained:
+        return []
+    telling = replace(row, purpose="report")
+    return list(table.summarise(telling, shipped.trials(replace(asked, rows=(row,)), FOLDER)[row.name]))
+
+
+def _readings(row: Row) -> dict[str, str]:
+    """The row's values of the shared readings; biases of cells only where there may be some."""
+    network = row.cell.network
+    assert isinstance(network, Lstm1997)  # noqa: S101  # the searches are about LSTM
+    values = {"training.error_scale": f"{row.cell.training.error_scale:g}"}
+    if row.table not in {"2", "2b"}:  # there the text says that only inputs feed the hidden units
+        values["network.recurrent"] = network.recurrent
+    if network.gates_biased:
+        values["network.cell_bias"] = network.cell_bias
+    if row.table in {"7", "8"}:  # elsewhere targets are classes or symbols
+        values["network.output"] = network.output
+    return values
+
+
+def sets(lines: list[Found]) -> str:
+    """How many of the printed lines each set of readings serves, the best first; and the literal set."""
+    tables = sorted({line.of_table for line in lines})
+    choices = itertools.product(("all", "cells", "none"), ("0.5", "1", "2"), ("random", "none"), ("logistic", "linear"))
+    of_table = [[line for line in lines if line.of_table == name] for name in tables]
+    counts = {chosen: [_served(chosen, some) for some in of_table] for chosen in choices}
+    best = sorted(counts, key=lambda chosen: -sum(served for served, _ in counts[chosen]))
+    shown = [*best[:MOST], *([LITERAL] if LITERAL not in best[:MOST] else [])]
+    head = [*(key.partition(".")[2] for key in SHARED), *(f"table {name}" for name in tables), "all", "contradicts"]
+    body = []
+    for chosen in shown:
+        total = tuple(map(sum, zip(*counts[chosen], (0, 0), strict=True)))
+        cells = [*chosen, *(f"{k}/{n}" if n else "-" for k, n in (*counts[chosen], total)), _contradicted(chosen)]
+        body.append(cells)
+    return markdown(head, body)
+
+
+def _served(chosen: tuple[str, ...], lines: Sequence[Found]) -> tuple[int, int]:
+    """Of the printed lines of a table: those that are consistent under some row of the set, and all of them."""
+    printed = {line.row for line in lines}
+    met = {line.row for line in lines if line.fits(chosen) and line.summary.verdict == "consistent"}
+    return len(met), len(printed)
+
+
+def _contradicted(chosen: tuple[str, ...]) -> str:
+    pairs = zip((key.partition(".")[2] for key in SHARED), chosen, LITERAL, strict=True)
+    return ", ".join(name for name, value, literal in pairs if value != literal) or "nothing"
+
+
+def finalists(lines: list[Found]) -> str:
+    """Of each printed line the cell that came nearest to it, on the replicates it was chosen by and on fresh ones."""
+    head = ["table", "row", "cells", "trials", "nearest readings", "chosen by", "fresh", "published", "verdict"]
+    body = []
+    place = operator.attrgetter("of_table", "row")
+    for (name, row), some in itertools.groupby(sorted(lines, key=place), key=place):
+        each = list(some)
+        best = next((line for line in each if line.fresh), None)
+        if best is None or best.fresh is None:
+            continue
+        printed = best.summary.published
+        assert printed is not None  # noqa: S101  # only printed rows are searched for
+        readings = " ".join(f"{key.partition('.')[2]}={value}" for key, value in best.summary.readings) or "as written"
+        trials = sum(line.summary.n for line in each) + best.fresh.n
+        figures = f"{printed.successes}/{printed.trials}, {printed.mean_sequences:,.0f}"
+        cells = [name, row, str(len(each)), f"{trials:,}", readings, _told(best.summary), _told(best.fresh)]
+        body.append([*cells, figures, best.fresh.verdict])
+    return markdown(head, body)
+
+
+def _told(line: table.Summary) -> str:
+    return f"{line.k}/{line.n}" + ("" if line.mean is None else f", {line.mean:,.0f}")
+
+
+def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body))
+
+
+def report() -> None:
+    """Renew docs/searches/ and the tables of the page."""
+    ship()
+    lines = [line for words in SEARCHES for line in found(words)]
+    views = {"sets": sets, "finalists": finalists}
+    text = PAGE.read_text(encoding="utf-8")
+    text = BLOCK.sub(lambda block: f"{block[1]}\n{views[block[2]](lines)}\n\n{block[3]}", text)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Train what is missing of the searches."""
+    for number, words in enumerate(SEARCHES, 1):
+        print(f"{number} of {len(SEARCHES)}: lstm-search run {words}", flush=True)
+        print(lstm_search(f"run {words} tracking=none"), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["report"]:
+        report()
+    else:
+        main()

@@ -1,0 +1,63 @@
+"""Searches among readings and what drift does: the page holds what is computed, and the measurement is the paper's."""
+
+from __future__ import annotations
+
+import runpy
+import shlex
+from pathlib import Path
+
+import naive
+import numpy as np
+import pytest
+
+from lstm_search.config import compose
+from lstm_search.networks import Lstm1997
+from lstm_search.tasks import Adding, VeryLongLag
+
+DOCS = Path(__file__).parent.parent / "docs"
+SCRIPT, DRIFT = (runpy.run_path(str(DOCS / name)) for name in ("readings.py", "drift.py"))
+
+
+def test_the_page_holds_what_is_computed_from_the_trials_of_the_searches() -> None:
+    text = (DOCS / "readings.md").read_text(encoding="utf-8")
+    lines = [line for words in SCRIPT["SEARCHES"] for line in SCRIPT["found"](words)]
+    assert SCRIPT["sets"](lines) in text
+    assert SCRIPT["finalists"](lines) in text
+
+
+@pytest.mark.parametrize("words", SCRIPT["SEARCHES"])
+def test_searches_are_for_the_printed_rows_on_a_seed_of_their_own(words: str) -> None:
+    settings = compose(shlex.split(words))
+    assert settings.definition.seed == 1998
+    assert settings.search.objective == "published"
+    assert {row.altered for row in settings.definition.rows} == {()}
+
+
+@pytest.mark.parametrize("recurrent", ["all", "cells", "none"])
+@pytest.mark.parametrize("task", [VeryLongLag(p=5, q=6), Adding(T=20)], ids=lambda task: task.name)
+def test_states_and_what_scales_errors_are_those_of_the_equations(recurrent: str, task: VeryLongLag | Adding) -> None:
+    biased = isinstance(task, Adding)
+    network = Lstm1997(recurrent=recurrent, gates_biased=biased, cell_bias="random" if biased else "none")
+    rows = DRIFT["sequences"](task, np.random.default_rng(1))
+    nets = [network.initial(np.uint64(key), rows.shape[2], task.layout.outputs) for key in range(3)]
+    hidden, output = (np.array(each) * 3 for each in zip(*nets, strict=True))
+    seen = DRIFT["watch"](network, hidden, output, rows)
+    for n in range(3):
+        states, entering = _by_definition(network, hidden[n], output[n], rows[:, 2])
+        np.testing.assert_allclose(seen.s[:, 2, n], states, rtol=1e-12)
+        np.testing.assert_allclose(seen.entering[:, 2, n], entering, rtol=1e-9)
+
+
+def _by_definition(
+    network: Lstm1997, hidden: np.ndarray, output: np.ndarray, rows: np.ndarray
+) -> tuple[list[list[float]], list[list[float]]]:
+    """States, and y_out h'(s), step by step; the slow twin has the biases in the last column."""
+    bias = network.form(rows.shape[1], symbols=False, sums=False).bias
+    if bias >= 0:
+        hidden = np.concatenate([np.delete(hidden, bias, axis=1), hidden[:, [bias]]], axis=1)
+    steps = naive.forward(network, hidden, output, rows)
+    slopes = [
+        [step.y_out[c // network.size] * naive.h_prime(network, step.h[c]) for c in range(network.cells)]
+        for step in steps
+    ]
+    return [step.s for step in steps], slopes
