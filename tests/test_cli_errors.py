@@ -350,6 +350,23 @@ def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize("code", [0, 1, None])
+def test_a_termination_signal_is_told_whatever_exit_a_library_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int | None
+) -> None:
+    def verb(_settings: object, _arguments: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except SystemExit:
+            raise SystemExit(code) from None  # Ray's core does so where a signal comes while it waits
+        return 0
+
+    monkeypatch.setitem(cli.VERBS, "run", Verb("", verb))
+    assert cli.main(["run", "table=9"]) == 143
+    assert "terminated; finished trials are recorded" in capsys.readouterr().err
+
+
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == cli.main([]) == cli.main(["run", "--help"]) == 0
     text = capsys.readouterr().out
