@@ -23,10 +23,12 @@ from lstm_search.draws import WEIGHTS, stream_key
 from lstm_search.networks import Lstm1997
 from lstm_search.record import Record
 from lstm_search.spec import Outcome, Task, Trial
-from lstm_search.tasks import VeryLongLag
+from lstm_search.tasks import Adding, VeryLongLag
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
+
+mpl.rcParams["svg.hashsalt"] = "drift"  # the same file every time
 
 ROOT = Path(__file__).parent.parent
 PAGE, FIGURE = ROOT / "docs" / "readings.md", ROOT / "docs" / "images" / "drift.svg"
@@ -54,9 +56,13 @@ class Seen:
     entering: np.ndarray
     v: np.ndarray
 
-    def at_end(self) -> tuple[float, float]:
-        """Medians at the last step: of the state's absolute value, and of the scaling factor."""
-        return float(np.median(np.abs(self.s[-1]))), float(np.median(self.entering[-1]))
+    def states(self) -> np.ndarray:
+        """By step, abs(s) of the cell that has drifted least: its median over nets and sequences."""
+        return np.asarray(np.median(np.abs(self.s).min(axis=3), axis=(1, 2)))
+
+    def factors(self) -> np.ndarray:
+        """By step, the largest factor of a net's cells, for one that learns is enough: its median likewise."""
+        return np.asarray(np.median(self.entering.max(axis=3), axis=(1, 2)))
 
 
 def words(study: str) -> list[str]:
@@ -70,10 +76,12 @@ def sequences(task: Task, rng: np.random.Generator) -> np.ndarray:
         symbols = rng.integers(0, task.p, (task.q + 3, SEQUENCES))
         symbols[0], symbols[1], symbols[-1] = task.p + 1, task.p + 2 + rng.integers(0, 2, SEQUENCES), task.p
         return np.eye(task.layout.inputs)[symbols]
-    length = int(getattr(task, "T"))  # noqa: B009  (the other task of this page has it)
-    rows = np.stack([rng.uniform(-1, 1, (length, SEQUENCES)), np.zeros((length, SEQUENCES))], axis=-1)
+    assert isinstance(task, Adding)  # noqa: S101  # this page has two tasks
+    rows = np.stack([rng.uniform(-1, 1, (task.T, SEQUENCES)), np.zeros((task.T, SEQUENCES))], axis=-1)
     for i in range(SEQUENCES):
-        rows[rng.choice(np.arange(1, length // 2), 2, replace=False), i, 1] = 1.0
+        first = rng.integers(10)
+        second = rng.choice([pair for pair in range(task.T // 2 - 1) if pair != first])
+        rows[[first, second], i, 1] = 1.0
     rows[[0, -1], :, 1] = -1.0
     return rows
 
@@ -139,9 +147,15 @@ def lines(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> 
     for rows in found.values():
         for row, (trials, before, after) in rows.items():
             solved = sum(trial.result.outcome == Outcome.SOLVED for trial in trials)
-            numbers = (*before.at_end(), *after.at_end(), float(np.median(np.abs(after.v))))
-            table.append(f"| {row} | {' | '.join(f'{number:.2g}' for number in numbers)} | {solved}/{len(trials)} |")
+            ends = [float(values[-1]) for seen in (before, after) for values in (seen.states(), seen.factors())]
+            cells = [f"{number:.2g}" if number < 10 else f"{number:.0f}" for number in (*ends, _weight(after))]
+            table.append(f"| {row} | {' | '.join(cells)} | {solved}/{len(trials)} |")
     return [*table, "", *(f"    lstm-search run {STUDIES[study]} study={study} tracking=none" for study in STUDIES)]
+
+
+def _weight(seen: Seen) -> float:
+    """The largest weight from a net's cells to its outputs: its median over nets."""
+    return float(np.median(np.abs(seen.v).max(axis=(1, 2))))
 
 
 def draw(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> None:
@@ -157,13 +171,13 @@ def draw(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> N
             biased = network.cell_bias == "random"
             label = f"recurrent={network.recurrent}" + (f" cell_bias={network.cell_bias}" if column else "")
             style = {"color": COLOURS[network.recurrent], "linestyle": "--" if biased else "-", "label": label}
-            for panel, values in zip(panels[:, column], (np.abs(before.s), before.entering), strict=True):
-                panel.plot(np.median(values.reshape(len(values), -1), axis=1), **style)
+            for panel, values in zip(panels[:, column], (before.states(), before.factors()), strict=True):
+                panel.plot(values, **style)
         panels[0, column].set_title(titles[column], loc="left", fontsize=9)
         panels[0, column].legend(frameon=False, fontsize=7)
         panels[1, column].set(xlabel="step", yscale="log", ylim=(1e-7, 1))
-    panels[0, 0].set_ylabel("abs(s), median over cells")
-    panels[1, 0].set_ylabel("y_out h'(s), median over cells")
+    panels[0, 0].set_ylabel("abs(s) of a net's least drifted cell")
+    panels[1, 0].set_ylabel("y_out h'(s), largest of a net's cells")
     figure.savefig(FIGURE, metadata={"Date": None})
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from lstm_search import config, recordfile, shipped, table
 from lstm_search.networks import Lstm1997
 from lstm_search.search import FRESH
-from lstm_search.spec import Definition, Row
+from lstm_search.spec import Row
 
 ROOT = Path(__file__).parent.parent
 PAGE, FOLDER = ROOT / "docs" / "readings.md", ROOT / "docs" / "searches"
@@ -28,6 +28,14 @@ BLOCK = re.compile(r"(<!-- (sets|finalists) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 SEARCHES = (
     "recipe=readings-reber 'rows=[lstm-4x1-0.1,lstm-3x2-0.2]'",
+    (
+        "recipe=readings-reber rows=lstm-4x1-0.1 'network.input_gate_bias=[-1,-1,-1,-1],[-2,-2,-2,-2]' "
+        "network.recurrent_init=zero network.output_bias=true study=table-1-readings-gates-4x1"
+    ),
+    (
+        "recipe=readings-reber rows=lstm-3x2-0.2 'network.input_gate_bias=[-1,-1,-1],[-2,-2,-2]' "
+        "network.recurrent_init=zero network.output_bias=true study=table-1-readings-gates-3x2"
+    ),
     "table=2 recipe=readings-growth",
     "table=2b recipe=readings-growth",
     "table=3 recipe=readings 'rows=[q50-p50,q100-p100,q200-p200,q500-p500]'",
@@ -35,8 +43,8 @@ SEARCHES = (
     "table=5 recipe=readings 'rows=[T100-N3,T100-N1]' network.cell_bias=random,none",
     "table=6 recipe=readings 'rows=[T100-N3,T100-N1]' network.cell_bias=random,none",
     "table=7 recipe=readings-pairs rows=T100",
-    "table=8 recipe=readings-pairs network.output=linear cap=3000000",
-    "table=9 recipe=readings network.cell_bias=random,none cap=1500000",
+    "table=8 recipe=readings-pairs network.output=linear",
+    "table=9 recipe=readings network.cell_bias=random,none",
 )
 SHARED = ("network.recurrent", "training.error_scale", "network.cell_bias", "network.output")
 """Readings that many tables leave open: a value for each is a set."""
@@ -57,8 +65,9 @@ class Found:
     fresh: table.Summary | None
 
     def fits(self, chosen: tuple[str, ...]) -> bool:
-        """Whether the line is of this set; a reading that the search did not touch is as in any set."""
-        return all(self.readings.get(key, value) == value for key, value in zip(SHARED, chosen, strict=True))
+        """Whether the line is of this set: what its table leaves open is as in the set, all else as written."""
+        alone = all(key in self.readings for key, _ in self.summary.readings)
+        return alone and all(self.readings.get(key, value) == value for key, value in zip(SHARED, chosen, strict=True))
 
 
 def lstm_search(words: str) -> str:
@@ -87,31 +96,27 @@ def found(words: str) -> Iterator[Found]:
         return
     with (FOLDER / f"{asked.name}.csv").open(encoding="utf-8", newline="") as file:
         trained = {line["row"] for line in csv.DictReader(file)}
+    again = [
+        replace(row, name=row.name + FRESH, first=search.fresh_from, replicates=search.confirm) for row in asked.rows
+    ]
+    rows = tuple(replace(row, purpose="report") for row in (*asked.rows, *again) if row.name in trained)
+    trials = shipped.trials(replace(asked, rows=rows), FOLDER)
+    summaries = {row.name: table.summarise(row, trials[row.name]) for row in rows}
     for row in asked.rows:
-        again = replace(row, name=row.name + FRESH, first=search.fresh_from, replicates=search.confirm)
-        fresh = _lines(again, asked, trained)
-        for line in _lines(row, asked, trained):
-            late = next((other for other in fresh if other.milestone == line.milestone), None)
-            printed = line.published.row if line.published else ""
-            yield Found(row.table, printed, _readings(row), line, late)
-
-
-def _lines(row: Row, asked: Definition, trained: set[str]) -> list[table.Summary]:
-    """The row's summaries with a verdict, as if it were for the report; none where it was not trained."""
-    if row.name not in trained:
-        return []
-    telling = replace(row, purpose="report")
-    return list(table.summarise(telling, shipped.trials(replace(asked, rows=(row,)), FOLDER)[row.name]))
+        fresh = {line.milestone: line for line in summaries.get(row.name + FRESH, ())}
+        for line in summaries.get(row.name, ()):
+            assert line.published is not None  # noqa: S101  # only printed rows are searched for
+            yield Found(row.table, line.published.row, _readings(row), line, fresh.get(line.milestone))
 
 
 def _readings(row: Row) -> dict[str, str]:
-    """The row's values of the shared readings; biases of cells only where there may be some."""
+    """The row's values of those shared readings that its table leaves open."""
     network = row.cell.network
     assert isinstance(network, Lstm1997)  # noqa: S101  # the searches are about LSTM
     values = {"training.error_scale": f"{row.cell.training.error_scale:g}"}
     if row.table not in {"2", "2b"}:  # there the text says that only inputs feed the hidden units
         values["network.recurrent"] = network.recurrent
-    if network.gates_biased:
+    if row.table not in {"1", "2", "2b", "3"}:  # elsewhere all non-input units are biased, or no hidden one
         values["network.cell_bias"] = network.cell_bias
     if row.table in {"7", "8"}:  # elsewhere targets are classes or symbols
         values["network.output"] = network.output
@@ -124,22 +129,21 @@ def sets(lines: list[Found]) -> str:
     choices = itertools.product(("all", "cells", "none"), ("0.5", "1", "2"), ("random", "none"), ("logistic", "linear"))
     of_table = [[line for line in lines if line.of_table == name] for name in tables]
     counts = {chosen: [_served(chosen, some) for some in of_table] for chosen in choices}
-    best = sorted(counts, key=lambda chosen: -sum(served for served, _ in counts[chosen]))
-    shown = [*best[:MOST], *([LITERAL] if LITERAL not in best[:MOST] else [])]
+    order = sorted(counts, key=lambda chosen: (-sum(k for k, _ in counts[chosen]), _contradicted(chosen).count(",")))
     head = [*(key.partition(".")[2] for key in SHARED), *(f"table {name}" for name in tables), "all", "contradicts"]
     body = []
-    for chosen in shown:
-        total = tuple(map(sum, zip(*counts[chosen], (0, 0), strict=True)))
-        cells = [*chosen, *(f"{k}/{n}" if n else "-" for k, n in (*counts[chosen], total)), _contradicted(chosen)]
-        body.append(cells)
+    for chosen in [*order[:MOST], *([LITERAL] if LITERAL not in order[:MOST] else [])]:
+        served, tried = map(sum, zip(*counts[chosen], (0, 0), strict=True))
+        cells = [f"{k}/{n}" if n else "-" for k, n in (*counts[chosen], (served, tried))]
+        body.append([*chosen, *cells, _contradicted(chosen)])
     return markdown(head, body)
 
 
 def _served(chosen: tuple[str, ...], lines: Sequence[Found]) -> tuple[int, int]:
-    """Of the printed lines of a table: those that are consistent under some row of the set, and all of them."""
-    printed = {line.row for line in lines}
-    met = {line.row for line in lines if line.fits(chosen) and line.summary.verdict == "consistent"}
-    return len(met), len(printed)
+    """Of the printed lines of a table that were tried under the set: those with which it is consistent, and all."""
+    tried = [line for line in lines if line.fits(chosen)]
+    met = {line.row for line in tried if line.summary.verdict == "consistent"}
+    return len(met), len({line.row for line in tried})
 
 
 def _contradicted(chosen: tuple[str, ...]) -> str:
@@ -158,7 +162,7 @@ def finalists(lines: list[Found]) -> str:
         if best is None or best.fresh is None:
             continue
         printed = best.summary.published
-        assert printed is not None  # noqa: S101  # only printed rows are searched for
+        assert printed is not None  # noqa: S101  # see `found`
         readings = " ".join(f"{key.partition('.')[2]}={value}" for key, value in best.summary.readings) or "as written"
         trials = sum(line.summary.n for line in each) + best.fresh.n
         figures = f"{printed.successes}/{printed.trials}, {printed.mean_sequences:,.0f}"
@@ -196,5 +200,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["report"]:
         report()
+    elif sys.argv[1:]:
+        sys.exit(f"{' '.join(sys.argv[1:])}: takes nothing, or report")
     else:
         main()

@@ -77,7 +77,7 @@ def overview() -> str:
     for words in (*LITERAL, *READINGS):
         asked = compose(shlex.split(words)).definition
         trials = {row.name: shipped_of(asked, row) for row in asked.rows}
-        lines += [_line(row) for row in table.summaries(asked.rows, trials) if row.published and row.finished]
+        lines += [_line(row) for row in table.summaries(asked.rows, trials) if row.published]
     commands = [f"    lstm-search run {words}" for words in (*LITERAL, *READINGS)]
     return "\n".join([HEAD, "|" + "---|" * (HEAD.count("|") - 1), *sorted(lines, key=_place), "", *commands])
 
@@ -171,13 +171,13 @@ def _line(row: table.Summary) -> str:
         printed.table,
         row.name,
         readings,
-        f"{row.k}/{row.n} [{100 * low:.0f} to {100 * high:.0f} %]",
+        f"{row.k}/{row.n} [{100 * low:.0f} to {100 * high:.0f} %]" if row.n else "-",
         "-" if row.mean is None else f"{row.mean:,.0f}{span}",
         "-" if row.ert is None else f"{row.ert:,.0f}".replace("inf", "infinite"),
         "-" if row.wrong is None else f"{row.wrong:.3g}",
         "-" if row.test_error is None else f"{row.test_error:.3g}",
         f"{printed.successes}/{printed.trials}, {printed.mean_sequences:,.0f}",
-        row.verdict,
+        row.verdict if row.finished else "not trained",
         f"{row.core_seconds:,.0f}",
     )
     return f"| {' | '.join(cells)} |"
@@ -195,5 +195,7 @@ def report() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["report"]:
         report()
+    elif sys.argv[1:] in ([], ["rivals"]):
+        train(RIVALS if sys.argv[1:] else (*LITERAL, *READINGS))
     else:
-        train(RIVALS if sys.argv[1:] == ["rivals"] else (*LITERAL, *READINGS))
+        sys.exit(f"{' '.join(sys.argv[1:])}: takes nothing, or rivals, or report")

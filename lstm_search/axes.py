@@ -205,9 +205,11 @@ def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
 
 
 def _open_points(base: Base) -> AbstractSet[str]:
-    """`READINGS`, and the biases of input gates where the paper states none for this row (tables 1 and 8)."""
-    stated = base.literal["network"].get("input_gate_bias", True)
-    return READINGS if stated else READINGS | {"network.input_gate_bias"}
+    """`READINGS`, and the biases of input gates where the literal row draws them: the paper has biases there, and says
+    nothing of how they start (tables 1 and 8)."""
+    network = base.literal["network"]
+    drawn = network.get("gates_biased") and not network.get("input_gate_bias")
+    return READINGS | {"network.input_gate_bias"} if drawn else READINGS
 
 
 def _label(base: Base, points: Sequence[str]) -> str:

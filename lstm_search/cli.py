@@ -30,25 +30,30 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (`sys.argv` by default) and return its exit code."""
-    told = threading.Event()
+    told: list[int] = []
     try:
         with _terminable(told):
             code = _dispatch(list(sys.argv[1:] if argv is None else argv))
             sys.stdout.flush()
-    except KeyboardInterrupt:
-        say("interrupted; finished trials are recorded, the same command trains the rest")
-        return INTERRUPTED
-    except SystemExit as ending:
-        if told.is_set():  # whatever its code: one that passes through Ray's core comes out as 0 or 1
+    except (Exception, KeyboardInterrupt, SystemExit) as ending:  # noqa: BLE001  # here all errors become exit codes
+        if told:  # whatever has become of it: what passes through Ray's core comes out as another exit
             say("terminated; finished trials are recorded, the same command trains the rest")
             return TERMINATED
-        return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
-    except Exception as error:  # noqa: BLE001  # the one place where errors become exit codes
-        if isinstance(error, BrokenPipeError) and _last_frame_is_ours(error):  # `| head` has what it wants
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.DONE
-        return _explain(error)
+        return _ended(ending)
     return code
+
+
+def _ended(ending: BaseException) -> int:
+    """The exit code of what ended the command early, told in words where that is news."""
+    if isinstance(ending, KeyboardInterrupt):
+        say("interrupted; finished trials are recorded, the same command trains the rest")
+        return INTERRUPTED
+    if isinstance(ending, SystemExit):
+        return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
+    if isinstance(ending, BrokenPipeError) and _last_frame_is_ours(ending):  # `| head` has what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    return _explain(ending)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -109,7 +114,7 @@ def _last_frame_is_ours(error: BaseException) -> bool:
     return Path(frames[-1].filename).is_relative_to(Path(__file__).parent)
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: BaseException) -> int:
     code = exit_code(error)
     text = str(error) or type(error).__name__
     if code == Exit.UNEXPECTED:
@@ -118,7 +123,7 @@ def _explain(error: Exception) -> int:
     return code
 
 
-def _log(error: Exception) -> str:
+def _log(error: BaseException) -> str:
     """Keep the traceback in a file of its own; its path."""
     handle, path = tempfile.mkstemp(prefix="lstm-search-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -127,14 +132,14 @@ def _log(error: Exception) -> str:
 
 
 @contextmanager
-def _terminable(told: threading.Event) -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that workers end and what is recorded is closed; `told` keeps that it came."""
+def _terminable(told: list[int]) -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that workers end and what is recorded is closed; `told` gets its number."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        told.set()
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
         raise SystemExit(TERMINATED)
 
     before = signal.signal(signal.SIGTERM, terminate)

@@ -350,16 +350,18 @@ def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("code", [0, 1, None])
+@pytest.mark.parametrize(
+    "exit_of_it", [SystemExit(0), SystemExit(1), SystemExit(), RuntimeError("gone"), KeyboardInterrupt()]
+)
 def test_a_termination_signal_is_told_whatever_exit_a_library_makes_of_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int | None
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], exit_of_it: BaseException
 ) -> None:
     def verb(_settings: object, _arguments: object) -> int:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
         except SystemExit:
-            raise SystemExit(code) from None  # Ray's core does so where a signal comes while it waits
+            raise exit_of_it from None  # Ray's core does so where a signal comes while it waits
         return 0
 
     monkeypatch.setitem(cli.VERBS, "run", Verb("", verb))

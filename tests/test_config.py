@@ -158,6 +158,23 @@ def test_a_reading_keeps_the_row_beside_the_published_one(key: str, value: str) 
     assert key in READINGS
 
 
+@pytest.mark.parametrize(
+    ("words", "biases", "is_open"),
+    [
+        ("table=1 rows=lstm-4x1-0.1", "[-1,-1,-1,-1]", True),
+        ("table=8", "[-3,-6]", True),
+        ("table=7 rows=T100", "[-1,-2]", False),
+        ("table=3 rows=q50-p50 network.gates_biased=true", "[-1,-2]", False),
+    ],
+)
+def test_input_gate_biases_are_an_open_point_where_the_paper_has_some_and_states_none(
+    words: str, biases: str, is_open: bool
+) -> None:
+    line = row(*words.split(), f"network.input_gate_bias={biases}")
+    change = "network.input_gate_bias", biases
+    assert (change in line.readings, change in line.altered) == (is_open, not is_open)
+
+
 def test_axes_are_named_and_ordered() -> None:
     names = [line.name for line in rows("table=9", "training.rate=0.1,0.5", "network.recurrent=all,none")]
     assert names[:4] == [

@@ -14,7 +14,9 @@ SCRIPT = runpy.run_path(str(PAGE.with_name("reproduce.py")))
 
 
 def test_the_page_holds_what_is_computed_from_the_shipped_trials() -> None:
-    assert SCRIPT["overview"]() in PAGE.read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    assert SCRIPT["overview"]() in page
+    assert SCRIPT["full"]() in page
 
 
 def test_every_printed_row_of_lstm_is_in_the_overview() -> None:
