@@ -64,8 +64,8 @@ class LongLag:
     @property
     def layout(self) -> Layout:
         """One input and one output a symbol, and a target at every step."""
-        steps = min(2048, max(128, 8 * self.p))
-        return Layout(inputs=self.p + 1, outputs=self.p + 1, symbols=True, targets="all", steps=steps)
+        n = self.p + 1
+        return Layout(n, n, symbols=True, targets="all", steps=128)  # few: all targets of a block should stay in cache
 
     @property
     def numbers(self) -> tuple[float, ...]:
