@@ -25,6 +25,7 @@ BLOCK = re.compile(r"(<!-- (overview|full|rivals) -->\n).*?(<!-- end -->)", re.D
 LITERAL = tuple(f"table={name}" for name in ("1", "2", "2b", "3", "4", "5", "6", "7", "8", "9"))
 READINGS = (
     "recipe=reber seed=2026",
+    "recipe=early-cell seed=2026",
     "recipe=adding seed=2026",
     "recipe=multiplication seed=2026",
     "table=9 recipe=half seed=2026",
