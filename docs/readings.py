@@ -150,23 +150,24 @@ def _contradicted(chosen: tuple[str, ...]) -> str:
 
 
 def finalists(lines: list[Found]) -> str:
-    """Of each printed line the cell that came nearest to it, on the replicates it was chosen by and on fresh ones."""
-    head = ["table", "row", "cells", "trials", "nearest readings", "chosen by", "fresh", "published", "verdict"]
+    """Of each printed line the cell of each search that came nearest to it, on the replicates it was chosen by and on
+    fresh ones."""
+    head = ["table", "row", "cells", "nearest readings", "chosen by", "fresh", "published", "verdict"]
     body = []
     place = operator.attrgetter("of_table", "row")
     for (name, row), some in itertools.groupby(sorted(lines, key=place), key=place):
         each = list(some)
-        best = next((line for line in each if line.fresh), None)
-        if best is None or best.fresh is None:
-            continue
-        printed = best.summary.published
-        assert printed is not None  # noqa: S101  # see `found`
-        readings = " ".join(f"{key.partition('.')[2]}={value}" for key, value in best.summary.readings) or "as written"
-        trials = sum(line.summary.n for line in each) + best.fresh.n
-        figures = f"{printed.successes}/{printed.trials}, {printed.mean_sequences:,.0f}"
-        cells = [name, row, str(len(each)), f"{trials:,}", readings, _told(best.summary), _told(best.fresh)]
-        body.append([*cells, figures, best.fresh.verdict])
+        body += [[name, row, f"{len(each)}", *_finalist(line, line.fresh)] for line in each if line.fresh]
     return markdown(head, body)
+
+
+def _finalist(line: Found, fresh: table.Summary) -> list[str]:
+    """The cells of a finalist's line, from its readings on."""
+    printed = line.summary.published
+    assert printed is not None  # noqa: S101  # see `found`
+    readings = " ".join(f"{key.partition('.')[2]}={value}" for key, value in line.summary.readings) or "as written"
+    figures = f"{printed.successes}/{printed.trials}, {printed.mean_sequences:,.0f}"
+    return [readings, _told(line.summary), _told(fresh), figures, fresh.verdict]
 
 
 def _told(line: table.Summary) -> str:

@@ -77,7 +77,7 @@ def test_a_set_serves_the_rows_that_come_out_under_it_and_nothing_else() -> None
 def test_the_finalist_is_shown_by_what_it_did_on_fresh_replicates() -> None:
     lines = [line_of("", [0] * 10), line_of("training.error_scale=0.5", PRINTED, [number * 3 for number in PRINTED])]
     (found,) = SCRIPT["finalists"](lines).splitlines()[2:]
-    assert found == ("| 9 | 6a | 2 | 30 | error_scale=0.5 | 10/10, 32,390 | 10/10, 97,170 | 20/20, 31,390 | differs |")
+    assert found == ("| 9 | 6a | 2 | error_scale=0.5 | 10/10, 32,390 | 10/10, 97,170 | 20/20, 31,390 | differs |")
 
 
 @pytest.mark.parametrize("words", SCRIPT["SEARCHES"])
