@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lstm_search import config, recordfile, shipped, table
+from lstm_search import config, keys, recordfile, shipped, table
 from lstm_search.networks import Lstm1997
 from lstm_search.search import FRESH
 from lstm_search.spec import Row
@@ -26,24 +26,9 @@ ROOT = Path(__file__).parent.parent
 PAGE, FOLDER = ROOT / "docs" / "readings.md", ROOT / "docs" / "searches"
 BLOCK = re.compile(r"(<!-- (sets|finalists) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-SEARCHES = (
-    "recipe=readings-reber 'rows=[lstm-4x1-0.1,lstm-3x2-0.2]'",
-    (
-        "recipe=readings-reber rows=lstm-4x1-0.1 'network.input_gate_bias=[-1,-1,-1,-1],[-2,-2,-2,-2]' "
-        "network.recurrent_init=zero network.output_bias=true study=table-1-readings-gates-4x1"
-    ),
-    (
-        "recipe=readings-reber rows=lstm-3x2-0.2 'network.input_gate_bias=[-1,-1,-1],[-2,-2,-2]' "
-        "network.recurrent_init=zero network.output_bias=true study=table-1-readings-gates-3x2"
-    ),
-    "table=2 recipe=readings-growth",
-    "table=2b recipe=readings-growth",
-    "table=3 recipe=readings 'rows=[q50-p50,q100-p100,q200-p200,q500-p500]'",
-    "table=4 recipe=readings 'rows=[T100-N3,T100-N1]' network.cell_bias=random,none",
-    "table=5 recipe=readings 'rows=[T100-N3,T100-N1]' network.cell_bias=random,none",
-    "table=7 recipe=readings-pairs rows=T100",
-    "table=9 recipe=readings network.cell_bias=random,none cap=1500000",
-)
+SEARCHES = tuple(f"recipe={name}" for name in keys.options("recipe") if name.startswith("readings-"))
+"""Each recipe of that name is a search for the printed rows of one table."""
+
 SHARED = ("network.recurrent", "training.error_scale", "network.cell_bias", "network.output")
 """Readings that many tables leave open: a value for each is a set."""
 

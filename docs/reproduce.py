@@ -6,6 +6,7 @@ trials into the package (`source=shipped`) and the overviews of docs/reproductio
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -59,17 +60,31 @@ def train(studies: Sequence[str]) -> None:
 
 
 def ship() -> None:
-    """Write the trials of all recorded studies into the package."""
+    """Write the recorded trials of all studies into the package; what is shipped of others stays."""
     known = recordfile.studies(ROOT / "studies")
     for words in (*LITERAL, *READINGS, *RIVALS):
-        name = compose(shlex.split(words)).definition.name
-        if name not in known:
-            print(f"{name} is not recorded: what is shipped of it stays", flush=True)
+        asked = compose(shlex.split(words)).definition
+        if asked.name not in known:
+            print(f"{asked.name} is not recorded: what is shipped of it stays", flush=True)
             continue
-        text = lstm_search(f"export {words}")
-        if text.count("\n") == 1:
-            continue  # no trial has ended yet
-        (shipped.FOLDER / f"{name}.csv").write_text(text, encoding="utf-8")
+        path = shipped.FOLDER / f"{asked.name}.csv"
+        before = [path.read_text(encoding="utf-8")] if path.exists() else []
+        text = merged(asked, *before, lstm_search(f"export {words}"))
+        if text.count("\n") > 1:  # a trial has ended
+            path.write_text(text, encoding="utf-8")
+
+
+def merged(asked: Definition, *exported: str) -> str:
+    """All trials of the study that are in one of the texts, in the order of its rows; those of a later text count.
+
+    So a study can be trained row by row, and on several machines."""
+    lines: dict[str, list[str]] = {}
+    head = exported[-1].splitlines(keepends=True)[0]
+    for text in exported:
+        for key, ends in itertools.groupby(text.splitlines(keepends=True)[1:], key=lambda line: line.split(",")[0]):
+            lines[key] = list(ends)
+    keys = [spec.key for row in asked.rows for spec in row.trials(asked.seed)]
+    return head + "".join(line for key in keys for line in lines.get(key, ()))
 
 
 def overview() -> str:

@@ -478,6 +478,6 @@ def test_what_a_recipe_cannot_say_is_refused_with_its_name(
 
 
 def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"recipe=half-cell: no such recipe; nearest: half-cells; valid: adding"):
+    with pytest.raises(ConfigError, match=r"recipe=half-cell: no such recipe; nearest: half-cells, early-cell"):
         compose(["recipe=half-cell", "table=3"])
     assert all(f"recipe={name}" in keys.describe() for name in keys.options("recipe"))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lstm_search import shipped
+from lstm_search.config import compose
 from lstm_search.published import published_rows
 
 PAGE = Path(__file__).parent.parent / "docs" / "reproduction.md"
@@ -38,8 +40,6 @@ def test_every_printed_row_of_another_network_is_among_the_rivals() -> None:
 
 @pytest.mark.parametrize("words", SCRIPT["RIVALS"])
 def test_rivals_are_as_written_under_the_seed_of_the_report(words: str) -> None:
-    from lstm_search.config import compose
-
     asked = compose(words.split()).definition
     assert asked.seed == 2026
     assert {(row.readings, row.altered) for row in asked.rows} == {((), ())}
@@ -48,3 +48,18 @@ def test_rivals_are_as_written_under_the_seed_of_the_report(words: str) -> None:
 @pytest.mark.parametrize("words", SCRIPT["READINGS"])
 def test_readings_are_shown_under_a_seed_that_nothing_was_chosen_by(words: str) -> None:
     assert "seed=2026" in words.split()
+
+
+def test_a_study_is_shipped_row_by_row_and_what_was_trained_again_counts() -> None:
+    asked = compose(["table=9"]).definition
+    text = (shipped.FOLDER / "table-9.csv").read_text(encoding="utf-8")
+    head, *lines = text.splitlines(keepends=True)
+    first = [line for line in lines if ",6a," in line]
+    second = [line for line in lines if ",6b," in line]
+    stale = "f" * 64 + ",6c,,0,CAPPED,,1,,,1.0,\n"
+    merged = SCRIPT["merged"]
+    assert merged(asked, "".join([head, *second, stale]), "".join([head, *first])) == text
+    assert merged(asked, text, head) == text
+    spoilt = [",".join([*line.split(",")[:9], "0.5", line.split(",")[10]]) for line in first]
+    assert merged(asked, "".join([head, *spoilt, *second]), "".join([head, *first])) == text
+    assert merged(asked, text, "".join([head, *spoilt])) == "".join([head, *spoilt, *second])
