@@ -53,10 +53,18 @@ def lstm_search(words: str) -> str:
 
 
 def train(studies: Sequence[str]) -> None:
-    """Train what is missing of the studies, one after the other."""
-    for number, words in enumerate(studies, 1):
-        print(f"{number} of {len(studies)}: lstm-search run {words}", flush=True)
+    """Train what is missing of the studies, one after the other, and tell how much is ahead by what is shipped."""
+    ahead = [cost(words) / 60 for words in studies]
+    for number, words in enumerate(studies):
+        left = f"{sum(ahead[number:]):.0f} of {sum(ahead):.0f} core-minutes ahead"
+        print(f"study {number + 1} of {len(studies)}, {left}: lstm-search run {words}", flush=True)
         print(lstm_search(f"run {words} tracking=none"), flush=True)
+
+
+def cost(words: str) -> float:
+    """Core-seconds of the study's shipped trials."""
+    asked = compose(shlex.split(words)).definition
+    return sum(trial.result.seconds for row in asked.rows for trial in shipped_of(asked, row))
 
 
 def ship() -> None:

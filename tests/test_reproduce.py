@@ -63,3 +63,25 @@ def test_a_study_is_shipped_row_by_row_and_what_was_trained_again_counts() -> No
     spoilt = [",".join([*line.split(",")[:9], "0.5", line.split(",")[10]]) for line in first]
     assert merged(asked, "".join([head, *spoilt, *second]), "".join([head, *first])) == text
     assert merged(asked, text, "".join([head, *spoilt])) == "".join([head, *spoilt, *second])
+
+
+def test_what_is_ahead_is_told_before_each_study(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    costs = {"table=1": 600.0, "table=2": 1800.0}
+    monkeypatch.setitem(SCRIPT["train"].__globals__, "lstm_search", lambda words: f"did {words}")
+    monkeypatch.setitem(SCRIPT["train"].__globals__, "cost", costs.__getitem__)
+    SCRIPT["train"](list(costs))
+    assert capsys.readouterr().out.splitlines() == [
+        "study 1 of 2, 40 of 40 core-minutes ahead: lstm-search run table=1",
+        "did run table=1 tracking=none",
+        "study 2 of 2, 30 of 40 core-minutes ahead: lstm-search run table=2",
+        "did run table=2 tracking=none",
+    ]
+
+
+def test_a_study_costs_what_its_shipped_trials_took() -> None:
+    lines = (shipped.FOLDER / "table-4.csv").read_text(encoding="utf-8").splitlines()[1:]
+    seconds = {line.split(",")[0]: float(line.split(",")[9]) for line in lines}  # two milestones, one trial
+    assert SCRIPT["cost"]("table=4") == pytest.approx(sum(seconds.values()))
+    assert SCRIPT["cost"]("table=4 seed=3") == 0
