@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lstm_search import config, keys, recordfile, shipped, table
+from lstm_search import config, keys, recordfile, shipped
 from lstm_search.networks import Lstm1997
 from lstm_search.search import FRESH
 from lstm_search.spec import Row
+from lstm_search.summary import Summary, summarise
 
 ROOT = Path(__file__).parent.parent
 PAGE, FOLDER = ROOT / "docs" / "readings.md", ROOT / "docs" / "searches"
@@ -44,8 +45,8 @@ class Found:
     of_table: str
     row: str
     readings: Mapping[str, str]
-    summary: table.Summary
-    fresh: table.Summary | None
+    summary: Summary
+    fresh: Summary | None
 
     def fits(self, chosen: tuple[str, ...]) -> bool:
         """Whether the line is of this set: what its table leaves open is as in the set, all else as written."""
@@ -84,7 +85,7 @@ def found(words: str) -> Iterator[Found]:
     ]
     rows = tuple(replace(row, purpose="report") for row in (*asked.rows, *again) if row.name in trained)
     trials = shipped.trials(replace(asked, rows=rows), FOLDER)
-    summaries = {row.name: table.summarise(row, trials[row.name]) for row in rows}
+    summaries = {row.name: summarise(row, trials[row.name]) for row in rows}
     for row in asked.rows:
         fresh = {line.milestone: line for line in summaries.get(row.name + FRESH, ())}
         for line in summaries.get(row.name, ()):
@@ -146,7 +147,7 @@ def finalists(lines: list[Found]) -> str:
     return markdown(head, body)
 
 
-def _finalist(line: Found, fresh: table.Summary) -> list[str]:
+def _finalist(line: Found, fresh: Summary) -> list[str]:
     """The cells of a finalist's line, from its readings on."""
     printed = line.summary.published
     assert printed is not None  # noqa: S101  # see `found`
@@ -155,7 +156,7 @@ def _finalist(line: Found, fresh: table.Summary) -> list[str]:
     return [readings, _told(line.summary), _told(fresh), figures, fresh.verdict]
 
 
-def _told(line: table.Summary) -> str:
+def _told(line: Summary) -> str:
     return f"{line.k}/{line.n}" + ("" if line.mean is None else f", {line.mean:,.0f}")
 
 

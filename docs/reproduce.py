@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lstm_search import recordfile, shipped, table
+from lstm_search import recordfile, shipped
 from lstm_search.config import compose
 from lstm_search.spec import Definition, Row, Trial
+from lstm_search.summary import Summary, summaries, summarise
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reproduction.md"
@@ -101,7 +102,7 @@ def overview() -> str:
     for words in (*LITERAL, *READINGS):
         asked = compose(shlex.split(words)).definition
         trials = {row.name: shipped_of(asked, row) for row in asked.rows}
-        lines += [_line(row) for row in table.summaries(asked.rows, trials) if row.published]
+        lines += [_line(row) for row in summaries(asked.rows, trials) if row.published]
     commands = [f"    lstm-search run {words}" for words in (*LITERAL, *READINGS)]
     return "\n".join([HEAD, "|" + "---|" * (HEAD.count("|") - 1), *sorted(lines, key=_place), "", *commands])
 
@@ -112,7 +113,7 @@ def rivals() -> str:
     for words in RIVALS:
         asked = compose(shlex.split(words)).definition
         for row in asked.rows:
-            (found,) = table.summaries([row], {row.name: shipped_of(asked, row)})
+            (found,) = summaries([row], {row.name: shipped_of(asked, row)})
             lines.append(_rival(row, found))
     commands = [f"    lstm-search run {words}" for words in RIVALS]
     return "\n".join([RIVAL_HEAD, "|" + "---|" * (RIVAL_HEAD.count("|") - 1), *lines, "", *commands])
@@ -123,11 +124,11 @@ RIVAL_HEAD = "| table | row | trials ended | solved | mean | ERT | unit | cap | 
 
 def full() -> str:
     """Tables 1, 2 and 2b with all networks: each row as written, and under the readings found where there are some."""
-    found: dict[tuple[str, str], list[table.Summary]] = {}
+    found: dict[tuple[str, str], list[Summary]] = {}
     for words in (*LITERAL, *READINGS, *RIVALS):
         asked = compose(shlex.split(words)).definition
         for row in asked.rows:
-            found.setdefault((row.table, row.name), []).extend(table.summarise(row, shipped_of(asked, row)))
+            found.setdefault((row.table, row.name), []).extend(summarise(row, shipped_of(asked, row)))
     head = ["table", "row", "network", "as written", "verdict", "readings found", "verdict", "published"]
     body = []
     for name in ("1", "2", "2b"):
@@ -138,13 +139,13 @@ def full() -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body))
 
 
-def _verdict(row: table.Summary) -> tuple[str, str]:
+def _verdict(row: Summary) -> tuple[str, str]:
     if not row.finished:
         return "not trained", "-"
     return f"{row.k}/{row.n}" + ("" if row.mean is None else f", {row.mean:,.0f}"), row.verdict or "-"
 
 
-def _printed(row: table.Summary) -> str:
+def _printed(row: Summary) -> str:
     """Published successes, where their number is known, and mean."""
     printed = row.published
     if printed is None:
@@ -161,7 +162,7 @@ def shipped_of(asked: Definition, row: Row) -> Sequence[Trial]:
         return ()
 
 
-def _rival(row: Row, found: table.Summary) -> str:
+def _rival(row: Row, found: Summary) -> str:
     low, high = found.success_interval
     cells = (
         row.table,
@@ -184,7 +185,7 @@ def _place(line: str) -> str:
     return line.split("|")[1].strip()
 
 
-def _line(row: table.Summary) -> str:
+def _line(row: Summary) -> str:
     """One line of the overview; the readings of the name are those that differ from the literal ones."""
     printed = row.published
     assert printed is not None  # noqa: S101  # the caller left the others out

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lstm_search import plot, table
+from lstm_search import plot, summary, table
 from lstm_search.projection import CellView, StudyView
 from lstm_search.record import Record
 from lstm_search.spec import SEQUENCES, Definition, Row, Trial
@@ -18,7 +18,7 @@ def view(home: Path, name: str) -> StudyView:
     with Record.read(home, name) as record:
         definition, trials = record.definition(), record.trials()
         created, environment = record.created(), record.environment()
-    summaries = table.summaries(definition.rows, trials)
+    summaries = summary.summaries(definition.rows, trials)
     markdown = table.render(summaries, "markdown", definition.title)
     return StudyView(
         name=name,
@@ -42,23 +42,23 @@ def view(home: Path, name: str) -> StudyView:
     )
 
 
-def _metrics(summaries: Sequence[table.Summary]) -> dict[str, float]:
+def _metrics(summaries: Sequence[summary.Summary]) -> dict[str, float]:
     """The figures of a row, those of a further milestone under its name."""
     figures: dict[str, float] = {}
-    for i, summary in enumerate(summaries):
-        low, high = summary.success_interval
-        prefix = f"{summary.milestone}/" if i else ""
+    for i, row in enumerate(summaries):
+        low, high = row.success_interval
+        prefix = f"{row.milestone}/" if i else ""
         numbers = {
-            "k": summary.k,
-            "n": summary.n,
-            "success_rate": summary.k / summary.n if summary.n else None,
+            "k": row.k,
+            "n": row.n,
+            "success_rate": row.k / row.n if row.n else None,
             "success_rate_low": low,
             "success_rate_high": high,
-            f"mean_{summary.unit}": summary.mean,
-            ("ert" if summary.unit == SEQUENCES else f"ert_{summary.unit}"): summary.ert,
-            "km_median": summary.median,
-            "wrong_of_2560": summary.wrong,
-            "test_error": summary.test_error,
+            f"mean_{row.unit}": row.mean,
+            ("ert" if row.unit == SEQUENCES else f"ert_{row.unit}"): row.ert,
+            "km_median": row.median,
+            "wrong_of_2560": row.wrong,
+            "test_error": row.test_error,
         }
         figures |= {prefix + name: math.nan if value is None else float(value) for name, value in numbers.items()}
     return figures

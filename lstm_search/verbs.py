@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_search import compare, completion, config, keys, publish, recordfile, shipped, study, table, tracking
+from lstm_search import compare, completion, config, keys, publish, recordfile, shipped, study, summary, table, tracking
 from lstm_search import recover as recovering
 from lstm_search.config import ConfigError, Settings
 from lstm_search.doctor import doctor
@@ -174,7 +174,7 @@ def show_table(settings: Settings, _: Sequence[str]) -> int:
     """Print the study's table beside the published rows."""
     _refuse_hash(settings, "table")
     seen = see(settings)
-    summaries = table.summaries(seen.definition.rows, seen.trials)
+    summaries = summary.summaries(seen.definition.rows, seen.trials)
     print(table.render(summaries, settings.format, seen.definition.title), end="")
     return Exit.DONE
 

@@ -15,7 +15,7 @@ import synthetic
 from naive_rivals import forward_full
 from naive_tasks import draw, two_sequence, uniform
 
-from lstm_search import compare, config, plot, shipped, table
+from lstm_search import compare, config, plot, shipped, summary, table
 from lstm_search.draws import CHECKS, WEIGHTS, stream_key
 from lstm_search.networks import Guessing
 from lstm_search.projection import StudyView, trial_run
@@ -136,7 +136,7 @@ FOUND = synthetic.trials(ROW, synthetic.solved(700), synthetic.ended(Outcome.CAP
 
 
 def test_the_table_counts_draws() -> None:
-    text = table.render(table.summaries([ROW], {ROW.name: FOUND}))
+    text = table.render(summary.summaries([ROW], {ROW.name: FOUND}))
     head = next(line for line in text.splitlines() if line.startswith("| row"))
     assert [cell.strip() for cell in head.split("|")[1:5]] == ["row", "solved", "draws", "ERT"]
     assert "ERT: all draws spent" in " ".join(text.split())
@@ -147,7 +147,7 @@ def test_the_table_counts_draws() -> None:
 
 @pytest.mark.parametrize("format", ["csv", "json"])
 def test_other_formats_name_draws_too(format: str) -> None:  # noqa: A002  # the renderer's key
-    text = table.render(table.summaries([ROW], {ROW.name: FOUND}), format)
+    text = table.render(summary.summaries([ROW], {ROW.name: FOUND}), format)
     assert "draws_total" in text
     assert "sequences_total" not in text
     assert "published_sequences" not in text

@@ -11,7 +11,7 @@ import naive
 import numpy as np
 import pytest
 
-from lstm_search import table
+from lstm_search import summary
 from lstm_search.config import compose
 from lstm_search.networks import Lstm1997
 from lstm_search.spec import Outcome, Reached, Row, Trial, TrialResult
@@ -39,7 +39,7 @@ def line_of(words: str, numbers: list[int], fresh: list[int] | None = None) -> A
     """A line of a search in table 9, row 6a: training sequences of each trial, 0 for one that was given up."""
     settings = compose(shlex.split(f"table=9 rows=6a replicates={len(numbers)} {words}"))
     (row,) = settings.definition.rows
-    summaries = [table.summarise(row, trials_of(row, some))[0] if some else None for some in (numbers, fresh)]
+    summaries = [summary.summarise(row, trials_of(row, some))[0] if some else None for some in (numbers, fresh)]
     return SCRIPT["Found"](row.table, "6a", SCRIPT["_readings"](row), *summaries)
 
 

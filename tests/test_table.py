@@ -16,18 +16,18 @@ import pytest
 import synthetic
 from synthetic import CAPPED, DIVERGED, ended, row, solved, trials
 
-from lstm_search import table
+from lstm_search import summary, table
 from lstm_search.spec import Outcome, Reached, Row, Trial, TrialResult
 
 GOLDEN = Path(__file__).parent / "golden"
 TITLE = "A study with everything"
 
 
-def one(line: Row, *results: TrialResult) -> table.Summary:
-    return table.summarise(line, trials(line, *results))[-1]
+def one(line: Row, *results: TrialResult) -> summary.Summary:
+    return summary.summarise(line, trials(line, *results))[-1]
 
 
-def published(count: int, *results: TrialResult) -> table.Summary:
+def published(count: int, *results: TrialResult) -> summary.Summary:
     return one(row("6a", replicates=count, table="9", published="6a"), *results)
 
 
@@ -43,7 +43,7 @@ def numbers_apart(text: str) -> tuple[list[str], list[float]]:
 
 @pytest.mark.parametrize(("format", "ending"), [("markdown", "md"), ("csv", "csv"), ("json", "json")])
 def test_rendered_study_is_the_golden_file(format: str, ending: str) -> None:  # noqa: A002  # the renderer's key
-    text = table.render(table.summaries(*synthetic.study()), format, TITLE)
+    text = table.render(summary.summaries(*synthetic.study()), format, TITLE)
     path = GOLDEN / f"study.{ending}"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
@@ -97,7 +97,7 @@ def test_nothing_finished_and_nothing_solved() -> None:
 def test_each_milestone_has_its_own_summary_and_printed_row() -> None:
     line = row("T100-N3", synthetic.TWO_STOPS, 2, 400, table="4", published="T100-N3")
     half_way = ended(CAPPED, 400, (Reached("st1", 150, 2560, 0, 0.0),))
-    first, second = table.summarise(line, trials(line, solved(200, 0, ("st1", "st2")), half_way))
+    first, second = summary.summarise(line, trials(line, solved(200, 0, ("st1", "st2")), half_way))
     assert [(part.name, part.k, part.n, part.mean, part.ert) for part in (first, second)] == [
         ("T100-N3 st1", 2, 2, 125, 125),
         ("T100-N3 st2", 1, 2, 200, 600),
@@ -121,13 +121,13 @@ def test_a_trial_beyond_the_rows_cap_is_seen_as_capped_there() -> None:
 
 def test_the_table_sees_trials_under_the_rows_cap() -> None:
     asked, recorded = row("6a", cap=500), row("6a", cap=1000)
-    found = table.summarise(asked, trials(recorded, solved(400), solved(900), ended(CAPPED, 1000)))[0]
+    found = summary.summarise(asked, trials(recorded, solved(400), solved(900), ended(CAPPED, 1000)))[0]
     assert (found.k, found.n, found.capped, found.ert) == (1, 3, 2, 1400)
 
 
 def test_a_trial_capped_under_a_lower_cap_is_not_finished() -> None:
     asked, recorded = row("6a", replicates=2, cap=1000), row("6a", cap=500)
-    found = table.summarise(asked, trials(recorded, solved(400), ended(CAPPED, 500)))[0]
+    found = summary.summarise(asked, trials(recorded, solved(400), ended(CAPPED, 500)))[0]
     assert (found.k, found.n, found.finished) == (1, 1, 1)
 
 
