@@ -15,7 +15,7 @@ from lstm_search.draws import WEIGHTS, stream_key
 from lstm_search.judge import LEARNING, new_watch
 from lstm_search.lanes import lanes_tag
 from lstm_search.networks import NETWORKS, Cascade
-from lstm_search.networks.cascade import OUTPUTS, POOL, quickprop
+from lstm_search.networks.cascade_kernel import OUTPUTS, POOL, quickprop
 from lstm_search.spec import Cell, Training, TrialSpec, cell_from_dict
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag
 

@@ -1,0 +1,383 @@
+"""Recurrent cascade-correlation (Fahlman 1991, after Fahlman & Lebiere 1990): a net that grows, one frozen unit a time.
+
+It learns epoch by epoch, in two kinds of phases. At first, and after every new unit, the output weights are trained on
+the squared error. When that no longer helps, a pool of candidate units is trained to covary with what error remains,
+the best one joins the net for good, and the rest of the pool is dropped. All training is by quickprop (Fahlman 1988).
+
+A unit V(t) = tanh(sum w z(t) + w_s V(t-1)) sees the inputs, 1, all units before it, and itself a step before, so its
+derivatives can be carried along exactly: dV/dw(t) = (1 - V^2) (z(t) + w_s dV/dw(t-1)). Outputs are logistic and see the
+inputs, 1 and all units.
+
+A phase ends when its measure (mean squared error, or the pool's best score) has for `patience` epochs been within a
+fraction of what it was (`output_change`, `pool_change`), or after `longest` epochs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_search.jit import inlined, kernel
+from lstm_search.judge import ACTIVE, LEARNING, Watch, judge
+from lstm_search.lanes import Lanes, aligned_zeros
+from lstm_search.networks.recurrent import add_scaled, compare, copy, logistic
+from lstm_search.streams import Block
+
+OUTPUTS, POOL = 0, 1
+"""What is being trained (`Counts.phase`)."""
+
+
+class Form(NamedTuple):
+    """What all nets of a pack have in common."""
+
+    inputs: int  # I
+    symbols: int  # 1 where inputs are symbols
+    most: int  # H: units that may join at most
+    pool: int  # P: candidates
+    epoch: int  # sequences after which weights change
+    patience: int
+    longest: int
+    output_change: float
+    pool_change: float
+    pool_rate: float
+    mu: float
+
+
+class State(NamedTuple):
+    """The nets of a pack, lane by lane. The sources of unit i are the first I + 1 + i + 1 of z, itself the last."""
+
+    W: np.ndarray  # [L, H, C] weights of units that have joined; C = I + 1 + H
+    V: np.ndarray  # [L, C, K] weights from inputs, 1, units to outputs
+    pools: np.ndarray  # [L, H, P, C] weights of the candidates for each unit
+    z: np.ndarray  # [L, C] inputs, 1, activations of the units
+    e: np.ndarray  # [L, K] outputs, then target - output
+    y: np.ndarray  # [L, P] activations of the candidates
+    D: np.ndarray  # [L, P, C] dV/dw of the candidates
+    steps: np.ndarray  # [L, 1] steps with a target, this and all below summed over the epoch
+    errors: np.ndarray  # [L, K] sum e
+    squares: np.ndarray  # [L, 1] sum e^2, over all outputs
+    pushes: np.ndarray  # [L, C, K] sum -dE/dv
+    sum_y: np.ndarray  # [L, P] sum V
+    sum_ye: np.ndarray  # [L, P, K] sum V e
+    sum_D: np.ndarray  # [L, P, C] sum dV/dw
+    sum_De: np.ndarray  # [L, P, K, C] sum e dV/dw
+    step_V: np.ndarray  # [L, C, K] last change of output weights
+    push_V: np.ndarray  # [L, C, K] the push that it was made by
+    step_W: np.ndarray  # [L, P, C] the same of candidates
+    push_W: np.ndarray  # [L, P, C]
+    phase: np.ndarray  # [L, 1] OUTPUTS or POOL
+    units: np.ndarray  # [L, 1] how many have joined
+    seen: np.ndarray  # [L, 1] sequences of this epoch
+    age: np.ndarray  # [L, 1] epochs of this phase
+    still: np.ndarray  # [L, 1] those since its measure changed
+    mark: np.ndarray  # [L, 1] the measure then
+    rate: np.ndarray  # [1, L] learning rate of the outputs
+    reset: np.ndarray  # [1, L] activations before a sequence's first step
+    alive: np.ndarray  # [1, L] not used: nets grow by themselves
+
+
+def new_state(width: int, form: Form, outputs: int) -> State:
+    """Nets without units, all weights zero."""
+    H, P, K = form.most, form.pool, outputs
+    C = form.inputs + 1 + H
+    whole = [aligned_zeros(width, 1, dtype=np.int64) for _ in range(5)]
+    return State(
+        W=aligned_zeros(width, H, C),
+        V=aligned_zeros(width, C, K),
+        pools=aligned_zeros(width, H, P, C),
+        z=aligned_zeros(width, C),
+        e=aligned_zeros(width, K),
+        y=aligned_zeros(width, P),
+        D=aligned_zeros(width, P, C),
+        steps=aligned_zeros(width, 1),
+        errors=aligned_zeros(width, K),
+        squares=aligned_zeros(width, 1),
+        pushes=aligned_zeros(width, C, K),
+        sum_y=aligned_zeros(width, P),
+        sum_ye=aligned_zeros(width, P, K),
+        sum_D=aligned_zeros(width, P, C),
+        sum_De=aligned_zeros(width, P, K, C),
+        step_V=aligned_zeros(width, C, K),
+        push_V=aligned_zeros(width, C, K),
+        step_W=aligned_zeros(width, P, C),
+        push_W=aligned_zeros(width, P, C),
+        phase=whole[0],
+        units=whole[1],
+        seen=whole[2],
+        age=whole[3],
+        still=whole[4],
+        mark=aligned_zeros(width, 1),
+        rate=aligned_zeros(1, width),
+        reset=aligned_zeros(1, width),
+        alive=aligned_zeros(1, width),
+    )
+
+
+def put(state: State, form: Form, l: int, hidden: np.ndarray, output: np.ndarray) -> None:
+    """Lane l has no units yet, first weights [H P, C] for all pools to come, and output weights [K, I + 1]."""
+    for array in state[:-3]:
+        array[l] = 0
+    state.pools[l] = hidden.reshape(state.pools.shape[1:])
+    state.V[l, : form.inputs + 1] = output.T
+    state.z[l, form.inputs] = 1.0
+
+
+def weights(state: State, form: Form, l: int) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of the weights of lane l, which has U units: hidden [U, I + 1 + U] and output [K, I + 1 + U]."""
+    units = int(state.units[l, 0])
+    columns = form.inputs + 1 + units
+    return state.W[l, :units, :columns].copy(), state.V[l, :columns].T.copy()
+
+
+@inlined
+def quickprop(push: float, before: float, step: float, rate: float, mu: float) -> float:
+    """The next step of a weight whose last one was `step`, by the derivatives of what is to grow, now and before it.
+
+    It leads to the summit of the parabola through both, but to no more than `mu` times the last step; uphill, `rate`
+    times the derivative is added.
+    """
+    if step == 0.0:
+        return rate * push
+    ahead, was = (push, before) if step > 0.0 else (-push, -before)
+    climb = rate * push if ahead > 0.0 else 0.0
+    if ahead >= mu / (1.0 + mu) * was:
+        return climb + mu * step
+    return climb + max(ahead / (was - ahead), -mu) * step
+
+
+@inlined
+def _take_steps(
+    weights: np.ndarray, pushes: np.ndarray, before: np.ndarray, steps: np.ndarray, rate: float, mu: float
+) -> None:
+    """One step of quickprop for each of some weights."""
+    for k in range(weights.shape[0]):
+        steps[k] = quickprop(pushes[k], before[k], steps[k], rate, mu)
+        before[k] = pushes[k]
+        weights[k] += steps[k]
+
+
+@inlined
+def _unit(w: np.ndarray, z: np.ndarray, own: int) -> float:
+    """The activation of a unit whose last source is number `own`: itself, a step before."""
+    net = 0.0
+    for m in range(own + 1):
+        net += w[m] * z[m]
+    return math.tanh(net)
+
+
+@inlined
+def _forward(form: Form, state: State, block: Block, l: int, t: int) -> None:
+    """The activations and outputs of lane l at step t."""
+    z, e, first = state.z[l], state.e[l], form.inputs + 1
+    if form.symbols:
+        z[: form.inputs] = 0.0
+        z[block.symbol[t, l]] = 1.0
+    else:
+        copy(z[: form.inputs], block.x[t, :, l])
+    for i in range(state.units[l, 0]):
+        z[first + i] = _unit(state.W[l, i], z, first + i)
+    e[:] = 0.0
+    for m in range(first + state.units[l, 0]):
+        add_scaled(e, z[m], state.V[l, m])
+    for k in range(e.shape[0]):
+        e[k] = logistic(e[k])
+
+
+@inlined
+def _candidates(form: Form, state: State, l: int) -> None:
+    """The candidates' activations at this step, and their derivatives."""
+    z, own = state.z[l], form.inputs + 1 + state.units[l, 0]
+    for c in range(form.pool):
+        w, D = state.pools[l, state.units[l, 0], c], state.D[l, c]
+        z[own] = state.y[l, c]
+        y = _unit(w, z, own)
+        for m in range(own + 1):
+            D[m] = (1.0 - y * y) * (z[m] + w[own] * D[m])
+        state.y[l, c] = y
+    z[own] = 0.0
+
+
+@inlined
+def _sum_up(form: Form, state: State, block: Block, l: int, t: int) -> None:
+    """Add what a step with a target brings to the sums of the epoch. `e` holds the outputs."""
+    e, columns = state.e[l], form.inputs + 1 + state.units[l, 0]
+    state.steps[l, 0] += 1.0
+    for k in range(e.shape[0]):
+        y = e[k]
+        e[k] = block.target[t, k, l] - y
+        state.squares[l, 0] += e[k] * e[k]
+        state.errors[l, k] += e[k]
+        if state.phase[l, 0] == OUTPUTS:
+            for m in range(columns):
+                state.pushes[l, m, k] += e[k] * (y * (1.0 - y)) * state.z[l, m]
+    if state.phase[l, 0] == POOL:
+        for c in range(form.pool):
+            D = state.D[l, c, : columns + 1]
+            state.sum_y[l, c] += state.y[l, c]
+            add_scaled(state.sum_ye[l, c], state.y[l, c], e)
+            add_scaled(state.sum_D[l, c], 1.0, D)
+            for k in range(e.shape[0]):
+                add_scaled(state.sum_De[l, c, k], e[k], D)
+
+
+@inlined
+def _covariance(state: State, l: int, c: int, k: int) -> float:
+    """Of candidate c with the error of output k: sum V e - (sum V) (sum e) / steps, over the squared error."""
+    products = state.sum_ye[l, c, k] - state.sum_y[l, c] * state.errors[l, k] / state.steps[l, 0]
+    return products / state.squares[l, 0]
+
+
+@inlined
+def _score(state: State, l: int, c: int) -> float:
+    """What candidate c is trained to raise: its covariances with all outputs' errors, signs aside."""
+    score = 0.0
+    for k in range(state.errors.shape[1]):
+        score += abs(_covariance(state, l, c, k))
+    return score
+
+
+@inlined
+def _push(state: State, l: int, c: int) -> None:
+    """The derivative of candidate c's score by its weights, into `D`, which a sequence's end leaves free."""
+    push = state.D[l, c]
+    push[:] = 0.0
+    for k in range(state.errors.shape[1]):
+        sign = 1.0 if _covariance(state, l, c, k) >= 0.0 else -1.0
+        add_scaled(push, sign / state.squares[l, 0], state.sum_De[l, c, k])
+        add_scaled(push, -sign * state.errors[l, k] / state.steps[l, 0] / state.squares[l, 0], state.sum_D[l, c])
+
+
+@inlined
+def _is_stale(form: Form, state: State, l: int, measure: float, change: float) -> bool:
+    """Whether the phase is to end; one epoch more of it has passed."""
+    age, still, mark = state.age[l], state.still[l], state.mark[l]
+    if age[0] == 0 or abs(measure - mark[0]) > change * mark[0]:
+        mark[0], still[0] = measure, 0
+    else:
+        still[0] += 1
+    age[0] += 1
+    return still[0] >= form.patience or age[0] >= form.longest
+
+
+@inlined
+def _enter(form: Form, state: State, l: int, phase: int) -> None:
+    """Begin a phase: quickprop knows no last step."""
+    state.phase[l, 0], state.age[l, 0], state.still[l, 0] = phase, 0, 0
+    for m in range(state.V.shape[1]):
+        state.step_V[l, m] = 0.0
+    for c in range(form.pool):
+        state.step_W[l, c] = 0.0
+
+
+@inlined
+def _install(form: Form, state: State, l: int) -> None:
+    """The best candidate joins; outputs listen to it as its covariances say."""
+    best, unit = 0, state.units[l, 0]
+    for c in range(1, form.pool):
+        if _score(state, l, c) > _score(state, l, best):
+            best = c
+    copy(state.W[l, unit], state.pools[l, unit, best])
+    for k in range(state.errors.shape[1]):
+        state.V[l, form.inputs + 1 + unit, k] = _covariance(state, l, best, k)
+    state.units[l, 0] += 1
+
+
+@inlined
+def _train_outputs(form: Form, state: State, l: int) -> None:
+    """An epoch of the outputs is over: a step, or the next pool where that no longer helps and there is room."""
+    if _is_stale(form, state, l, state.squares[l, 0], form.output_change) and state.units[l, 0] < form.most:
+        _enter(form, state, l, POOL)
+        return
+    rate = state.rate[0, l] / state.steps[l, 0]
+    for m in range(form.inputs + 1 + state.units[l, 0]):
+        _take_steps(state.V[l, m], state.pushes[l, m], state.push_V[l, m], state.step_V[l, m], rate, form.mu)
+
+
+@inlined
+def _train_pool(form: Form, state: State, l: int) -> None:
+    """An epoch of the pool is over: a step, or the best candidate joins."""
+    unit, best = state.units[l, 0], 0.0
+    for c in range(form.pool):
+        best = max(best, _score(state, l, c))
+    if _is_stale(form, state, l, best, form.pool_change):
+        _install(form, state, l)
+        _enter(form, state, l, OUTPUTS)
+        return
+    for c in range(form.pool):
+        _push(state, l, c)
+        pushes, before, steps = state.D[l, c], state.push_W[l, c], state.step_W[l, c]
+        _take_steps(state.pools[l, unit, c], pushes, before, steps, form.pool_rate, form.mu)
+
+
+@inlined
+def _clear(form: Form, state: State, l: int) -> None:
+    """A new epoch: nothing is summed up yet."""
+    state.steps[l, 0] = state.squares[l, 0] = 0.0
+    state.seen[l, 0] = 0
+    state.errors[l] = 0.0
+    state.sum_y[l] = 0.0
+    for m in range(state.pushes.shape[1]):
+        state.pushes[l, m] = 0.0
+    for c in range(form.pool):
+        state.sum_ye[l, c] = 0.0
+        state.sum_D[l, c] = 0.0
+        for k in range(state.errors.shape[1]):
+            state.sum_De[l, c, k] = 0.0
+
+
+@inlined
+def _learn(form: Form, state: State, l: int) -> None:
+    """A training sequence of lane l ended; with the last one of an epoch, weights change."""
+    state.seen[l, 0] += 1
+    if state.seen[l, 0] == form.epoch:
+        if state.phase[l, 0] == OUTPUTS:
+            _train_outputs(form, state, l)
+        else:
+            _train_pool(form, state, l)
+        _clear(form, state, l)
+
+
+@inlined
+def _begin(form: Form, state: State, l: int) -> None:
+    """Lane l is before the first step of a sequence."""
+    state.z[l, form.inputs + 1 :] = 0.0
+    state.y[l] = 0.0
+    for c in range(form.pool):
+        state.D[l, c] = 0.0
+
+
+@kernel
+def _advance(form: Form, state: State, block: Block, watch: Watch) -> None:
+    for l in range(watch.at.shape[0]):
+        for t in range(block.due.shape[0]):
+            if not watch.masks[ACTIVE] >> l & 1:
+                break
+            learning = watch.masks[LEARNING] >> l & 1
+            _forward(form, state, block, l, t)
+            if learning and state.phase[l, 0] == POOL:
+                _candidates(form, state, l)
+            if block.due[t] >> l & 1:
+                compare(block, watch, l, t, state.e[l])
+                if learning:
+                    _sum_up(form, state, block, l, t)
+            if block.ends[t] >> l & 1:
+                if learning:
+                    _learn(form, state, l)
+                _begin(form, state, l)
+                judge(watch, l, t)
+
+
+def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
+    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must. The
+    kernel does not know how many lanes there are, so it is compiled once."""
+    _advance(form, state, block, watch)
+
+
+@kernel
+def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
+    """Put the lanes of `mask` before the first step of a sequence."""
+    for l in range(state.y.shape[0]):
+        if mask >> l & 1:
+            _begin(form, state, l)
