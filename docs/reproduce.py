@@ -108,18 +108,22 @@ def overview() -> str:
 
 
 def rivals() -> str:
-    """Every published row of other networks, as far as it has been trained, with the commands that train them."""
-    lines = []
+    """Every published row of other networks, as far as it has been trained, with the commands that train them: a table
+    for each unit that trials count in."""
+    lines: dict[str, list[str]] = {}
     for words in RIVALS:
         asked = compose(shlex.split(words)).definition
         for row in asked.rows:
             (found,) = summaries([row], {row.name: shipped_of(asked, row)})
-            lines.append(_rival(row, found))
-    commands = [f"    lstm-search run {words}" for words in RIVALS]
-    return "\n".join([RIVAL_HEAD, "|" + "---|" * (RIVAL_HEAD.count("|") - 1), *lines, "", *commands])
+            lines.setdefault(row.unit, []).append(_rival(row, found))
+    tables = []
+    for unit, some in lines.items():
+        head = RIVAL_HEAD.format(unit=unit)
+        tables += [head, "|" + "---|" * (head.count("|") - 1), *some, ""]
+    return "\n".join([*tables, *(f"    lstm-search run {words}" for words in RIVALS)])
 
 
-RIVAL_HEAD = "| table | row | trials ended | solved | mean | ERT | unit | cap | published | verdict | core-seconds |"
+RIVAL_HEAD = "| table | row | trials ended | solved | {unit} | ERT | cap | published | verdict | core-seconds |"
 
 
 def full() -> str:
@@ -171,7 +175,6 @@ def _rival(row: Row, found: Summary) -> str:
         f"{found.k}/{found.n} [{100 * low:.0f} to {100 * high:.0f} %]" if found.n else "-",
         "-" if found.mean is None else f"{found.mean:,.0f}",
         "-" if found.ert is None else f"{found.ert:,.0f}".replace("inf", "infinite"),
-        row.unit,
         f"{row.cap:,}",
         _printed(found) if found.published else "-",
         (found.verdict or "-") if found.finished else "not trained",

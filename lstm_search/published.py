@@ -25,7 +25,7 @@ class Published:
     weights: str
     learning_rate: str
     success_percent: float | None
-    sequences: str
+    sequences: str  # or draws, as `unit` says; the file has a column for each
     sequences_note: str
     wrong_of_2560: float | None
     test_error: float | None
@@ -65,12 +65,12 @@ def published_rows() -> tuple[Published, ...]:
             weights=line["weights"],
             learning_rate=line["learning_rate"],
             success_percent=_number(line["success_percent"]),
-            sequences=line["sequences"],
+            sequences=line["sequences"] or line["draws"],
             sequences_note=line["sequences_note"],
             wrong_of_2560=_number(line["wrong_of_2560"]),
             test_error=_number(line["test_error"]),
             test_error_kind=line["test_error_kind"],
-            unit=line["unit"],
+            unit="draws" if line["draws"] else "sequences",
         )
         for line in csv.DictReader(text.splitlines())
     )

@@ -220,14 +220,15 @@ def replay(settings: Settings, arguments: Sequence[str]) -> int:
     for name, trial in found.items():
         _refuse_broken(name, trial)
     trial = next(iter(found.values()))
+    unit = trial.spec.cell.unit
     where = f"study {next(iter(found))}" if len(found) == 1 else f"studies {', '.join(found)}"
-    say(f"training replicate {trial.spec.replicate} of {where} again, {trial.result.sequences:,} sequences")
+    say(f"training replicate {trial.spec.replicate} of {where} again, {trial.result.sequences:,} {unit}")
     again = _trained(trial)
     results = [*(trial.result for trial in found.values()), again]
     heads = ["recorded"] if len(found) == 1 else [f"recorded in {name}" for name in found]
     print(f"| | {' | '.join(heads)} | replayed |\n|---|{'---|' * len(results)}")
-    for what in ("outcome", "sequences", "weights_sha256"):
-        print(f"| {what} | {' | '.join(str(getattr(result, what)) for result in results)} |")
+    for what, name in (("outcome", "outcome"), ("sequences", unit), ("weights_sha256", "weights_sha256")):
+        print(f"| {name} | {' | '.join(str(getattr(result, what)) for result in results)} |")
     same = len({(result.outcome, result.sequences, result.weights_sha256) for result in results}) == 1
     print("\nthe same to the last bit" if same else "\nDIFFERENT: another numerics version, or a defect")
     return Exit.DONE if same else Exit.MISMATCH

@@ -123,11 +123,11 @@ class Twin:
         def half(output: NDArray) -> complex:
             return squares(self.units, output, epoch, self.n_inputs) / 2
 
-        if self.is_stale(2 * np.real(half(self.output)), self.network.output_change) and len(self.units) < len(
-            self.pools
-        ):
-            self.pool, self.measures, self.memory = list(self.pools[len(self.units)]), [], {}
-            return
+        if self.is_stale(2 * np.real(half(self.output)), self.network.output_change):
+            self.measures, self.memory = [], {}
+            if len(self.units) < len(self.pools):
+                self.pool = list(self.pools[len(self.units)])
+                return
         steps = len(examples(self.units, epoch, self.n_inputs))
         self.output = self.moved(0, self.output, -derivative(self.output, half), self.rate / steps)
 

@@ -123,7 +123,7 @@ def test_a_net_grows_as_its_twin_does(*, symbols: bool) -> None:
     first = [[candidate[: I + 2 + i] for candidate in pool] for i, pool in enumerate(pools)]
     twin = Twin(SMALL, I, output, first, RATE)
     phases = set()
-    for _ in range(50):
+    for _ in range(70):
         net.train([epoch])
         twin.learn(epoch)
         phases.add((len(twin.units), POOL if twin.pool else OUTPUTS))
@@ -134,7 +134,7 @@ def test_a_net_grows_as_its_twin_does(*, symbols: bool) -> None:
         np.testing.assert_allclose(net.weights()[1], twin.output, rtol=1e-10, atol=1e-10)
         for unit, expected in zip(net.units(), twin.units, strict=True):
             np.testing.assert_allclose(unit, expected, rtol=1e-10, atol=1e-10)
-    assert len(phases) == 7  # outputs and pool for each of three units, and outputs to the end
+    assert len(phases) == 7  # outputs and pool for each of three units, and outputs again and again
 
 
 def test_units_that_have_joined_stay_as_they_are() -> None:

@@ -186,6 +186,16 @@ def test_replay_by_key_and_by_its_first_digits(here: Path, told: Told) -> None:
         assert "the same to the last bit" in text
 
 
+def test_replay_names_what_was_counted(tmp_path: Path, told: Told) -> None:
+    words = "task=two_sequence_3a task.T=20 network=guessing network.hidden=1 stop.check_every=1 replicates=1 cap=5"
+    told(f"run {words} study=drawn tracking=none execute=inline home={tmp_path}")
+    with Record.read(tmp_path, "drawn") as record:
+        [[trial]] = record.trials().values()
+    text = told(f"replay {trial.result.key} home={tmp_path}")
+    assert f"| draws | {trial.result.sequences} | {trial.result.sequences} |" in text
+    assert "sequences" not in text
+
+
 def test_replay_of_other_weights_is_a_mismatch(copied: Path, told: Told) -> None:
     key = trials_of(copied)["rate=1"][0].result.key
     change(copied, "UPDATE trials SET weights_sha256 = 'abc' WHERE key = ?", key)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from program import free_port, running
 
+from lstm_search.networks import NETWORKS
+
 CHECKOUT = Path(__file__).parent.parent
 DOCUMENTS = [*(CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted(CHECKOUT.glob("docs/**/*.md"))]
 
@@ -40,6 +42,11 @@ def words_of(command: str) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all commands: the later ones look at what the earlier ones recorded."""
     return tmp_path_factory.mktemp("reader")
+
+
+def test_every_network_is_named() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", (CHECKOUT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(NETWORKS)
 
 
 def test_the_two_commands_come_first() -> None:

@@ -286,10 +286,14 @@ def _install(form: Form, state: State, l: int) -> None:
 
 @inlined
 def _train_outputs(form: Form, state: State, l: int) -> None:
-    """An epoch of the outputs is over: a step, or the next pool where that no longer helps and there is room."""
-    if _is_stale(form, state, l, state.squares[l, 0], form.output_change) and state.units[l, 0] < form.most:
-        _enter(form, state, l, POOL)
-        return
+    """An epoch of the outputs is over: a step, or the next pool where that no longer helps.
+
+    Where there is no room for a unit, the phase begins anew: on a plateau the steps of quickprop double without end."""
+    if _is_stale(form, state, l, state.squares[l, 0], form.output_change):
+        if state.units[l, 0] < form.most:
+            _enter(form, state, l, POOL)
+            return
+        _enter(form, state, l, OUTPUTS)
     rate = state.rate[0, l] / state.steps[l, 0]
     for m in range(form.inputs + 1 + state.units[l, 0]):
         _take_steps(state.V[l, m], state.pushes[l, m], state.push_V[l, m], state.step_V[l, m], rate, form.mu)
