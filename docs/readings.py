@@ -94,9 +94,10 @@ def found(words: str) -> Iterator[Found]:
 
 
 def _readings(row: Row) -> dict[str, str]:
-    """The row's values of those shared readings that its table leaves open."""
+    """The row's values of those shared readings that its table leaves open; none of a rival's row."""
     network = row.cell.network
-    assert isinstance(network, Lstm1997)  # noqa: S101  # the searches are about LSTM
+    if not isinstance(network, Lstm1997):
+        return {}
     values = {"training.error_scale": f"{row.cell.training.error_scale:g}"}
     if row.table not in {"2", "2b"}:  # there the text says that only inputs feed the hidden units
         values["network.recurrent"] = network.recurrent
@@ -108,7 +109,8 @@ def _readings(row: Row) -> dict[str, str]:
 
 
 def sets(lines: list[Found]) -> str:
-    """How many of the printed lines each set of readings serves, the best first; and the literal set."""
+    """How many of LSTM's printed lines each set of readings serves, the best first; and the literal set."""
+    lines = [line for line in lines if line.readings]
     tables = sorted({line.of_table for line in lines})
     choices = itertools.product(("all", "cells", "none"), ("0.5", "1", "2"), ("random", "none"), ("logistic", "linear"))
     of_table = [[line for line in lines if line.of_table == name] for name in tables]
