@@ -1,9 +1,10 @@
 """What gates are for: the naive constant error carrousel beside LSTM, where one weight must serve opposite ends.
 
-`python docs/conflict.py` trains four studies (two minutes; again, it only draws), and renews the table of
-docs/conflict.md and docs/images/conflict.svg. The two tasks, of section 3.2's two conflicts:
+`python docs/conflict.py` trains six studies (four minutes; again, it only draws), and renews the table of
+docs/conflict.md and docs/images/conflict.svg. Two tasks for section 3.2's two conflicts, and one with both:
 - input weight: the two-sequence problem (3a), whose first elements are to be stored, and all others to be ignored;
-- output weight: task 2b, where what is stored is to be retrieved at the last step, and to leave others undisturbed.
+- output weight: task 2b, where what is stored is to be retrieved at the last step, and to leave others undisturbed;
+- both: the embedded Reber grammar, where the second symbol is needed at the end, and all steps between ask for others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import lstm_search
 from lstm_search.record import Record
 
 mpl.use("agg")
+mpl.rcParams["svg.hashsalt"] = "conflict"  # the same figure is the same file
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent
@@ -36,11 +38,16 @@ GATED = (
 )
 INPUT = f"task=two_sequence_3a cap=100000 task.T={','.join(map(str, LENGTHS))}"
 OUTPUT = f"task=long_lag_2b stop.window=1000 cap=60000 task.p={','.join(map(str, LAGS))}"
+BOTH = "task=embedded_reber cap=200000 training.update=step"
 STUDIES = {
     "conflict-input-carrousel": f"{INPUT} network=carrousel training.rate=1,0.1,0.01",
     "conflict-input-lstm": INPUT,
     "conflict-output-carrousel": f"{OUTPUT} network=carrousel network.wiring=direct training.rate=0.5,0.2,0.05,0.01",
     "conflict-output-lstm": f"{OUTPUT} {GATED} training.rate=0.5,0.2,0.05",
+    "conflict-both-carrousel": f"{BOTH} network=carrousel network.hidden=6 network.wiring=direct "
+    "training.rate=0.5,0.1,0.02,0.005",
+    "conflict-both-lstm": f"{BOTH} network.output_bias=true network.recurrent=cells network.recurrent_init=zero "
+    "training.rate=0.5,0.2,0.1,0.05",
 }
 COLOURS = {"carrousel": "#D55E00", "lstm": "#0072B2"}
 NAMES = {"carrousel": "naive carrousel", "lstm": "LSTM"}
@@ -67,9 +74,12 @@ def solved(study: str) -> dict[str, tuple[int, int, float]]:
 def best(study: str, lags: Sequence[int]) -> list[tuple[str, int, int, float]]:
     """At each lag, the row of the learning rate with the fewest sequences for one success."""
     rows = [(row, *counts) for row, counts in solved(study).items()]
-    return [
-        min((row for row in rows if int(re.findall(r"\d+", row[0])[0]) == lag), key=lambda row: row[3]) for lag in lags
-    ]
+    return [least(row for row in rows if int(re.findall(r"\d+", row[0])[0]) == lag) for lag in lags]
+
+
+def least(rows: Iterable[tuple[str, int, int, float]]) -> tuple[str, int, int, float]:
+    """The row with the fewest sequences for one success."""
+    return min(rows, key=lambda row: row[3])
 
 
 def weights(study: str, row: str) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -154,6 +164,9 @@ def lines(pulls: dict[str, np.ndarray]) -> list[str]:
     for kind, task, lags in (("input", "two sequences (3a), T", LENGTHS), ("output", "2b, p", LAGS)):
         nets = zip(*(best(f"conflict-{kind}-{net}", lags) for net in COLOURS), strict=True)
         found += [f"| {task} | {lag} | {' | '.join(map(_told, rows))} |" for lag, rows in zip(lags, nets, strict=True)]
+    both = (solved(f"conflict-both-{net}") for net in COLOURS)
+    cells = (_told(least((row, *counts) for row, counts in rows.items())) for rows in both)
+    found.append(f"| embedded Reber | - | {' | '.join(cells)} |")
     means = {kind: each.mean(axis=0) for kind, each in pulls.items()}
     found += ["", "Mean pull on the weights of the carrousels, over the trials:"]
     store, ignore = means["input"]
