@@ -60,6 +60,7 @@ docs: $(VENV)/installed ## train the studies that the documentation shows, and r
 	$(VENV)/bin/python docs/readings.py
 	$(VENV)/bin/python docs/readings.py report
 	$(VENV)/bin/python docs/drift.py
+	$(VENV)/bin/python docs/conflict.py
 	$(VENV)/bin/python docs/refresh.py
 
 lock: ## resolve the dependencies anew (takes uv)

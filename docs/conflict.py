@@ -23,8 +23,9 @@ import lstm_search
 from lstm_search.record import Record
 
 mpl.use("agg")
-mpl.rcParams["svg.hashsalt"] = "conflict"  # the same figure is the same file
 from matplotlib import pyplot as plt
+
+mpl.rcParams["svg.hashsalt"] = "conflict"  # the same figure is the same file
 
 ROOT = Path(__file__).parent.parent
 PAGE, FIGURE = ROOT / "docs" / "conflict.md", ROOT / "docs" / "images" / "conflict.svg"
