@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from naive_rivals import Weights, derivative, half_squares, row_of, step
+from naive_rivals import Weights, derivative, f, half_squares, row_of, step
 from numpy.typing import NDArray
 
 
@@ -32,14 +32,17 @@ class Net:
         return np.real(step(self.network, self.weights, self.seen[-1], self.states[-2])[1])
 
     def gradient(self, target: NDArray) -> Weights:
-        """Of half the squared error, as a function of the weights at the last `history` steps."""
-        rows = self.seen[-self.network.history :]
+        """Of half the squared error, as a function of the weights at the last `history` steps. What was seen and felt
+        there stays as it was, though on line the weights have changed since."""
+        rows, one = self.seen[-self.network.history :], [1.0] * self.network.bias
+        kept = np.array(self.states[-len(rows) - 1 :])
 
         def loss(weights: Weights) -> complex:
-            y, outputs = self.states[-len(rows) - 1], []
-            for row in rows:
-                y, outputs = step(self.network, weights, row, y)
-            return half_squares(outputs, target)
+            y = kept[0]
+            for row, before, after in zip(rows, kept, kept[1:], strict=False):
+                moved = weights[0] @ [*row, *one, *y] - self.weights[0] @ [*row, *one, *before]
+                y = after + after * (1 - after) * moved
+            return half_squares([f(net) for net in weights[1] @ [*rows[-1], *y, *one]], target)
 
         return derivative(self.weights, loss)
 

@@ -63,7 +63,7 @@ def test_both_nets_learn_as_their_twins_do(network: Chunker) -> None:
 
 @pytest.mark.parametrize("imitates", ["units", "all"])
 def test_on_line_each_step_finds_the_weights_that_the_one_before_left(imitates: Any) -> None:
-    network = replace(NETWORK, history=1, imitates=imitates)
+    network = replace(NETWORK, imitates=imitates)
     weights, lane = random_weights(network, 1), sequences(2, 40)
     pair = pair_of(network, weights)
     for x, targets in lane:
