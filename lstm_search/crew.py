@@ -227,8 +227,18 @@ class Crew:
         seat.alone = not seat.held and bool(self._suspects)
         if seat.alone:
             return [self._suspects.popleft()]
-        free = self._level(self._lanes + seat.spare) - len(seat.held)
-        return [self._queue.popleft() for _ in range(min(free, len(self._queue)))]
+        top = self._lanes + seat.spare
+        level = self._level(top)
+        return self._deal(min(level - len(seat.held), len(self._queue)), in_turn=level < top)
+
+    def _deal(self, count: int, *, in_turn: bool) -> list[TrialSpec]:
+        """So many trials from the queue, the longest first. Where it does not fill the workers they are dealt in turn, as
+        cards are: else the first one would get all the longest, and train them when the others have long been done."""
+        every = len(self._queue) // count if in_turn and count > 0 else 1
+        queue = list(self._queue)
+        dealt = queue[: max(count, 0) * every : every]
+        self._queue = deque(spec for place, spec in enumerate(queue) if place % every or place >= count * every)
+        return dealt
 
     def _level(self, top: int) -> int:
         """To how many trials each, `top` at most, the queue would fill the workers up, as water finds its level."""

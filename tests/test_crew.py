@@ -82,6 +82,14 @@ def test_few_trials_are_spread_evenly() -> None:
     assert sorted(shares.values()) == [2, 2, 3, 3]
 
 
+def test_where_there_is_too_little_to_fill_the_workers_each_gets_its_share_of_the_longest() -> None:
+    pool = ScriptedPool(3)
+    crew, _ = crew_of(pool, lanes=16)
+    run(crew, trials(12))
+    firsts = {seat: new for seat, new in pool.given if new}
+    assert sorted(firsts.values()) == [(0, 3, 6, 9), (1, 4, 7, 10), (2, 5, 8, 11)]
+
+
 def test_a_worker_is_topped_up_before_its_results_are_given_out() -> None:
     pool = ScriptedPool(1, slices=1)
     crew, _ = crew_of(pool, lanes=2)
