@@ -48,11 +48,6 @@ reproduce: $(VENV)/installed ## train tables 1 to 9, as written and under the re
 	@$(VENV)/bin/python docs/reproduce.py
 
 docs: $(VENV)/installed ## train the studies that the documentation shows, and renew its tables and figures
-	$(VENV)/bin/lstm-search run table=3 'rows=[q50-p50,q100-p100,q500-p500]' network.recurrent=none seed=1998 \
-		study=table-3-none
-	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear seed=1998 study=table-7-linear
-	$(VENV)/bin/lstm-search run table=7 rows=T100 network.output=linear network.recurrent=cells seed=1998 \
-		study=table-7-cells
 	$(VENV)/bin/lstm-search run table=7 rows=T100 training.rate=0.25,0.5 network.recurrent=all,cells,none \
 		network.cell_bias=random,none network.output=logistic,linear search=race seed=1999 study=adding-race
 	$(VENV)/bin/python docs/reproduce.py
