@@ -115,7 +115,7 @@ def sets(lines: list[Found]) -> str:
     choices = itertools.product(("all", "cells", "none"), ("0.5", "1", "2"), ("random", "none"), ("logistic", "linear"))
     of_table = [[line for line in lines if line.of_table == name] for name in tables]
     counts = {chosen: [_served(chosen, some) for some in of_table] for chosen in choices}
-    order = sorted(counts, key=lambda chosen: (-sum(k for k, _ in counts[chosen]), _contradicted(chosen).count(",")))
+    order = sorted(counts, key=lambda chosen: (-_share(counts[chosen]), _contradicted(chosen).count(",")))
     head = [*(key.partition(".")[2] for key in SHARED), *(f"table {name}" for name in tables), "all", "contradicts"]
     body = []
     for chosen in [*order[:MOST], *([LITERAL] if LITERAL not in order[:MOST] else [])]:
@@ -123,6 +123,12 @@ def sets(lines: list[Found]) -> str:
         cells = [f"{k}/{n}" if n else "-" for k, n in (*counts[chosen], (served, tried))]
         body.append([*chosen, *cells, _contradicted(chosen)])
     return markdown(head, body)
+
+
+def _share(counts: Iterable[tuple[int, int]]) -> float:
+    """Of all lines that were tried, those that were served: not every table was searched under every set."""
+    served, tried = map(sum, zip(*counts, (0, 0), strict=True))
+    return served / tried if tried else 0.0
 
 
 def _served(chosen: tuple[str, ...], lines: Sequence[Found]) -> tuple[int, int]:

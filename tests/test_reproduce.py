@@ -85,3 +85,17 @@ def test_a_study_costs_what_its_shipped_trials_took() -> None:
     seconds = {line.split(",")[0]: float(line.split(",")[9]) for line in lines}  # two milestones, one trial
     assert SCRIPT["cost"]("table=4") == pytest.approx(sum(seconds.values()))
     assert SCRIPT["cost"]("table=4 seed=3") == 0
+
+
+def test_what_one_set_serves_is_counted_as_the_overview_has_it() -> None:
+    lines = [line.strip("| ").split(" | ") for line in SCRIPT["overview"]().splitlines() if line.endswith(" |")]
+    verdicts = {(cells[0], cells[1], cells[2].replace("output=linear ", "")): cells[9] for cells in lines}
+    set_ = "cell_bias=none error_scale=2"
+    rows = [(name, row) for name, row, readings in verdicts if readings == set_]
+    page = PAGE.with_name("readings.md").read_text(encoding="utf-8")
+    for label, readings in (("as written", "as written"), ("`double`", set_)):
+        cells = []
+        for name in "456789":
+            these = [verdicts[table, row, readings] for table, row in rows if table == name]
+            cells.append(f"{these.count('consistent')}/{len(these)}")
+        assert f"| {label} | {' | '.join(cells)} |" in page
