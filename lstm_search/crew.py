@@ -232,8 +232,8 @@ class Crew:
         return self._deal(min(level - len(seat.held), len(self._queue)), in_turn=level < top)
 
     def _deal(self, count: int, *, in_turn: bool) -> list[TrialSpec]:
-        """So many trials from the queue, the longest first. Where it does not fill the workers they are dealt in turn, as
-        cards are: else the first one would get all the longest, and train them when the others have long been done."""
+        """So many trials from the queue, the longest first. Where it does not fill the workers they are dealt in turn,
+        as cards are: else one would get all the longest, and train them when the others have long been done."""
         every = len(self._queue) // count if in_turn and count > 0 else 1
         queue = list(self._queue)
         dealt = queue[: max(count, 0) * every : every]
