@@ -1,6 +1,6 @@
 """Searches among readings: how near each comes to the printed rows, and how many rows a set of them serves.
 
-`python docs/readings.py` trains what is missing of the searches (an hour and a half on two cores; again to resume).
+`python docs/readings.py` trains what is missing of the searches (two hours and more on two cores; again to resume).
 With `report`, writes their trials to docs/searches/ and renews the two tables of docs/readings.md from there.
 """
 
