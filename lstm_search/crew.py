@@ -235,10 +235,11 @@ class Crew:
         """So many trials from the queue, the longest first. Where it does not fill the workers they are dealt in turn,
         as cards are: else one would get all the longest, and train them when the others have long been done."""
         every = len(self._queue) // count if in_turn and count > 0 else 1
-        queue = list(self._queue)
-        dealt = queue[: max(count, 0) * every : every]
-        self._queue = deque(spec for place, spec in enumerate(queue) if place % every or place >= count * every)
-        return dealt
+        if every == 1:
+            return [self._queue.popleft() for _ in range(count)]
+        queue, taken = list(self._queue), range(0, count * every, every)
+        self._queue = deque(spec for place, spec in enumerate(queue) if place not in taken)
+        return [queue[place] for place in taken]
 
     def _level(self, top: int) -> int:
         """To how many trials each, `top` at most, the queue would fill the workers up, as water finds its level."""
