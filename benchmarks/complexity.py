@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_search.networks import Bptt, Lstm1997, Rtrl
-from lstm_search.pack import shape_of
 from lstm_search.spec import Cell, Stop, Training, TrialSpec
 from lstm_search.tasks import Adding
-from lstm_search.trial import Worker
+from lstm_search.worker.pack import shape_of
+from lstm_search.worker.trial import Worker
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT, FIGURE = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "images" / "complexity.svg"

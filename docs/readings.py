@@ -17,11 +17,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lstm_search import config, keys, recordfile, shipped
+from lstm_search import config
+from lstm_search.config import keys
 from lstm_search.networks import Lstm1997
+from lstm_search.record import shipped
+from lstm_search.record import study_file as recordfile
+from lstm_search.report.summary import Summary, summarise
 from lstm_search.search import FRESH
 from lstm_search.spec import Row
-from lstm_search.summary import Summary, summarise
 
 ROOT = Path(__file__).parent.parent
 PAGE, FOLDER = ROOT / "docs" / "readings.md", ROOT / "docs" / "searches"

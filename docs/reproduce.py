@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lstm_search import recordfile, shipped
-from lstm_search.config import compose
+from lstm_search.config.composition import compose
+from lstm_search.record import shipped
+from lstm_search.record import study_file as recordfile
+from lstm_search.report.summary import Summary, summaries, summarise
 from lstm_search.spec import Definition, Row, Trial
-from lstm_search.summary import Summary, summaries, summarise
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reproduction.md"

@@ -18,7 +18,8 @@ def run(*overrides: str) -> bool:
 
     Raises ValueError for overrides that cannot be used, and what `study.run` raises.
     """
-    from lstm_search import config, verbs
+    from lstm_search import config
+    from lstm_search.cli import verbs
 
     ended = verbs.train(config.compose(overrides))
     return ended.published and not ended.left
@@ -29,7 +30,9 @@ def trials(*overrides: str) -> list[dict[str, Any]]:
 
     Raises ValueError for overrides that cannot be used, and UnknownStudy.
     """
-    from lstm_search import config, table, verbs
+    from lstm_search import config
+    from lstm_search.cli import verbs
+    from lstm_search.report import table
 
     definition, recorded = verbs.see(config.compose(overrides))
     lines: list[dict[str, Any]] = json.loads(table.export(definition.rows, recorded, "json"))

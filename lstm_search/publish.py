@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lstm_search import plot, summary, table
-from lstm_search.projection import CellView, StudyView
 from lstm_search.record import Record
+from lstm_search.report import plot, summary, table
 from lstm_search.spec import SEQUENCES, Definition, Row, Trial
+from lstm_search.tracking import CellView, StudyView
 
 
 def view(home: Path, name: str) -> StudyView:

@@ -17,12 +17,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lstm_search import provenance, recordfile, spec
-from lstm_search.projection import definition_of, error_of, metric_name
-from lstm_search.reader import CURVES, Stored
-from lstm_search.record import Record
+from lstm_search import spec
+from lstm_search.record import Record, provenance
+from lstm_search.record import study_file as recordfile
 from lstm_search.spec import BROKEN, CurvePoint, Definition, Outcome, Reached, Row, Trial, TrialResult, TrialSpec
-from lstm_search.tracking import Tracker
+from lstm_search.tracking import CURVES, Stored, Tracker, definition_of, error_of, metric_name
 
 
 class NotRecoverable(ValueError):  # noqa: N818  (named by what happened)

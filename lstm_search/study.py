@@ -11,14 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from lstm_search.crew import Finished
-from lstm_search.execute import ExecuteSettings, Executor, open_executor
+from lstm_search.execute import ExecuteSettings, Executor, Finished, open_executor
 from lstm_search.publish import view
 from lstm_search.record import Record
 from lstm_search.search import Grid, Race, Searcher, SearchSettings, finalists
 from lstm_search.spec import BROKEN, Definition, Outcome, Row, Trial
 from lstm_search.tracking import BackgroundTracker, Tracker
-from lstm_search.trial import demand, warm
+from lstm_search.worker import demand, warm
 
 EVERYTHING = SearchSettings()
 """Every trial of every cell."""

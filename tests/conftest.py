@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hypothesis
 import pytest
-from program import QUICK
+from helpers.program import QUICK
 
 from lstm_search import config
 from lstm_search.spec import TrialSpec
-from lstm_search.trial import warm
+from lstm_search.worker.trial import warm
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -9,16 +9,17 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-import synthetic
-from program import ALONE, NAME, QUICK, lstm
+from helpers import synthetic
+from helpers.program import ALONE, NAME, QUICK, lstm
 
-from lstm_search import publish, spec, table
-from lstm_search.projection import definition_of, definition_tags
-from lstm_search.reader import Stored
-from lstm_search.record import Record
+from lstm_search import publish, spec
+from lstm_search.record.record import Record
 from lstm_search.recover import NotRecoverable, from_runs, recover
+from lstm_search.report import table
 from lstm_search.spec import CurvePoint, Definition, Outcome, Reached, Trial, TrialResult
-from lstm_search.tracking import Tracker, TrackingFailed
+from lstm_search.tracking.projection import definition_of, definition_tags
+from lstm_search.tracking.reader import Stored
+from lstm_search.tracking.tracker import Tracker, TrackingFailed
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 

@@ -13,17 +13,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from fakes import NO_MEMORY, RAISES, FakeTrainer
-from program import ALONE, NAME, QUICK, family, lstm, processes, recorded, running, until
+from helpers.fakes import NO_MEMORY, RAISES, FakeTrainer
+from helpers.program import ALONE, NAME, QUICK, family, lstm, processes, recorded, running, until
 
-from lstm_search import config, execute, study
-from lstm_search.config import Settings
-from lstm_search.record import DefinitionChanged, Record
+from lstm_search import config, study
+from lstm_search.config.composition import Settings
+from lstm_search.execute import executor as execute
+from lstm_search.record.record import DefinitionChanged, Record
+from lstm_search.report.table import canonical_hash
 from lstm_search.spec import Outcome, TrialSpec
 from lstm_search.study import Ended, Moment, Publishing
-from lstm_search.table import canonical_hash
-from lstm_search.tracking import Tracker
-from lstm_search.trial import Progress, Worker
+from lstm_search.tracking.tracker import Tracker
+from lstm_search.worker.trial import Progress, Worker
 
 pytestmark = pytest.mark.usefixtures("kernels")
 

@@ -13,9 +13,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lstm_search import checks
-from lstm_search.jit import inlined, kernel
-from lstm_search.judge import ACTIVE, LEARNING, Watch, judge
-from lstm_search.lanes import Lanes
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import (
     Form,
@@ -29,7 +26,7 @@ from lstm_search.networks.recurrent import (
     learn_outputs,
     observe,
 )
-from lstm_search.streams import Block
+from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, inlined, judge, kernel
 
 
 @inlined

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lstm_search import checks
-from lstm_search.draws import uniforms
 from lstm_search.networks.cascade_kernel import Form, State, advance, new_state, put, restart, weights
 from lstm_search.networks.recurrent import lanes_last
+from lstm_search.simd import uniforms
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_search.jit import inlined, kernel
-from lstm_search.judge import ACTIVE, LEARNING, Watch, judge
-from lstm_search.lanes import Lanes, aligned_zeros
 from lstm_search.networks.recurrent import add_scaled, compare, copy, logistic
-from lstm_search.streams import Block
+from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, aligned_zeros, inlined, judge, kernel
 
 OUTPUTS, POOL = 0, 1
 """What is being trained (`Counts.phase`)."""

@@ -20,10 +20,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from lstm_search import checks
-from lstm_search.draws import uniforms
-from lstm_search.jit import inlined, kernel
-from lstm_search.judge import ACTIVE, LEARNING, Watch, judge
-from lstm_search.lanes import Lanes, aligned_zeros
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import (
     add_scaled,
@@ -36,7 +32,7 @@ from lstm_search.networks.recurrent import (
     learn_outputs,
     outputs,
 )
-from lstm_search.streams import Block
+from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, aligned_zeros, inlined, judge, kernel, uniforms
 
 
 class Form(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lstm_search import checks
-from lstm_search.draws import uniforms
 from lstm_search.networks.lstm1997_kernel import advance, restart
 from lstm_search.networks.lstm1997_state import NOWHERE, Form, State, lanes_last, new_state, put, weights
+from lstm_search.simd import uniforms
 
 CHOICES = {
     "g": ("bipolar", "logistic"),

@@ -11,15 +11,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_search.jit import inlined, kernel
-from lstm_search.judge import ABSOLUTE, ACTIVE, EVERY, LEARNING, RANKED, SQUARED, STEPS, WORST, Watch, judge
-from lstm_search.lanes import (
+from lstm_search.networks.lstm1997_state import DEFER, RING, Event, Form, State
+from lstm_search.networks.lstm1997_symbols import apply_runs, direct_nets, forget_symbols, learn_direct, learn_symbols
+from lstm_search.simd import (
+    ABSOLUTE,
+    ACTIVE,
+    EVERY,
+    LEARNING,
+    RANKED,
+    SQUARED,
+    STEPS,
+    WORST,
+    Block,
     Index,
     Lanes,
     Value,
+    Watch,
     exceeding,
     fma,
     gather,
+    inlined,
+    judge,
+    kernel,
     larger,
     load,
     logistic_slope,
@@ -30,15 +43,6 @@ from lstm_search.lanes import (
     squash,
     store,
 )
-from lstm_search.networks.lstm1997_state import DEFER, RING, Event, Form, State
-from lstm_search.networks.lstm1997_symbols import (
-    apply_runs,
-    direct_nets,
-    forget_symbols,
-    learn_direct,
-    learn_symbols,
-)
-from lstm_search.streams import Block
 
 Four = tuple[Value, Value, Value, Value]
 """A value for each of four units in a row."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_search.lanes import aligned_zeros
+from lstm_search.simd import aligned_zeros
 
 RING = 8
 """Steps whose sources are kept. A block has a multiple of RING steps, so that each begins where the last one ended."""

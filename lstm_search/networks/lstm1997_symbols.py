@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_search.jit import inlined
-from lstm_search.lanes import fma, load_run, splat, store_run
 from lstm_search.networks.lstm1997_state import RUN, Event, Form, State
-from lstm_search.streams import Block
+from lstm_search.simd import Block, fma, inlined, load_run, splat, store_run
 
 _TAG = (0.0,) * RUN
 

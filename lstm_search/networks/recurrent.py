@@ -12,11 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_search import checks
-from lstm_search.draws import uniforms
-from lstm_search.jit import inlined
-from lstm_search.judge import ABSOLUTE, EVERY, RANKED, SQUARED, STEPS, WORST, Watch
-from lstm_search.lanes import aligned_zeros
-from lstm_search.streams import Block
+from lstm_search.simd import (
+    ABSOLUTE,
+    EVERY,
+    RANKED,
+    SQUARED,
+    STEPS,
+    WORST,
+    Block,
+    Watch,
+    aligned_zeros,
+    inlined,
+    uniforms,
+)
 
 
 class Form(NamedTuple):

@@ -11,9 +11,23 @@ from lstm_search.search.grid import Grid
 from lstm_search.search.objective import objective_of, problem_of
 from lstm_search.search.race import Race
 from lstm_search.search.settings import SearchSettings
+from lstm_search.search.space import Draw, Interval, Numbers, Values, points
 from lstm_search.spec import BROKEN, Row, Trial, TrialSpec
 
-__all__ = ["Grid", "Race", "SearchSettings", "Searcher", "check", "finalists", "problem_of"]
+__all__ = [
+    "Draw",
+    "Grid",
+    "Interval",
+    "Numbers",
+    "Race",
+    "SearchSettings",
+    "Searcher",
+    "Values",
+    "check",
+    "finalists",
+    "points",
+    "problem_of",
+]
 
 FRESH = ", fresh seeds"
 """How the name of a row ends whose trials no choice was made by."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lstm_search.streams import Layout
+from lstm_search.simd import Layout
 from lstm_search.tasks.marked_pairs import ADDED, check_length, fill
 
 

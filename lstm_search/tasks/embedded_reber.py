@@ -14,9 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lstm_search import checks
-from lstm_search.draws import Bits, below, draw
-from lstm_search.jit import inlined, kernel
-from lstm_search.streams import Block, Layout, Stream, begin, leave
+from lstm_search.simd import Bits, Block, Layout, Stream, begin, below, draw, inlined, kernel, leave
 
 SYMBOLS = "BTPSXVE"
 STRINGS = 256

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lstm_search import checks
-from lstm_search.draws import APART, Bits, below
-from lstm_search.jit import inlined, kernel
-from lstm_search.streams import Block, Layout, Stream, begin, leave, pass_ends
+from lstm_search.simd import APART, Bits, Block, Layout, Stream, begin, below, inlined, kernel, leave, pass_ends
 
 
 @inlined

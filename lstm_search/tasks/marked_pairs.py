@@ -7,9 +7,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_search.draws import APART, Bits, below, draw, uniform
-from lstm_search.jit import inlined, kernel
-from lstm_search.streams import Block, Stream, begin, leave, length, mark_ends, pass_ends
+from lstm_search.simd import (
+    APART,
+    Bits,
+    Block,
+    Stream,
+    begin,
+    below,
+    draw,
+    inlined,
+    kernel,
+    leave,
+    length,
+    mark_ends,
+    pass_ends,
+    uniform,
+)
 
 ADDED, MULTIPLIED = 0.0, 1.0
 """What the target is: `numbers[1]` of a lane."""

@@ -8,9 +8,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_search.draws import APART, Bits, below, draw
-from lstm_search.jit import inlined, kernel
-from lstm_search.streams import Block, Layout, Stream, begin, leave, length, mark_ends, pass_ends
+from lstm_search.simd import (
+    APART,
+    Bits,
+    Block,
+    Layout,
+    Stream,
+    begin,
+    below,
+    draw,
+    inlined,
+    kernel,
+    leave,
+    length,
+    mark_ends,
+    pass_ends,
+)
 
 _E, _B, _A, _X = 0, 1, 2, 6  # of E B a b c d X Y
 

@@ -10,9 +10,23 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lstm_search import checks
-from lstm_search.draws import APART, Bits, below, draw, normal
-from lstm_search.jit import inlined, kernel
-from lstm_search.streams import Block, Layout, Stream, begin, leave, length, mark_ends, pass_ends
+from lstm_search.simd import (
+    APART,
+    Bits,
+    Block,
+    Layout,
+    Stream,
+    begin,
+    below,
+    draw,
+    inlined,
+    kernel,
+    leave,
+    length,
+    mark_ends,
+    normal,
+    pass_ends,
+)
 
 NOISE_VARIANCE = 0.2
 """Of the Gaussian elements that carry no information."""

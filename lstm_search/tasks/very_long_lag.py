@@ -12,9 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_search.draws import APART, Bits, below, draw
-from lstm_search.jit import inlined, kernel
-from lstm_search.streams import Block, Layout, Stream, begin, leave, pass_ends
+from lstm_search.simd import APART, Bits, Block, Layout, Stream, begin, below, draw, inlined, kernel, leave, pass_ends
 
 
 @inlined

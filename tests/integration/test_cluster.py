@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boxes import impossible, inside
-from engine import POSTGRES, Engine
-from loopback import Loopback
+from helpers.boxes import impossible, inside
+from helpers.engine import POSTGRES, Engine
+from helpers.loopback import Loopback
 
 WALLS = impossible()
 contained = pytest.mark.skipif(bool(WALLS), reason=f"no namespaces here, all runs on loopback: {WALLS}")

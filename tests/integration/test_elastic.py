@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import NAME, QUICK, family, lstm, processes, recorded, running, until
+from helpers.program import NAME, QUICK, family, lstm, processes, recorded, running, until
 
 WORDS = f"{QUICK} replicates=1500 tracking=none"
 TOKEN = secrets.token_hex(32)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from program import free_port, processes, running, until
-from tls import certificate, spoken
+from helpers.program import free_port, processes, running, until
+from helpers.tls import certificate, spoken
 
 pytestmark = [
     pytest.mark.skipif(
@@ -130,7 +130,7 @@ def test_detach_attach_and_stop(head: Head) -> None:
     stopped = submit(head, f"{LONG} submit.stop=true")
     assert stopped.returncode == 0
     assert "STOPPED" in stopped.stderr
-    until(lambda: not any("lstm_search.job" in command for _, command in _ours(head)), 20)
+    until(lambda: not any("lstm_search.cli.job" in command for _, command in _ours(head)), 20)
 
 
 def _ours(head: Head) -> list[tuple[int, str]]:

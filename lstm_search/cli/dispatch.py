@@ -1,0 +1,149 @@
+"""The command line: verbs that take Hydra overrides. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from lstm_search import config
+from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
+from lstm_search.cli.submit import ask
+from lstm_search.cli.verbs import VERBS
+from lstm_search.config import ConfigError, keys
+from lstm_search.execute import ClusterUnreachable
+from lstm_search.record import RecordFull, StudyLocked
+from lstm_search.tracking import TrackingFailed
+
+UNUSABLE = frozenset({errno.ENAMETOOLONG, errno.EROFS})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (`sys.argv` by default) and return its exit code."""
+    told: list[int] = []
+    try:
+        with _terminable(told):
+            code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, SystemExit) as ending:  # noqa: BLE001  # here all errors become exit codes
+        if told:  # whatever has become of it: what passes through Ray's core comes out as another exit
+            say("terminated; finished trials are recorded, the same command trains the rest")
+            return TERMINATED
+        return _ended(ending)
+    return code
+
+
+def _ended(ending: BaseException) -> int:
+    """The exit code of what ended the command early, told in words where that is news."""
+    if isinstance(ending, KeyboardInterrupt):
+        say("interrupted; finished trials are recorded, the same command trains the rest")
+        return INTERRUPTED
+    if isinstance(ending, SystemExit):
+        return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
+    if isinstance(ending, BrokenPipeError) and _last_frame_is_ours(ending):  # `| head` has what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    return _explain(ending)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or {"--help", "-h", "help"} & set(words):
+        print(_help())
+        return Exit.DONE
+    if words[0] == "--version":
+        print(f"lstm-search {version('lstm-search')}")
+        return Exit.DONE
+    name = words.pop(0)
+    if name not in VERBS:
+        raise ConfigError(f"{ascii(name)[1:-1][:80]}: no such verb{keys.nearest(name, VERBS)}")
+    verb = VERBS[name]
+    arguments = [words.pop(0)] if verb.positional and words and "=" not in words[0] else []
+    if verb.positional and not arguments:
+        raise ConfigError(f"{name}: takes {verb.positional} before its settings")
+    settings = config.compose(words)
+    if settings.studies and name != "compare":
+        raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
+    if settings.source == "cluster":
+        return ask(settings, name)
+    return verb.call(settings, arguments)
+
+
+def _help() -> str:
+    lines = ["usage: lstm-search VERB [KEY=VALUE ...]    for example: lstm-search run table=9", "", "Verbs:"]
+    lines += [f"  {f'{name} {verb.positional}':<36} {verb.meaning}" for name, verb in VERBS.items()]
+    lines += [f"  {'--help, --version':<36} this text; the version", "", keys.describe()]
+    return "\n".join(lines)
+
+
+def exit_code(error: BaseException) -> int:
+    """What an error means to the shell. A ValueError that our own code raised is a user's mistake; one from a library
+    is a defect of ours."""
+    if isinstance(error, StudyLocked):
+        return Exit.LOCKED
+    if isinstance(error, ClusterUnreachable):
+        return Exit.UNREACHABLE
+    if isinstance(error, TrackingFailed):
+        return Exit.UNPUBLISHED
+    if isinstance(error, MemoryError | RecordFull) or (isinstance(error, OSError) and error.errno in FULL):
+        return Exit.DISK_OR_MEMORY
+    if isinstance(error, PermissionError | NotADirectoryError) or getattr(error, "errno", 0) in UNUSABLE:
+        return Exit.BAD_INPUT
+    return Exit.BAD_INPUT if isinstance(error, ValueError) and _ours(error) else Exit.UNEXPECTED
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether a `raise` of this package made the error: not a library, and not Python for a line of ours that fails."""
+    if isinstance(error, ConfigError):
+        return True
+    line = traceback.extract_tb(error.__traceback__)[-1].line or "raise"  # "": installed without sources
+    return _last_frame_is_ours(error) and line.split(maxsplit=1)[0] == "raise"
+
+
+def _last_frame_is_ours(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])
+
+
+def _explain(error: BaseException) -> int:
+    code = exit_code(error)
+    text = str(error) or type(error).__name__
+    if code == Exit.UNEXPECTED:
+        text = f"unexpected {type(error).__name__}: {text[:300]}; the details are in {_log(error)}"
+    say(text)
+    return code
+
+
+def _log(error: BaseException) -> str:
+    """Keep the traceback in a file of its own; its path."""
+    handle, path = tempfile.mkstemp(prefix="lstm-search-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(traceback.format_exception(error))
+    return path
+
+
+@contextmanager
+def _terminable(told: list[int]) -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that workers end and what is recorded is closed; `told` gets its number."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+        raise SystemExit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

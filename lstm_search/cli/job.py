@@ -1,0 +1,26 @@
+"""What a job of a Ray cluster runs: `lstm-search run`, or a verb that shows, with the words that were sent along."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lstm_search.cli import dispatch as cli
+from lstm_search.execute import jobs_api
+
+CLUSTER = ("execute=ray", "execute.address=auto")
+"""Given last, so that they count: the study is trained on the cluster that the job belongs to."""
+
+
+def main(verb: str = "run") -> int:
+    """Run the study, or show what is recorded here; the exit code."""
+    try:
+        words = jobs_api.unpacked(os.environ.pop(jobs_api.VARIABLE, ""))
+    except ValueError as error:
+        print("lstm-search:", error, file=sys.stderr)
+        return 2
+    return cli.main([verb, *words, *(CLUSTER if verb == "run" else ())])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

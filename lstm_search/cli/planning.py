@@ -1,0 +1,105 @@
+"""The verb `plan`: what a study is made of and what it may cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lstm_search.cli.shell import Exit, chosen, say
+from lstm_search.config import SECTIONS, Settings
+from lstm_search.published import published_at
+from lstm_search.search import problem_of
+from lstm_search.spec import Row, counted, unit_of
+from lstm_search.worker import Worker, demand, warm
+
+SLICE = 0.5
+"""Seconds that a slice of the pilot takes."""
+
+PILOT_TRIALS = 64
+"""More than any processor has lanes: a slice is trained with all of them in use."""
+
+
+def plan(settings: Settings, _: Sequence[str]) -> int:
+    """Print rows, trials, caps and the cost; nothing is recorded."""
+    rows = chosen(settings, "plan")
+    print(settings.definition.title, end="\n\n")
+    print("| row | trials | cap | readings | altered |\n|---|---:|---:|---|---|")
+    for row in rows:
+        print(f"| {row.name} | {row.replicates} | {row.cap:,} | {_pairs(row.readings)} | {_pairs(row.altered)} |")
+    trials = sum(row.replicates for row in rows)
+    most = sum(row.replicates * row.cap for row in rows)
+    what, seed = counted(unit_of(rows)), settings.definition.seed
+    steps = f"{_steps(rows):.1e} time steps"
+    print(f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} {what} ({steps}), seed {seed}")
+    for line in _searched(settings, rows):
+        print(line)
+    if settings.search.pilot:
+        print(_cost(rows, settings))
+    return Exit.DONE
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    return " ".join(f"{key}={value}" for key, value in pairs)
+
+
+def _steps(rows: Sequence[Row]) -> float:
+    """Time steps that all trials take at most."""
+    return sum(row.replicates * row.cap * row.cell.task.length for row in rows)
+
+
+def _searched(settings: Settings, rows: Sequence[Row]) -> list[str]:
+    """The space, and how many trials the search may take; nothing for a study that chooses nothing."""
+    search = settings.search
+    if all(row.purpose == "report" for row in rows):
+        return []
+    axes = [word for word in settings.words if word.partition(".")[0] in SECTIONS]
+    drawn = f"{search.cells} cells drawn ({search.draw})" if search.cells else "every combination"
+    lines = [f"space: {' '.join(axes)}; {drawn}"]
+    if search.kind == "race":
+        least = search.blocks[0] * len(rows)
+        looks = ", ".join(map(str, search.blocks))
+        lines.append(f"race: {least:,} trials at least; looks after {looks} replicates, error {search.error:g}")
+    contests = [sum(problem_of(row) == problem for row in rows) for problem in {problem_of(row) for row in rows}]
+    fresh = search.confirm * sum(min(search.finalists, cells) for cells in contests if cells > 1)
+    lines.append(
+        f"then the best by {search.objective}: {fresh:,} trials on fresh seeds, replicates {search.fresh_from:,} and on"
+    )
+    budget = "no limit of time" if settings.budget_hours is None else f"{settings.budget_hours:g} hours by the clock"
+    return [*lines, f"budget: {budget}, {search.max_trials:,} trials at most"]
+
+
+def _cost(rows: Sequence[Row], settings: Settings) -> str:
+    """What the trials will cost, by a pilot of a few slices on one core of this machine."""
+    sample = rows[:: max(1, len(rows) // settings.search.pilot)][: settings.search.pilot]
+    say(f"pilot: {len(sample)} slices of {SLICE:g} s, after compiling what is not in the cache")
+    warm([(spec, PILOT_TRIALS) for spec, _ in demand(sample)], settings.execute.width)
+    speeds = [_speed(row, settings) for row in sample]
+    step = sum(speeds) / len(speeds)
+    expected = [_expected(row) for row in rows]
+    text = f"pilot: {1e9 * step:.0f} ns a trial and time step; at most {_hours(step * _steps(rows))}"
+    if None not in expected:
+        lengths = (row.replicates * row.cell.task.length for row in rows)
+        share = sum(mean * length for mean, length in zip(expected, lengths, strict=True) if mean)
+        text += f", {_hours(step * share)} were every trial to take what was printed"
+    return text
+
+
+def _expected(row: Row) -> float | None:
+    printed = published_at(row.table, row.published, row.cell.stop[-1].milestone)
+    return printed.mean_sequences if printed else None
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2g} core-hours"
+
+
+def _speed(row: Row, settings: Settings) -> float:
+    """Seconds of a core that a trial of the row takes for one time step, side by side with others."""
+    worker = Worker(settings.execute.width)
+    many = replace(row, replicates=worker.width).trials(settings.definition.seed)
+    began = time.perf_counter()
+    progress = worker.advance(many, SLICE)
+    spent = time.perf_counter() - began
+    done = sum(progress.sequences.values()) + sum(result.sequences for result in progress.finished)
+    return spent / max(done * row.cell.task.length, 1.0)

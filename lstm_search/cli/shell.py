@@ -1,0 +1,60 @@
+"""What all verbs share: exit codes, lines on stderr, and what a verb needs before it can begin."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from enum import IntEnum
+from pathlib import Path
+
+from lstm_search.config import ConfigError, Settings, keys
+from lstm_search.spec import Row
+from lstm_search.tracking import tracker as tracking
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""Exit codes of a program that Ctrl-C or SIGTERM ended."""
+
+
+class Exit(IntEnum):
+    """Exit codes; with 128 + the signal's number after an interruption."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    BAD_INPUT = 2
+    UNPUBLISHED = 3
+    DISK_OR_MEMORY = 4
+    TOO_MANY_FAILED = 5
+    LOCKED = 6
+    MISMATCH = 7
+    UNREACHABLE = 8
+
+
+def say(text: str) -> None:
+    """One line on stderr; what a terminal would obey or cannot show is escaped."""
+    line = " ".join(text.split())
+    print("lstm-search:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)
+
+
+def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
+    """The study's rows. Raises ConfigError where neither table nor task was chosen."""
+    if not settings.definition.rows:
+        tables, tasks = (" or ".join(f"{group}={name}" for name in keys.options(group)) for group in ("table", "task"))
+        raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
+    if settings.source == "shipped":
+        raise ConfigError(f"source=shipped: {verb} takes source=record; table, plot and export show what is shipped")
+    return settings.definition.rows
+
+
+def same_place(settings: Settings) -> str:
+    """The settings that let another command find this study, as far as they were given."""
+    words = [] if settings.home == Path("studies") else [f"home={settings.home}"]
+    if settings.tracking.uri:
+        words.append(f"tracking.uri={tracking.shown(settings.tracking.uri)}")
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def refuse_untracked(settings: Settings, verb: str) -> None:
+    """Raises ConfigError where MLflow is switched off."""
+    if settings.tracking.kind == "none":
+        raise ConfigError(f"tracking=none: {verb} takes tracking=mlflow")

@@ -1,0 +1,353 @@
+"""From settings to rows: plain values into typed cells, and one row for every point of the axes a user gave."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, fields
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from lstm_search.networks import NETWORKS
+from lstm_search.search import Draw, Interval, Numbers, SearchSettings, Values, points
+from lstm_search.spec import Cell, Purpose, Row, Stop, Training
+from lstm_search.tasks import TASKS
+
+READINGS = frozenset(
+    {
+        "network.recurrent",
+        "network.recurrent_init",
+        "network.cell_bias",
+        "network.gate_bias",
+        "network.output",
+        "network.output_bias",
+        "network.reset",
+        "network.growth",
+        "network.growth_window",
+        "network.growth_drop",
+        "network.surprise",
+        "network.imitates",
+        "task.training_strings",
+        "training.update",
+        "training.error_scale",
+        "stop.error",
+        "stop.check_every",
+        "stop.learn_while_tested",
+        "stop.fresh_test_set",
+    }
+)
+"""Keys where the paper is silent or contradicts itself: another choice is another reading, not another experiment."""
+
+SECTIONS = ("task", "network", "training", "stop")
+"""The sections of a configuration that make a cell; their keys are identity and may be axes."""
+
+T = TypeVar("T")
+
+Sections = Mapping[str, Mapping[str, Any]]
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used. The message says what was given, what is allowed and what to do."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values of one key, in order. `count` is known before `values` is expanded, which may be lazy and huge."""
+
+    key: str
+    count: int
+    values: Iterable[Any]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A row before its axes vary: `literal` as the paper (or the task's file) has it, `sections` as the user wants it,
+    `given` the keys which the user fixed."""
+
+    row: str
+    table: str
+    published: str
+    replicates: int
+    cap: int
+    literal: Sections
+    sections: Sections
+    given: frozenset[str]
+    purpose: Purpose = "report"
+
+
+class _Part(NamedTuple):
+    """One section of a cell, with what it changes: (key, value) pairs."""
+
+    value: Any
+    changes: tuple[tuple[str, str], ...]
+
+
+def shown(value: Any) -> str:
+    """`value` as it is written on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(shown, value))}]"
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def typed(key: str, kind: Any, value: Any) -> Any:
+    """`value` in the type `kind` of a field, with lists as tuples and whole numbers as floats where floats are due."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in {Union, UnionType}:
+        if value is None:
+            return None
+        return typed(key, next(argument for argument in arguments if argument is not NoneType), value)
+    if origin is Literal:
+        return _expect(value in arguments, key, value, f"one of {', '.join(map(shown, arguments))}")
+    if origin is tuple:
+        value = [value] if isinstance(value, str) and value else value
+        _expect(isinstance(value, list | tuple), key, value, "a list such as [a,b]")
+        return tuple(typed(key, arguments[0], entry) for entry in value)
+    return _scalar(key, kind, value)
+
+
+def _scalar(key: str, kind: type, value: Any) -> Any:
+    if kind is bool:
+        return _expect(isinstance(value, bool), key, value, "true or false")
+    if kind is str:
+        return _expect(isinstance(value, str), key, value, "text")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        _expect(number and (isinstance(value, int) or value.is_integer()), key, value, "a whole number")
+        return int(value)
+    _expect(number and not (isinstance(value, int) and abs(value) > 2**53), key, value, "a number")
+    return float(value)
+
+
+def _expect(holds: bool, key: str, value: Any, what: str) -> Any:
+    if not holds:
+        raise ConfigError(f"{key}={shown(value) or chr(39) * 2}: takes {what}")
+    return value
+
+
+def kind_of(sections: Sections, key: str) -> Any:
+    """The declared type of an identity key such as `network.blocks`."""
+    section, _, name = key.partition(".")
+    return _hints(_class(section, sections[section]))[name]
+
+
+def _class(section: str, values: Mapping[str, Any]) -> type:
+    catalogue: dict[str, Mapping[str, type]] = {"task": TASKS, "network": NETWORKS}
+    if section in catalogue:
+        return catalogue[section][values["name"]]
+    return {"training": Training, "stop": Stop}[section]
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def construct(kind: type[T], section: str, values: Mapping[str, Any]) -> T:
+    """The dataclass `kind` of a section's plain values. Raises ValueError naming the key that cannot be used."""
+    hints = _hints(cast("Any", kind))
+    names = [field.name for field in fields(kind) if field.name in values]  # type: ignore[arg-type]  # a dataclass
+    return kind(**{name: typed(f"{section}.{name}", hints[name], values[name]) for name in names})
+
+
+def _build(section: str, values: Mapping[str, Any]) -> Any:
+    if section == "stop":
+        return _stops(values)
+    return construct(_class(section, values), section, values)
+
+
+def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
+    """One stop rule a milestone: a list has a value for each, and a single value is for all."""
+    lists = {name: value for name, value in values.items() if isinstance(value, list | tuple)}
+    milestones = len(lists.get("milestone", [None]))
+    if not milestones:
+        raise ConfigError("stop.milestone=[]: takes at least one name, for example solved")
+    for name, value in lists.items():
+        if len(value) != milestones:
+            raise ConfigError(
+                f"stop.{name}={shown(value)}: takes one value, or one for each of the {milestones} in stop.milestone"
+            )
+    each = [{**values, **{name: value[i] for name, value in lists.items()}} for i in range(milestones)]
+    return tuple(construct(Stop, "stop", part) for part in each)
+
+
+def expand(base: Base, axes: Sequence[Axis | Interval], draw: Draw | None = None) -> Iterator[Row]:
+    """The base's rows: one for every combination of the axes' values, the last axis varying fastest; or those drawn."""
+    literal = {section: _build(section, base.literal[section]) for section in SECTIONS}
+    options = [_options(base.sections, axis) for axis in axes]
+    names = _short([axis.key for axis in axes])
+    parts: dict[tuple[Any, ...], _Part] = {}
+    for point in points(options, draw):
+        chosen = {axis.key: value for axis, value in zip(axes, point, strict=True)}
+        cell = [_part(section, base, literal[section], chosen, parts) for section in SECTIONS]
+        yield _row(base, cell, [f"{name}={shown(value)}" for name, value in zip(names, point, strict=True)])
+
+
+def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
+    task, network, training, stop = (part.value for part in parts)
+    changes = [change for part in parts for change in part.changes]
+    points = _open_points(base)
+    return Row(
+        name=_label(base, labels),
+        cell=Cell(task, network, training, stop),
+        replicates=base.replicates,
+        cap=base.cap,
+        table=base.table,
+        published=base.published,
+        readings=tuple(change for change in changes if change[0] in points),
+        altered=tuple(change for change in changes if change[0] not in points) if base.table else (),
+        purpose=base.purpose,
+    )
+
+
+def _open_points(base: Base) -> AbstractSet[str]:
+    """`READINGS`, and the biases of input gates where the literal row draws them: the paper has biases there, and says
+    nothing of how they start (tables 1 and 8)."""
+    network = base.literal["network"]
+    drawn = network.get("gates_biased") and not network.get("input_gate_bias")
+    return READINGS | {"network.input_gate_bias"} if drawn else READINGS
+
+
+def _label(base: Base, points: Sequence[str]) -> str:
+    if base.table:
+        return " ".join([base.row, *points])
+    return ",".join(points) or base.row
+
+
+def _part(
+    section: str, base: Base, literal: Any, chosen: Mapping[str, Any], parts: dict[tuple[Any, ...], _Part]
+) -> _Part:
+    """The section at this point of the axes; built once for all points that agree on its keys."""
+    mine = {key: value for key, value in chosen.items() if key.startswith(f"{section}.")}
+    memo = (section, *mine.values())
+    if memo not in parts:
+        values = {**base.sections[section], **{key.partition(".")[2]: value for key, value in mine.items()}}
+        if section == "network":
+            values = fit_biases(values, base.given | mine.keys())
+        value = _build(section, values)
+        parts[memo] = _Part(value, _changes(section, literal, value))
+    return parts[memo]
+
+
+def _changes(section: str, literal: Any, value: Any) -> tuple[tuple[str, str], ...]:
+    if isinstance(literal, tuple):
+        found = [(field.name, *(_alike(field.name, stops) for stops in (literal, value))) for field in fields(Stop)]
+        return tuple((f"{section}.{name}", shown(new)) for name, old, new in found if old != new)
+    if type(literal) is not type(value):
+        return ((section, value.name),)
+    pairs = ((field.name, getattr(literal, field.name), getattr(value, field.name)) for field in fields(literal))
+    return tuple((f"{section}.{name}", shown(new)) for name, old, new in pairs if old != new)
+
+
+def _alike(name: str, stops: Sequence[Stop]) -> Any:
+    """A setting of several stop rules as it is written: one value where they agree, else a list."""
+    values = [getattr(stop, name) for stop in stops]
+    return values[0] if len(set(values)) == 1 else values
+
+
+def fit_biases(network: Mapping[str, Any], given: AbstractSet[str]) -> dict[str, Any]:
+    """Where the user asked for another number of blocks but named no gate biases, the paper's staggered biases go on
+    in the same steps (-2, -4, then -6) or stop earlier."""
+    values = dict(network)
+    if "network.blocks" not in given:
+        return values
+    blocks = typed("network.blocks", int, values["blocks"])
+    for name in ("input_gate_bias", "output_gate_bias"):
+        if values.get(name) and f"network.{name}" not in given:
+            values[name] = _staggered(values[name], blocks)
+    return values
+
+
+def _staggered(biases: Sequence[float], blocks: int) -> list[float]:
+    step = biases[-1] - biases[-2] if len(biases) > 1 else biases[0]
+    more = min(blocks, 64) - len(biases)
+    return [*biases, *(biases[-1] + step * (i + 1) for i in range(more))][: max(blocks, 0)]
+
+
+def _options(sections: Sections, axis: Axis | Interval) -> Values:
+    kind = kind_of(sections, axis.key)
+    if isinstance(axis, Interval):
+        kinds = {int, float} & {kind, *get_args(kind)}
+        _expect(bool(kinds), axis.key, f"interval({axis.low:g},{axis.high:g})", _choices(kind))
+        if int in kinds and math.ceil(axis.low) > math.floor(axis.high):
+            raise ConfigError(f"{axis.key}=interval({axis.low:g},{axis.high:g}): holds no whole number")
+        return Numbers(axis, whole=int in kinds)
+    return _distinct(axis.key, [_typed_option(axis.key, kind, value) for value in axis.values])
+
+
+def _choices(kind: Any) -> str:
+    """What a key takes that has no intervals."""
+    allowed = get_args(kind) if get_origin(kind) is Literal else ()
+    return f"values: {','.join(map(shown, allowed))}" if allowed else "single values, no interval"
+
+
+def _typed_option(key: str, kind: Any, value: Any) -> Any:
+    """A value of an axis; of a stop rule, it may be a list with one for each milestone."""
+    if key.startswith("stop.") and isinstance(value, list | tuple):
+        return tuple(typed(key, kind, entry) for entry in value)
+    return typed(key, kind, value)
+
+
+def _distinct(key: str, values: list[Any]) -> list[Any]:
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise ConfigError(f"{key}: takes values that differ, {shown(value)} is given twice")
+        seen.add(value)
+    return values
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """The last part of each key where that is unambiguous."""
+    lasts = [key.rpartition(".")[2] for key in keys]
+    return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
+
+
+def check_distinct(rows: Sequence[Row]) -> None:
+    """Refuse rows that are one configuration: their trials would be the same."""
+    seen: dict[Cell, str] = {}
+    for row in rows:
+        other = seen.setdefault(row.cell, row.name)
+        if other != row.name:
+            raise ConfigError(
+                f"rows {other!r} and {row.name!r} are one configuration under these settings: choose one of them with "
+                "rows=, or drop the setting that makes them alike"
+            )
+
+
+def drawing(search: SearchSettings, axes: Sequence[Axis | Interval], seed: int) -> Draw | None:
+    """How cells are drawn from the space; None for all combinations. Raises ConfigError where these have no end."""
+    if search.cells is not None:
+        return Draw(search.cells, search.draw, seed)
+    for axis in axes:
+        if isinstance(axis, Interval):
+            raise ConfigError(
+                f"{axis.key}=interval({axis.low:g},{axis.high:g}): search={search.kind} needs a finite list of values, "
+                f"for example {axis.key}=0.1,0.5; search=random draws from intervals, and search=race does with "
+                "search.cells=N"
+            )
+    return None
+
+
+def check_size(
+    bases: Sequence[Base], axes: Sequence[Axis | Interval], search: SearchSettings, draw: Draw | None
+) -> None:
+    """Refuse more trials than allowed, counted before anything is expanded, and replicates of both uses."""
+    cells = draw.count if draw else math.prod(axis.count for axis in axes if isinstance(axis, Axis))
+    trials = cells * sum(base.replicates for base in bases)
+    if trials > search.max_trials:
+        number = f"{trials:,}" if trials < 10**18 else "more than 10^18"
+        raise ConfigError(
+            f"search.max_trials={search.max_trials}: the study would have {number} trials, "
+            f"the product of {', '.join(['replicates', 'rows', *(axis.key for axis in axes)])}; "
+            "take fewer values or raise search.max_trials"
+        )
+    last = max((base.replicates for base in bases), default=0) - 1
+    if search.confirm and last >= search.fresh_from:
+        raise ConfigError(
+            f"search.fresh_from={search.fresh_from}: the report takes the replicates from there on, and 0 to {last} "
+            "are those that the choice is made by; take a number beyond"
+        )

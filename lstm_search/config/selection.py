@@ -1,0 +1,68 @@
+"""Which rows of a table are meant: by their names, by their network, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lstm_search.config.axes import ConfigError
+from lstm_search.config.keys import nearest, options
+
+DEFAULT_NETWORK = "lstm1997"
+
+ALL, RIVALS = ("all",), ("rivals",)
+"""What `rows=` takes beside names: every row of a table, or those of other networks than LSTM."""
+
+
+class Wanted(NamedTuple):
+    """A row as its table's file has it, or the task chosen instead of a table."""
+
+    name: str
+    table: str
+    published: str
+    trials: int
+    overrides: Sequence[str]
+    cap: int | None = None
+
+    @property
+    def network(self) -> str:
+        """The network that the row names, or the default."""
+        named = [line.partition("=")[2] for line in self.overrides if line.startswith("network=")]
+        return named[-1] if named else DEFAULT_NETWORK
+
+
+def selected(
+    table: str, entries: Mapping[str, Mapping[str, Any]], names: Sequence[str] | None, network: str | None
+) -> list[Wanted]:
+    """The rows of `table` with these names. Without names, those of `network`, or LSTM's, or all where LSTM has none:
+    rivals take long, so they are trained where they are asked for."""
+    rows = [Wanted(name, table, **entry) for name, entry in entries.items()]
+    if network is not None:
+        rows = _of(network, rows)
+    if names is None:
+        return [row for row in rows if row.network == DEFAULT_NETWORK] or rows
+    if names == ALL:
+        return rows
+    if names == RIVALS and (rivals := [row for row in rows if row.network != DEFAULT_NETWORK]):
+        return rivals
+    known = [row.name for row in rows]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"rows={name}: table {table} has no such row{_of_network(network)}{nearest(name, known)}")
+    return [row for row in rows if row.name in names]
+
+
+def _of_network(network: str | None) -> str:
+    return f" of network {network}" if network else ""
+
+
+def _of(network: str, rows: Sequence[Wanted]) -> list[Wanted]:
+    """The rows of this network. Raises ConfigError for none."""
+    found = [row for row in rows if row.network == network]
+    if not found:
+        networks = ", ".join(dict.fromkeys(row.network for row in rows))
+        raise ConfigError(
+            f"table={rows[0].table} network={network}: the table has rows of {networks}; or choose a network "
+            f"of your own with task={', '.join(options('task'))}"
+        )
+    return found

@@ -1,0 +1,294 @@
+"""Records as tables: what each row came to, beside what was printed in 1997. Pure functions of rows and trials."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from lstm_search import stats
+from lstm_search.published import Published
+from lstm_search.report.summary import Summary
+from lstm_search.spec import (
+    SEQUENCES,
+    Outcome,
+    Row,
+    Trial,
+    counted,
+    digest,
+    unit_of,
+)
+
+OPERATIONAL = frozenset({Outcome.TIMEOUT, Outcome.OOM, Outcome.LOST})
+"""Outcomes that depend on the machine: outside the canonical hash."""
+
+
+def render(rows: Sequence[Summary], format: str = "markdown", title: str = "") -> str:  # noqa: A002  # the key users type
+    """The table as text; `format` is one of RENDERERS, `title` stands in the caption."""
+    if format not in RENDERERS:
+        raise ValueError(f"format={format}: a table is rendered as {', '.join(RENDERERS)}")
+    return RENDERERS[format](rows, title)
+
+
+HEADER = ("row", "solved", "{unit}", "ERT", "wrong", "test error", "published", "verdict")
+
+LINE = 118
+"""Characters of a line of text under the table."""
+
+LEGEND = (
+    "solved: with the exact 95 % interval; {unit}: mean {counted} of the successful trials, with its 95 % "
+    "bootstrap interval; ERT: all {unit} spent, failures included, for one success; wrong: of 2560 test sequences, "
+    "mean over the successful trials (worst trial in parentheses); published: solved, {unit}, wrong; verdict: from "
+    "Fisher's exact test on solved and the 95 % prediction for a mean of the published number of successes; median: "
+    "Kaplan-Meier, trials that were given up included."
+)
+
+
+LEGEND_CHOICE = (
+    "tuning: the trials by which cells were chosen, whose figures flatter the winner; race: such trials, how many of "
+    "which there were depended on their results, and no interval beside them accounts for that; fresh seeds: trials "
+    "that no choice was made by."
+)
+
+
+def _markdown(rows: Sequence[Summary], title: str) -> str:
+    rows = sorted(rows, key=_standing)
+    unit = rows[0].unit if rows else SEQUENCES
+    head = [text.format(unit=unit) for text in HEADER]
+    lines = [[_cell(text) for text in line] for line in (head, *map(_columns, rows))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    notes = [_wrapped(f"- {_cell(_note(row))}") for row in rows]
+    legend = LEGEND.format(unit=unit, counted=counted(unit))
+    if any(row.purpose != "report" for row in rows):
+        legend += f" {LEGEND_CHOICE}"
+    return "\n".join(
+        [_cell(_caption(rows, title)), "", padded[0], rule, *padded[1:], "", _wrapped(legend), "", *notes, ""]
+    )
+
+
+def _standing(row: Summary) -> tuple[bool, float]:
+    """Rows of a report stay in their order and come first; those that were for choosing are ordered by their ERT."""
+    return row.purpose != "report", 0 if row.purpose == "report" or row.ert is None else row.ert
+
+
+def _wrapped(text: str) -> str:
+    """`text` in lines for a terminal; a continued list entry is indented."""
+    indent = "  " if text.startswith("- ") else ""
+    return textwrap.fill(text, LINE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _caption(rows: Sequence[Summary], title: str) -> str:
+    tables = sorted({row.published.table for row in rows if row.published})
+    numbered = [name for name in tables if name[0].isdigit()]
+    word = f"table{'s' if len(numbered) > 1 else ''} {', '.join(numbered)}" if numbered else "in the text"
+    source = f"Published: Hochreiter & Schmidhuber (1997), {word}" if tables else ""
+    return ". ".join(part for part in (title, source) if part) or "Results"
+
+
+def _columns(row: Summary) -> tuple[str, ...]:
+    return (
+        row.name + {"report": "", "tune": " (tuning)", "race": " (race)"}[row.purpose],
+        _solved(row),
+        _number(row.mean) + (f" [{_span(row.mean_interval)}]" if row.mean_interval else ""),
+        _number(row.ert),
+        "-" if row.wrong is None else f"{row.wrong:.3g} ({row.wrong_worst:.3g})",
+        "-" if row.test_error is None else f"{row.test_error:.3g}",
+        _printed(row.published),
+        row.verdict or "-",
+    )
+
+
+def _solved(row: Summary) -> str:
+    low, high = row.success_interval
+    rate = f"{row.k}/{row.n} [{100 * low:.0f} to {100 * high:.0f} %]" if row.n else "0/0"
+    if row.purpose == "race":
+        return f"{rate} (of at most {row.planned})"
+    return rate + (f" (unfinished: {row.finished} of {row.planned})" if row.finished < row.planned else "")
+
+
+def _printed(row: Published | None) -> str:
+    if row is None:
+        return "-"
+    solved = "-" if row.successes is None else f"{row.successes}/{row.trials}"
+    sequences = row.sequences if row.mean_sequences is None else _number(row.mean_sequences)
+    return ", ".join([solved, sequences, *([] if row.wrong_of_2560 is None else [f"{row.wrong_of_2560:g}"])])
+
+
+def _note(row: Summary) -> str:
+    lost = {"capped": row.capped, "diverged": row.diverged, "broken": row.broken}
+    parts = [
+        f"cap {row.cap:,}",
+        *(f"{count} {word}" for word, count in lost.items() if count),
+        *([] if row.median is None else [f"median {_number(row.median)}"]),
+        *([f"{_number(row.core_seconds)} core-seconds"] if row.finished else []),
+        *([f"readings {_pairs(row.readings)}"] if row.readings else []),
+        *([f"altered {_pairs(row.altered)}"] if row.altered else []),
+    ]
+    judged = f" {(row.verdict or 'no verdict').capitalize()}: {row.reason}." if row.published else ""
+    return f"{row.name}: {', '.join(parts)}.{judged}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else "infinite" if math.isinf(value) else f"{value:,.0f}"
+
+
+def _span(interval: stats.Interval) -> str:
+    return f"{interval[0]:,.0f} to {interval[1]:,.0f}"
+
+
+def _pairs(settings: Iterable[tuple[str, str]]) -> str:
+    return " ".join(f"{key}={value}" for key, value in settings)
+
+
+def _cell(text: str) -> str:
+    """`text` in one Markdown table cell: one line, and nothing in it that ends the cell or opens a tag."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _csv_table(rows: Sequence[Summary], _title: str) -> str:
+    lines = [_flat(row) for row in rows]
+    return _csv(lines[0] if lines else (), lines)
+
+
+def _flat(row: Summary) -> dict[str, Any]:
+    """A summary as one line of plain values: intervals in two columns, settings in one, the printed figures last."""
+    plain = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "published"}
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        if name in ("success_interval", "mean_interval", "prediction"):
+            flat[f"{name}_low"], flat[f"{name}_high"] = value or (None, None)
+        else:
+            flat[name] = _pairs(value) if name in ("readings", "altered") else value
+    flat |= {f"published_{name}": getattr(row.published, name, None) for name in PRINTED}
+    return _in_unit(flat, row.unit)
+
+
+def _in_unit(values: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """The values, with the unit in place of "sequences" in the names of what is counted in it."""
+    return {name.replace(SEQUENCES, unit) if name in COUNTED else name: value for name, value in values.items()}
+
+
+COUNTED = frozenset({"sequences", "sequences_total", "published_sequences"})
+
+
+PRINTED = ("table", "row", "successes", "trials", "weights", "sequences", "wrong_of_2560", "test_error")
+
+
+def _csv(header: Iterable[str], lines: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_safe(value) for value in line.values()] for line in lines)
+    return text.getvalue()
+
+
+def _safe(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
+
+
+def _json_table(rows: Sequence[Summary], title: str) -> str:
+    return _json({"title": title, "rows": [_named(asdict(row)) for row in rows]})
+
+
+def _named(plain: dict[str, Any]) -> dict[str, Any]:
+    printed = plain["published"] and _in_unit(plain["published"], plain["unit"])
+    pairs = {name: dict(plain[name]) for name in ("readings", "altered")}
+    return _in_unit(plain | pairs | {"published": printed}, plain["unit"])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for what JSON cannot hold: infinities and not-a-number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+RENDERERS: dict[str, Callable[[Sequence[Summary], str], str]] = {
+    "markdown": _markdown,
+    "csv": _csv_table,
+    "json": _json_table,
+}
+
+
+def export(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], format: str = "csv") -> str:  # noqa: A002
+    """Every trial as text, in order of row and replicate; `format` is one of EXPORTERS.
+
+    One line a milestone that the trial reached under its row's cap, and one with no milestone for a trial that missed
+    some: after how many sequences it was given up.
+    """
+    if format not in EXPORTERS:
+        raise ValueError(f"format={format}: trials are exported as {', '.join(EXPORTERS)}")
+    return EXPORTERS[format](rows, trials)
+
+
+def _lines(rows: Iterable[Row], trials: Mapping[str, Sequence[Trial]]) -> list[dict[str, Any]]:
+    return [
+        line
+        for row in rows
+        for trial in sorted(trials.get(row.name, ()), key=lambda trial: trial.spec.replicate)
+        for line in _trial_lines(row, trial)
+    ]
+
+
+def _trial_lines(row: Row, trial: Trial) -> list[dict[str, Any]]:
+    spec, result = trial.spec, trial.result.under_cap(row.cap)
+    ends: list[tuple[Any, ...]] = [
+        (there.name, there.sequences, there.test_wrong, there.test_error) for there in result.milestones
+    ]
+    if not ends or result.outcome != Outcome.SOLVED:
+        ends.append(("", result.sequences, None, None))
+    whose = (spec.key, row.name, spec.cell.digest, spec.replicate, str(result.outcome))
+    cost = (result.seconds, result.weights_sha256)
+    return [_in_unit(dict(zip(TRIAL_COLUMNS, (*whose, *end, *cost), strict=True)), row.unit) for end in ends]
+
+
+TRIAL_COLUMNS = (
+    *("key", "row", "cell", "replicate", "outcome"),
+    *("milestone", "sequences", "test_wrong", "test_error", "seconds", "weights_sha256"),
+)
+
+
+def canonical_hash(trials: Mapping[str, Sequence[Trial]]) -> str:
+    """SHA-256 of the canonical table: all results by key, floats in hex; no times, hosts, attempts or tracebacks.
+
+    The same for any workers, packing, order and number of interruptions. Trials that the machine ended (TIMEOUT, OOM,
+    LOST) are left out.
+    """
+    recorded = {trial.spec.key: trial.result for some in trials.values() for trial in some}
+    return digest(
+        [
+            [
+                key,
+                str(result.outcome),
+                result.sequences,
+                result.steps,
+                [asdict(there) for there in result.milestones],
+                [asdict(point) for point in result.curve],
+                result.weights_sha256,
+            ]
+            for key, result in sorted(recorded.items())
+            if result.outcome not in OPERATIONAL
+        ]
+    )
+
+
+EXPORTERS: dict[str, Callable[[Sequence[Row], Mapping[str, Sequence[Trial]]], str]] = {
+    "csv": lambda rows, trials: _csv(_in_unit(dict.fromkeys(TRIAL_COLUMNS), unit_of(rows)), _lines(rows, trials)),
+    "json": lambda rows, trials: _json(_lines(rows, trials)),
+    "hash": lambda _rows, trials: canonical_hash(trials) + "\n",
+}

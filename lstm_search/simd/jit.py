@@ -1,0 +1,117 @@
+"""Compiler flags and the folder of compiled kernels, decided once, before numba is imported anywhere in the package.
+
+numba notices an edited kernel but not an edited function that the kernel calls from another file. The cache folder is
+therefore named by a digest of all sources that hold compiled code and of the flags, so stale machine code is not found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+os.environ.setdefault("NUMBA_OPT", "2")  # level 3 compiles a third longer and gains nothing here
+
+_COMPILED = ("simd/*.py", "tasks/*.py", "networks/*.py")
+
+_FLAGS = ("NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+
+def _cache_root() -> Path:
+    chosen = os.environ.get("LSTM_SEARCH_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm_search"
+
+
+def _digest() -> str:
+    sources = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(path for pattern in _COMPILED for path in package.glob(pattern)):
+        sources.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes() + b"\0")
+    sources.update(repr([os.environ.get(flag) for flag in _FLAGS]).encode())
+    return sources.hexdigest()[:16]
+
+
+_V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt")
+
+LEVELS = {"x86-64-v3": _V3, "x86-64-v4": (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")}
+"""Levels that NUMBA_CPU_NAME may name, and what they need: kernels compiled for one run on every processor that has it,
+where otherwise they run on the kind of processor that compiled them."""
+
+CACHE_DIR = _cache_root() / f"kernels-{_digest()}"
+os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
+
+import numba  # noqa: E402  (numba reads the folder when it is imported)
+from llvmlite import binding  # noqa: E402  (numba first, for the same reason)
+
+numba.config.CACHE_DIR = str(CACHE_DIR)  # numba may have been imported before this module
+
+
+def _wide_vectors() -> None:
+    """LLVM splits 512-bit vectors in two on processors that once slowed down for them; ours are worth their clock."""
+    if numba.config.CPU_FEATURES:
+        return
+    if numba.config.CPU_NAME in LEVELS:  # more features of this processor would bind the kernels to it
+        numba.config.CPU_FEATURES = "-prefer-256-bit"
+        return
+    features = binding.get_host_cpu_features().flatten()
+    if "+avx512f" in features:
+        numba.config.CPU_FEATURES = f"{features},-prefer-256-bit"
+
+
+_wide_vectors()
+
+
+class UnsupportedProcessor(ValueError):  # noqa: N818  (named by what is the case)
+    """The kernels do not run here."""
+
+
+def target_features() -> set[str]:
+    """What kernels may use: the features of the level that they are compiled for, or all of this processor.
+
+    Raises `UnsupportedProcessor` where the processor has less than that level.
+    """
+    host = {name for name, present in binding.get_host_cpu_features().items() if present}
+    level = numba.config.CPU_NAME
+    needed = set(LEVELS.get(level, host))
+    if needed <= host:
+        return needed
+    raise UnsupportedProcessor(
+        f"processor {binding.get_host_cpu_name()}: lacks {', '.join(sorted(needed - host))}, which kernels made for "
+        f"{level} need; build for a lower CPU_LEVEL, unset NUMBA_CPU_NAME, or run on another machine"
+    )
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile `function` on its first call and keep the machine code on disk.
+
+    No fast-math, so that a result depends on the order of operations as written and on nothing else; division by zero
+    gives inf or nan; one thread.
+    """
+    compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
+    compiled._cache.load_overload = _or_nothing(compiled._cache)  # noqa: SLF001  (numba offers no other place)
+    return cast("Callable[..., Any]", compiled)
+
+
+def _or_nothing(cache: Any) -> Callable[..., Any]:
+    """`cache.load_overload` that takes a file cut short (a full disk, a kill) for none: the kernel is compiled anew."""
+    load = cache.load_overload
+
+    def load_or_forget(*args: Any) -> Any:
+        try:
+            return load(*args)
+        except (EOFError, pickle.UnpicklingError, ValueError, IndexError):
+            cache.flush()
+            return None
+
+    return load_or_forget
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A piece of a kernel: the compiler puts it where it is called, so that its vectors stay in registers."""
+    compiled: Callable[..., Any] = numba.njit(error_model="numpy", nogil=True, forceinline=True, _nrt=False)(function)
+    return compiled

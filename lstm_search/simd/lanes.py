@@ -1,0 +1,398 @@
+"""SIMD values for numba: one vector holds the same quantity of several independent trials, one trial a lane.
+
+LLVM does not vectorise over independent trials by itself. A `Vector(n)` is an LLVM value `<n x double>`, and the few
+operations below compile to one instruction or a short sequence a vector. `+`, `-` and `*` take vectors and numbers.
+Every function that makes a vector from memory takes the pack's `lanes` tag (see `lanes_tag`), whose type carries n.
+
+A lane's result never depends on n: operations are elementwise, in the order written, and a fused multiply-add stands
+only where `fma` is called. Arrays are C-contiguous with the lane as last axis, from `aligned_zeros`.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba.core import cgutils, types
+from numba.core.types.containers import BaseTuple, UniTuple
+from numba.extending import intrinsic, overload, register_model
+from numba.extending import models as datamodels
+
+from lstm_search.simd.jit import UnsupportedProcessor, inlined, target_features
+
+Lanes = tuple[float, ...]
+"""The tag that tells a kernel its number of lanes: that many zeros."""
+
+Value = Any
+"""A vector, inside a kernel."""
+
+Index = Any
+"""One whole number, or a tuple of them: all axes of an array but the last."""
+
+_DOUBLE = ir.DoubleType()
+_INT64 = ir.IntType(64)
+
+
+MOST_LANES = 64
+"""Sets of lanes are whole numbers of 64 bits."""
+
+
+def full_width() -> int:
+    """Lanes of a full pack: two vector registers, whose operations hide each other's latency.
+
+    Raises `UnsupportedProcessor` where there is no vector unit for double precision that the kernels know, or where the
+    processor has less than the level that they are compiled for.
+    """
+    features = target_features()
+    for name, width in (("avx512f", 16), ("avx2", 8), ("neon", 4)):
+        if name in features:
+            return width
+    raise UnsupportedProcessor(
+        f"processor {binding.get_host_cpu_name()}: the kernels need AVX-512, AVX2 with FMA, or NEON; "
+        "run on another machine, or start workers there with execute=ray execute.address=HOST:PORT"
+    )
+
+
+def lanes_tag(width: int) -> Lanes:
+    """The tag of `width` lanes."""
+    return (0.0,) * width
+
+
+def aligned_zeros(*shape: int, dtype: Any = np.float64) -> np.ndarray:
+    """Zeros of `shape` that start on a cache line, so that no vector straddles two."""
+    count = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    buffer = np.zeros(count + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    return buffer[start : start + count].view(dtype).reshape(shape)
+
+
+class Vector(types.Type):
+    """The numba type of `<n x double>`."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        super().__init__(name=f"Vector({n})")
+
+
+@register_model(Vector)
+class _VectorModel(datamodels.PrimitiveModel):  # type: ignore[misc]  # numba has no types
+    def __init__(self, dmm: Any, fe_type: Vector) -> None:
+        super().__init__(dmm, fe_type, ir.VectorType(_DOUBLE, fe_type.n))
+
+
+def _address(context: Any, builder: Any, array_type: Any, array: Any, index_type: Any, index: Any) -> Any:
+    """Pointer to the first entry of `array[index]`; `index` covers all axes but the last."""
+    struct = cgutils.create_struct_proxy(array_type)(context, builder, array)
+    if isinstance(index_type, BaseTuple):
+        indices = [
+            context.cast(builder, value, kind, types.intp)
+            for value, kind in zip(cgutils.unpack_tuple(builder, index), index_type, strict=True)
+        ]
+    else:
+        indices = [context.cast(builder, index, index_type, types.intp)]
+    indices.append(context.get_constant(types.intp, 0))
+    shapes = cgutils.unpack_tuple(builder, struct.shape)
+    strides = cgutils.unpack_tuple(builder, struct.strides)
+    return cgutils.get_item_pointer2(context, builder, struct.data, shapes, strides, "C", indices)
+
+
+@intrinsic
+def load(_typingctx: Any, lanes: Any, array: Any, index: Any) -> Any:
+    """The vector `array[index, 0:n]`."""
+    vector = Vector(len(lanes))
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _address(context, builder, signature.args[1], args[1], signature.args[2], args[2])
+        pointer = builder.bitcast(pointer, ir.VectorType(_DOUBLE, vector.n).as_pointer())
+        return builder.load(pointer, align=8)
+
+    return vector(lanes, array, index), build
+
+
+@intrinsic
+def store(_typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """`array[index, 0:n] = value`."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _address(context, builder, signature.args[0], args[0], signature.args[1], args[1])
+        builder.store(args[2], builder.bitcast(pointer, args[2].type.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), build
+
+
+@intrinsic
+def splat(_typingctx: Any, lanes: Any, number: Any) -> Any:
+    """The vector with `number` in every lane."""
+    vector = Vector(len(lanes))
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number = context.cast(builder, args[1], signature.args[1], types.float64)
+        return _splat(builder, number, vector.n)
+
+    return vector(lanes, number), build
+
+
+def _splat(builder: Any, number: Any, n: int) -> Any:
+    one = builder.insert_element(ir.Constant(ir.VectorType(_DOUBLE, n), ir.Undefined), number, ir.IntType(32)(0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), n), [0] * n))
+
+
+def _as_vectors(context: Any, builder: Any, signature: Any, args: Any, n: int) -> list[Any]:
+    """The arguments with every plain number repeated over the lanes."""
+    return [
+        value if isinstance(kind, Vector) else _splat(builder, context.cast(builder, value, kind, types.float64), n)
+        for value, kind in zip(args, signature.args, strict=True)
+    ]
+
+
+def _vector_of(*kinds: Any) -> Vector:
+    return next(kind for kind in kinds if isinstance(kind, Vector))
+
+
+@intrinsic
+def fma(_typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """The product a b plus c, with one rounding."""
+    vector = _vector_of(a, b, c)
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        operands = _as_vectors(context, builder, signature, args, vector.n)
+        kind = operands[0].type
+        name = f"llvm.fma.v{vector.n}f64"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, (kind,) * 3), name)
+        return builder.call(function, operands)
+
+    return vector(a, b, c), build
+
+
+@intrinsic
+def select(_typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """Lane l of `a` where bit l of the integer `mask` is set, else of `b`."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        n = a.n
+        bits = args[0] if n == 64 else builder.trunc(args[0], ir.IntType(n))
+        return builder.select(builder.bitcast(bits, ir.VectorType(ir.IntType(1), n)), args[1], args[2])
+
+    return a(types.int64, a, b), build
+
+
+@intrinsic
+def load_run(_typingctx: Any, run: Any, array: Any, index: Any, first: Any) -> Any:
+    """The vector `array[index, first:first + n]`, n being the number of lanes of the tag `run`."""
+    vector = Vector(len(run))
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _run_address(context, builder, signature.args[1:], args[1:])
+        return builder.load(builder.bitcast(pointer, ir.VectorType(_DOUBLE, vector.n).as_pointer()), align=8)
+
+    return vector(run, array, index, first), build
+
+
+@intrinsic
+def store_run(_typingctx: Any, array: Any, index: Any, first: Any, value: Any) -> Any:
+    """`array[index, first:first + n] = value`."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _run_address(context, builder, signature.args, args)
+        builder.store(args[3], builder.bitcast(pointer, args[3].type.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, first, value), build
+
+
+def _run_address(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    """Pointer to `array[index, first]`, of (array, index, first, ...)."""
+    pointer = _address(context, builder, kinds[0], args[0], kinds[1], args[1])
+    return builder.gep(pointer, [context.cast(builder, args[2], kinds[2], types.intp)])
+
+
+@intrinsic
+def gather(_typingctx: Any, lanes: Any, array: Any, row: Any, columns: Any, t: Any) -> Any:
+    """The vector whose lane l is `array[row, l, columns[t, l]]`."""
+    vector = Vector(len(lanes))
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = ir.Constant(ir.VectorType(_DOUBLE, vector.n), ir.Undefined)
+        for lane, pointer in enumerate(_scattered(context, builder, signature, args, vector.n)):
+            value = builder.insert_element(value, builder.load(pointer), ir.IntType(32)(lane))
+        return value
+
+    return vector(lanes, array, row, columns, t), build
+
+
+@intrinsic
+def scatter_add(_typingctx: Any, lanes: Any, array: Any, row: Any, columns: Any, t: Any, value: Any) -> Any:
+    """`array[row, l, columns[t, l]] += value[l]` for every lane l."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        for lane, pointer in enumerate(_scattered(context, builder, signature, args, value.n)):
+            term = builder.extract_element(args[5], ir.IntType(32)(lane))
+            builder.store(builder.fadd(builder.load(pointer), term), pointer)
+        return context.get_dummy_value()
+
+    return types.void(lanes, array, row, columns, t, value), build
+
+
+def _scattered(context: Any, builder: Any, signature: Any, args: Any, n: int) -> list[Any]:
+    """Pointers to `array[row, l, columns[t, l]]`, l = 0 .. n-1."""
+    row = context.cast(builder, args[2], signature.args[2], types.intp)
+    base = _address(context, builder, signature.args[3], args[3], signature.args[4], args[4])
+    array_type, array = signature.args[1], args[1]
+    index_type = UniTuple(types.intp, 2)
+    pointers = []
+    for lane in range(n):
+        column = builder.load(builder.gep(base, [_INT64(lane)]))
+        index = context.make_tuple(builder, index_type, (row, _INT64(lane)))
+        pointers.append(builder.gep(_address(context, builder, array_type, array, index_type, index), [column]))
+    return pointers
+
+
+def _elementwise(operation: str) -> Any:
+    @intrinsic
+    def apply(_typingctx: Any, a: Any, b: Any) -> Any:
+        vector = _vector_of(a, b)
+
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return getattr(builder, operation)(*_as_vectors(context, builder, signature, args, vector.n))
+
+        return vector(a, b), build
+
+    return apply
+
+
+def _is_operand_pair(a: Any, b: Any) -> bool:
+    number = (types.Float, types.Integer)
+    if isinstance(a, Vector):
+        return isinstance(b, (Vector, *number))
+    return isinstance(b, Vector) and isinstance(a, number)
+
+
+def _define(symbol: Any, operation: str) -> None:
+    """Give Python's operator `symbol` to vectors, as the LLVM instruction `operation`."""
+    apply = _elementwise(operation)
+
+    def typed(a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  (numba compares signatures, annotations included)
+        return (lambda a, b: apply(a, b)) if _is_operand_pair(a, b) else None  # noqa: PLW0108  (numba wants a function)
+
+    overload(symbol)(typed)
+
+
+_define(operator.add, "fadd")
+_define(operator.sub, "fsub")
+_define(operator.mul, "fmul")
+
+divide = _elementwise("fdiv")
+
+
+@intrinsic
+def bounded(_typingctx: Any, x: Any, low: Any, high: Any) -> Any:
+    """Cut x to [low, high] (numbers); a nan stays a nan, so that a diverged trial is noticed."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        value = args[0]
+        for sign, bound in (("<", args[1]), (">", args[2])):
+            limit = _splat(builder, bound, x.n)
+            value = builder.select(builder.fcmp_ordered(sign, value, limit), limit, value)
+        return value
+
+    return x(x, types.float64, types.float64), build
+
+
+@intrinsic
+def magnitude(_typingctx: Any, x: Any) -> Any:
+    """|x|."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        integers = ir.VectorType(_INT64, x.n)
+        mask = ir.Constant(integers, [0x7FFF_FFFF_FFFF_FFFF] * x.n)
+        return builder.bitcast(builder.and_(builder.bitcast(args[0], integers), mask), args[0].type)
+
+    return x(x), build
+
+
+@intrinsic
+def larger(_typingctx: Any, a: Any, b: Any) -> Any:
+    """The larger of a and b; a nan in either wins."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        first, second = args
+        value = builder.select(builder.fcmp_ordered(">", first, second), first, second)
+        return builder.select(builder.fcmp_unordered("uno", first, first), first, value)
+
+    return a(a, b), build
+
+
+@intrinsic
+def exceeding(_typingctx: Any, a: Any, b: Any) -> Any:
+    """1 where a > b, else 0; also where one is a nan."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        one, zero = (ir.Constant(kind, [number] * a.n) for number in (1.0, 0.0))
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), one, zero)
+
+    return a(a, b), build
+
+
+@intrinsic
+def _power_of_two(_typingctx: Any, shifted: Any) -> Any:
+    """2^k as a vector, where the low bits of `shifted` hold k + 1023."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        integers = ir.VectorType(_INT64, shifted.n)
+        bits = builder.shl(builder.bitcast(args[0], integers), ir.Constant(integers, [52] * shifted.n))
+        return builder.bitcast(bits, args[0].type)
+
+    return shifted(shifted), build
+
+
+@inlined
+def _fraction(x: Value) -> tuple[Value, Value]:
+    """f(x) = 1/(1 + e^-x) as numerator and denominator; beyond |x| = 80, where f is 0 or 1 to 34 digits, as at 80.
+
+    -x = k ln 2 - r with |r| <= ln(2)/2, and e^-r = (E - r O)/(E + r O) with polynomials E and O in r^2 that meet
+    tanh(r/2) at Chebyshev points; so f = (E + r O)/(E + r O + 2^k (E - r O)). Rounding ln 2 is as if x were off by a
+    third of its own rounding.
+    """
+    x = bounded(x, -80.0, 80.0)
+    magic = 6755399441055744.0 + 1023.0  # 1.5 2^52 makes the sum an integer in the low bits; 1023 biases the exponent
+    shifted = fma(x, -1.4426950408889634, magic)
+    r = fma(shifted - magic, 0.6931471805599453, x)
+    q = r * r
+    even = fma(q, fma(q, 30.013661848946466, 3362.4600911530047), 30262.96149014692)
+    odd = fma(q, q + 420.2733168204112, 15131.48074507346)
+    top = fma(r, odd, even)
+    return top, fma(fma(-1.0 * r, odd, even), _power_of_two(shifted), top)
+
+
+@inlined
+def logistic(x: Value) -> Value:
+    """f(x) = 1/(1 + e^-x) for |x| <= 80; relative error below 6e-16 + 4e-17 |x|, absolute error below 4e-16."""
+    top, bottom = _fraction(x)
+    return divide(top, bottom)
+
+
+@inlined
+def logistic_slope(f: Value) -> Value:
+    """f'(x) = f (1 - f), from f = f(x)."""
+    return fma(-1.0 * f, f, f)
+
+
+@inlined
+def squash(lanes: Lanes, out: np.ndarray, first: int, last: int) -> None:
+    """out[i] = f(out[i]) for first <= i < last, with the error of `logistic`.
+
+    The divider is the slowest unit of a core, so two numbers share one division: 1/a = b/(ab).
+    """
+    pairs = first + (last - first) // 2 * 2
+    for i in range(first, pairs, 2):
+        top_a, a = _fraction(load(lanes, out, i))
+        top_b, b = _fraction(load(lanes, out, i + 1))
+        inverse = divide(1.0, a * b)
+        store(out, i, top_a * (inverse * b))
+        store(out, i + 1, top_b * (inverse * a))
+    if pairs < last:
+        store(out, pairs, logistic(load(lanes, out, pairs)))

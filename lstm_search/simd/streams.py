@@ -1,0 +1,136 @@
+"""What flows from a task to a net: blocks of time steps, laid out for all lanes ahead of time.
+
+Every task of the paper is open loop, so its data never wait for the net. Lanes run through the ends of their sequences
+on their own clock: a step at which lane l has a target, or ends its sequence, sets bit l of `due`, or of `ends`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_search.simd.draws import APART, Bits, below, draw
+from lstm_search.simd.jit import inlined
+from lstm_search.simd.lanes import aligned_zeros
+
+
+class Layout(NamedTuple):
+    """The shape of a task's data."""
+
+    inputs: int
+    outputs: int
+    symbols: bool = False  # one input is 1 and the others are 0: the block holds its number
+    targets: str = "last"  # at the "last" step of a sequence only, or at "all" steps
+    legal: bool = False  # whether the block says which outputs are legal
+    keys: int = 0  # keys of what all of a trial's sequences are drawn from
+    steps: int = (
+        2048  # of a block: many, for calling kernels costs; few for short sequences, for a lane that stops waits
+    )
+
+
+class Stream(NamedTuple):
+    """Where each lane stands in its endless stream of sequences (L lanes)."""
+
+    key: np.ndarray  # uint64 [L]: the stream's key
+    sequence: np.ndarray  # int64 [L]: number of the sequence that the next step belongs to
+    start: (
+        np.ndarray
+    )  # int64 [L]: step of the coming block at which that sequence starts; 0, or below for one under way
+    sequence_key: np.ndarray  # uint64 [L]: the key that all draws of that sequence come from
+    first_sequence: np.ndarray  # int64 [L]: `sequence` where the block begins
+    first_start: np.ndarray  # int64 [L]: `start` where the block begins
+    numbers: np.ndarray  # float64 [n, L]: the task's settings that may differ from lane to lane
+    keys: np.ndarray  # uint64 [n, L]: what all sequences of the lane's trial are drawn from, if anything
+    tested: np.ndarray  # int64 [L]: 1 where the sequences are for a test, not for training
+    in_turn: np.ndarray  # int64 [L]: 1 where the strings of a fixed training set come in turn, not at random
+
+
+class Block(NamedTuple):
+    """The next time steps of all lanes. A task fills either `x` or `symbol`; the other one is empty."""
+
+    x: np.ndarray  # float64 [steps, inputs, L]: input rows
+    symbol: np.ndarray  # int64 [steps, L]: the one input that is 1
+    target: np.ndarray  # float64 [steps, outputs, L]: valid where due
+    legal: np.ndarray  # int64 [steps, outputs]: bit l: symbol k may follow in lane l; empty where nothing is illegal
+    due: np.ndarray  # int64 [steps]: bit l: lane l has a target, as it must at the end of a sequence
+    ends: np.ndarray  # int64 [steps]: bit l: the sequence of lane l ends
+
+
+def new_stream(width: int, n_numbers: int, layout: Layout) -> Stream:
+    """A stream with nothing in its lanes yet: until they are used, they run through one long sequence."""
+    stream = Stream(
+        key=np.zeros(width, np.uint64),
+        sequence=np.zeros(width, np.int64),
+        start=np.zeros(width, np.int64),
+        sequence_key=np.zeros(width, np.uint64),
+        first_sequence=np.zeros(width, np.int64),
+        first_start=np.zeros(width, np.int64),
+        numbers=np.ones((n_numbers, width)),
+        keys=np.zeros((layout.keys, width), np.uint64),
+        tested=np.zeros(width, np.int64),
+        in_turn=np.zeros(width, np.int64),
+    )
+    stream.numbers[:1] = 1e9  # a task's first number, if it has any, is the length of its sequences
+    return stream
+
+
+def new_block(steps: int, width: int, layout: Layout) -> Block:
+    """An empty block of `steps` time steps."""
+    return Block(
+        x=aligned_zeros(steps, 0 if layout.symbols else layout.inputs, width),
+        symbol=aligned_zeros(steps if layout.symbols else 0, width, dtype=np.int64),
+        target=aligned_zeros(steps, layout.outputs, width),
+        legal=np.zeros((steps if layout.legal else 0, layout.outputs), np.int64),
+        due=np.zeros(steps, np.int64),
+        ends=np.zeros(steps, np.int64),
+    )
+
+
+@inlined
+def length(key: Bits, T: int) -> int:
+    """Steps of a sequence in experiments 3 to 6: uniform over T .. T + T/10."""
+    return T + below(key, APART, T // 10 + 1)
+
+
+@inlined
+def begin(block: Block, stream: Stream) -> None:
+    """Note where the block begins; nothing ends in it yet, and there is no target."""
+    for t in range(block.ends.shape[0]):
+        block.ends[t] = 0
+        block.due[t] = 0
+    for l in range(stream.key.shape[0]):
+        stream.first_sequence[l], stream.first_start[l] = stream.sequence[l], stream.start[l]
+        stream.sequence_key[l] = draw(stream.key[l], stream.sequence[l])
+
+
+@inlined
+def mark_ends(block: Block, stream: Stream) -> None:
+    """Mark where sequences of `length` end, with a target each; `numbers[0]` is T."""
+    for l in range(stream.key.shape[0]):
+        sequence, T = stream.sequence[l], np.int64(stream.numbers[0, l])
+        last = stream.start[l] + length(stream.sequence_key[l], T) - 1
+        while last < block.ends.shape[0]:
+            block.ends[last] |= 1 << l
+            sequence += 1
+            last += length(draw(stream.key[l], sequence), T)
+    for t in range(block.ends.shape[0]):
+        block.due[t] = block.ends[t]
+
+
+@inlined
+def pass_ends(stream: Stream, ended: int, t: int) -> None:
+    """After step t the lanes in the bits of `ended` begin their next sequence."""
+    if ended != 0:
+        for l in range(stream.key.shape[0]):
+            if ended >> l & 1:
+                stream.sequence[l] += 1
+                stream.start[l] = t + 1
+                stream.sequence_key[l] = draw(stream.key[l], stream.sequence[l])
+
+
+@inlined
+def leave(block: Block, stream: Stream) -> None:
+    """Count the starts from the next block's first step."""
+    for l in range(stream.key.shape[0]):
+        stream.start[l] -= block.ends.shape[0]

@@ -1,0 +1,103 @@
+"""The worker's side: lanes filled with trials, advanced in slices, results out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lstm_search.simd import full_width
+from lstm_search.spec import Row, TrialResult, TrialSpec
+from lstm_search.worker.pack import Pack, Shape, shape_of
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one slice of work brought: finished trials, how many run in lanes, how many wait for a lane, and how far the
+    running ones are (training sequences, by key)."""
+
+    finished: tuple[TrialResult, ...]
+    running: int
+    waiting: int
+    sequences: dict[str, int]
+
+
+class Worker:
+    """Trains trials side by side on one core. It knows no database, no cluster and no credential.
+
+    There is one pack a shape, and one queue each. Packs take turns, a block each.
+    """
+
+    def __init__(self, width: int | None = None) -> None:
+        """`width` lanes a pack at most; None takes what suits the processor."""
+        self.width = width or full_width()
+        self._queues: dict[Shape, deque[TrialSpec]] = {}
+        self._packs: dict[Shape, Pack] = {}
+
+    def advance(self, new: Sequence[TrialSpec], seconds: float) -> Progress:
+        """Accept `new` trials and train for about `seconds`, or until a lane runs empty and none waits for it."""
+        deadline = time.monotonic() + seconds
+        finished = []
+        for spec in new:
+            self._queues.setdefault(shape_of(spec.cell), deque()).append(spec)
+        while time.monotonic() < deadline and self._fill():
+            for pack in self._packs.values():
+                finished += pack.advance()
+            if finished and not any(self._queues.values()):
+                break
+        running = [pack.sequences() for pack in self._packs.values()]
+        return Progress(
+            tuple(finished),
+            running=sum(map(len, running)),
+            waiting=sum(map(len, self._queues.values())),
+            sequences={key: done for pack in running for key, done in pack.items()},
+        )
+
+    def _fill(self) -> bool:
+        """Put waiting trials into lanes, in packs as wide as their trials need; whether any trial runs."""
+        for shape, queue in self._queues.items():
+            pack = self._packs.pop(shape, None)
+            trials = len(queue) + (pack.width - pack.free if pack else 0)
+            if not trials:
+                continue
+            width = seats(trials, self.width)
+            if pack is None:
+                pack = Pack(shape, width)
+            elif pack.width != width:
+                pack = pack.resized(width)
+            while queue and pack.free:
+                pack.add(queue.popleft())
+            self._packs[shape] = pack
+        return bool(self._packs)
+
+
+def seats(trials: int, full: int) -> int:
+    """Lanes of a pack for so many trials: all, half or a quarter of `full`. Fewer take less time a step; what comes out
+    is the same."""
+    return next((width for width in (full // 4, full // 2) if 0 < width >= trials), full)
+
+
+def demand(rows: Iterable[Row]) -> list[tuple[TrialSpec, int]]:
+    """How many trials there are of every shape in `rows`, beside one of them."""
+    first: dict[Shape, TrialSpec] = {}
+    count: Counter[Shape] = Counter()
+    for row in rows:
+        shape = shape_of(row.cell)
+        first.setdefault(shape, TrialSpec(row.cell, 0, 0, cap=1))
+        count[shape] += row.replicates
+    return [(first[shape], count[shape]) for shape in first]
+
+
+def warm(demanded: Sequence[tuple[TrialSpec, int]], width: int | None = None) -> None:
+    """Compile, or load from the disk cache, what a worker may need for so many trials of every demanded shape.
+
+    That is the kernels of packs as wide as that, and of the narrower ones in which the last trials end.
+    """
+    full = width or full_width()
+    for spec, count in demanded:
+        for lanes in sorted({seats(1, full), seats(full // 2, full), full}):
+            if lanes <= seats(count, full):
+                pack = Pack(shape_of(spec.cell), lanes)
+                pack.add(spec)
+                pack.advance()

@@ -1,0 +1,426 @@
+"""What bad input gets: exit 2, one line that names the key and the nearest valid one, nothing started or written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstm_search import config
+from lstm_search.cli import dispatch as cli
+from lstm_search.cli import verbs
+from lstm_search.cli.verbs import Verb
+from lstm_search.execute.executor import ClusterUnreachable, ExecuteSettings
+from lstm_search.record.record import RecordFull, StudyLocked
+
+
+@pytest.fixture(autouse=True)
+def no_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake that has become legal fails its test here, instead of training for minutes."""
+
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("a study was started")
+
+    monkeypatch.setattr(verbs.study, "run", start)
+
+
+# the words after `lstm-search`, and what the message must say
+MISTAKES = {
+    "unknown verb": ("rnu table=9", ["rnu", "nearest: run"]),
+    "nothing chosen": ("plan", ["plan:", "table=9", "task=adding"]),
+    "key without study": ("run training.rate=0.1", ["training.rate", "table=", "task="]),
+    "unknown key": ("run table=9 training.rat=0.1", ["training.rat:", "nearest: training.rate"]),
+    "section left out": ("run table=9 blocks=3", ["blocks:", "nearest: network.blocks"]),
+    "unknown section": ("run table=9 trainig.rate=1", ["trainig.rate", "training.rate"]),
+    "unknown plain key": ("run table=9 replicate=3", ["replicate:", "nearest: replicates"]),
+    "key of another task": ("run task=adding task.marks=2", ["task.marks", "task=temporal_order_6a"]),
+    "key of another executor": ("run table=9 execute.address=auto", ["execute.address", "execute=ray"]),
+    "unknown table": ("run table=10", ["table=10", "valid: 1, 2, 2b, 3"]),
+    "unknown table name": ("run table=table_9", ["table=table_9", "valid: 1, 2, 2b, 3"]),
+    "unknown row": ("run table=9 rows=6c", ["rows=6c", "valid: 6a, 6b"]),
+    "rows without brackets": ("run table=9 rows=6a,6b", ["rows=6a,6b", "rows=[6a,6b]"]),
+    "no rows": ("run table=9 rows=[]", ["rows=[]", "at least one"]),
+    "rows of a task": ("run task=adding rows=6a", ["rows=6a", "task=adding"]),
+    "unknown task": ("run task=ading", ["task=ading", "nearest: adding"]),
+    "unknown network": ("run table=9 network=lstm97", ["network=lstm97", "nearest: lstm1997"]),
+    "network of a table": ("run table=9 network=elman", ["table=9 network=elman", "rows of lstm1997", "adding"]),
+    "key of another network": ("run task=adding network=rtrl network.blocks=3", ["network.blocks", "network=lstm1997"]),
+    "key the default lacks": ("run task=adding network.wiring=full", ["network.wiring", "network=bptt"]),
+    "wiring of another network": ("run task=adding network=elman network.wiring=full", ["layered, direct"]),
+    "update of another network": (
+        "run task=adding network=bptt training.update=step",
+        ["training.update=step", "network bptt takes sequence"],
+    ),
+    "a net too large for its task": (
+        "run task=long_lag_2a task.p=200 network=rtrl network.wiring=full",
+        ["network.wiring=full", "204 recurrent units", "layered or direct", "network=bptt"],
+    ),
+    "guessing without checks": ("run task=adding network=guessing", ["stop.check_every=null", "stop.check_every=1"]),
+    "no history": ("run task=adding network=bptt network.history=0", ["network.history=0", "from 1 to 100000"]),
+    "no hidden units": ("run task=adding network=rtrl network.hidden=-1", ["network.hidden=-1", "from 1 to 64"]),
+    "empty pool": ("run task=adding network=cascade network.pool=0", ["network.pool=0", "from 1 to 64"]),
+    "negative pool": ("run task=adding network=cascade network.pool=-8", ["network.pool=-8", "from 1 to 64"]),
+    "change of one": (
+        "run task=adding network=cascade network.pool_change=1",
+        ["network.pool_change=1", "above 0 and below 1"],
+    ),
+    "never surprised": (
+        "run task=long_lag_2a network=chunker network.surprise=1",
+        ["network.surprise=1", "above 0 and below 1"],
+    ),
+    "always surprised": (
+        "run task=long_lag_2a network=chunker network.surprise=0.2,-0.1",
+        ["network.surprise=-0.1", "above 0 and below 1"],
+    ),
+    "task of another network": (
+        "run task=adding network=chunker",
+        ["network=chunker", "task adding", "embedded_reber or long_lag"],
+    ),
+    "no next symbol": ("run task=very_long_lag_2c network=chunker", ["task very_long_lag", "embedded_reber or"]),
+    "unknown search": ("run table=9 search=gird", ["search=gird", "nearest: grid"]),
+    "unknown executor": ("run table=9 execute=loacl", ["execute=loacl", "nearest: local"]),
+    "unknown tracking": ("run table=9 tracking=mlfow", ["tracking=mlfow", "nearest: mlflow"]),
+    "table and task": ("run table=9 task=adding", ["table=9 task=adding", "one of the two"]),
+    "two groups at once": ("run task=adding,temporal_order_6a", ["task=adding,temporal_order_6a", "valid:"]),
+    "no value sign": ("run table=9 verbose", ["verbose", "key=value", "verbose"]),
+    "an option": ("run --table 9", ["--table", "key=value", "table"]),
+    "text for a number": ("run table=9 training.rate=fast", ["training.rate=fast", "a number"]),
+    "number for a choice": ("run table=9 network.output=1", ["network.output=1", "logistic, linear"]),
+    "mistyped choice": ("run table=9 network.recurrent=cell", ["network.recurrent=cell", "all, cells, none"]),
+    "fraction for a count": ("run table=9 network.blocks=2.5", ["network.blocks=2.5", "whole number"]),
+    "number for a switch": ("run table=9 network.output_bias=1", ["network.output_bias=1", "true or false"]),
+    "number for a list": ("run table=9 network.input_gate_bias=-2", ["network.input_gate_bias=-2", "list"]),
+    "list for a number": ("run table=9 training.rate=[0.1]", ["training.rate=[0.1]", "a number"]),
+    "null for a number": ("run table=9 training.rate=null", ["training.rate=null", "a number"]),
+    "rate zero": ("run table=9 training.rate=0", ["training.rate=0", "above 0"]),
+    "rate negative": ("run table=9 training.rate=-0.1", ["training.rate=-0.1", "above 0"]),
+    "rate nan": ("run table=9 training.rate=nan", ["training.rate=nan", "finite"]),
+    "rate infinite": ("run table=9 training.rate=inf", ["training.rate=inf", "finite"]),
+    "decimal comma": ("run table=9 training.rate=0,5", ["training.rate=0", "above 0"]),
+    "empty value": ("run table=9 training.rate=", ["training.rate=''", "a number"]),
+    "empty choice": ("run table=9 training.rate=choice()", ["training.rate=choice()", "empty"]),
+    "empty range": ("run table=9 training.rate=range(2,1)", ["training.rate=range(2,1)", "empty"]),
+    "endless range": ("run table=9 training.rate=range(1,inf)", ["training.rate=range(1,inf)", "finite"]),
+    "standing range": ("run table=9 training.rate=range(1,2,0)", ["training.rate=range(1,2,0)", "step"]),
+    "one value twice": ("run table=9 training.rate=1,1.0", ["training.rate", "1 is given twice"]),
+    "trailing comma": ("run table=9 training.rate=0.1,", ["training.rate=0.1,", "cannot be read"]),
+    "interval": ("run table=9 training.rate=interval(0.1,1)", ["training.rate", "search=grid needs a finite list"]),
+    "tagged": ("run table=9 training.rate=tag(log,interval(0.1,1))", ["training.rate", "finite list"]),
+    "shuffled": ("run table=9 training.rate=shuffle(1,2)", ["training.rate=shuffle(1,2)", "order"]),
+    "glob": ("run table=9 training.rate=glob(*)", ["training.rate=glob(*)", "plain value"]),
+    "axis of a plain key": ("run table=9 seed=1,2", ["seed=1,2", "one value"]),
+    "list without brackets": ("run table=9 retry=lost,oom", ["retry=lost,oom", "retry=[lost,oom]"]),
+    "zero replicates": ("run table=9 replicates=0", ["replicates=0", "from 1"]),
+    "negative replicates": ("run table=9 replicates=-1", ["replicates=-1", "from 1"]),
+    "negative seed": ("run table=9 seed=-1", ["seed=-1", "from 0"]),
+    "large seed": ("run table=9 seed=9223372036854775808", ["seed=9223372036854775808", "9223372036854775807"]),
+    "fraction of a seed": ("run table=9 seed=1.5", ["seed=1.5", "whole number"]),
+    "zero cap": ("run table=9 cap=0", ["cap=0", "from 1"]),
+    "zero budget": ("run table=9 budget.hours=0", ["budget.hours=0", "above 0"]),
+    "budget as key": ("run table=9 budget=1", ["budget:", "budget.hours"]),
+    "too many may fail": ("run table=9 max_failed=10", ["max_failed=10", "up to 1"]),
+    "unknown outcome": ("run table=9 retry=[capped]", ["retry=capped", "lost, oom, timeout, failed"]),
+    "unknown format": ("run table=9 format=xml", ["format=xml", "markdown, csv, json"]),
+    "empty home": ("run table=9 home=", ["home=", "home=studies"]),
+    "short adding": ("run task=adding task.T=5", ["task.T=5", "to 100000"]),
+    "three marks only": ("run task=temporal_order_6a task.marks=4", ["task.marks=4", "2 marks"]),
+    "no blocks": ("run table=9 network.blocks=0", ["network.blocks=0", "1 to 64"]),
+    "huge net": ("run table=9 network.blocks=1000000000", ["network.blocks=1000000000", "1 to 64"]),
+    "bias for each block": ("run table=9 network.input_gate_bias=[-1]", ["network.input_gate_bias", "number a block"]),
+    "infinite bias": ("run table=9 network.input_gate_bias=[-1,inf]", ["network.input_gate_bias=inf", "finite"]),
+    "no window": ("run table=9 stop.window=0", ["stop.window=0", "from 1"]),
+    "all wrong": ("run table=9 stop.max_wrong=2000", ["stop.max_wrong=2000", "0 to 1999"]),
+    "too many lanes": ("run table=9 execute.width=65", ["execute.width=65", "1 to 64"]),
+    "MLflow's own name": ("run table=9 study=Default", ["study=Default", "reserved"]),
+    "zero tolerance": ("run table=9 stop.tolerance=0", ["stop.tolerance=0", "above 0"]),
+    "no tests": ("run table=9 stop.test_sequences=-1", ["stop.test_sequences=-1", "from 0"]),
+    "zero workers": ("run table=9 execute.workers=0", ["execute.workers=0", "1 to 10000"]),
+    "address of nothing": ("run table=9 execute=ray execute.address=x", ["execute.address=x", "host:port"]),
+    "link of nothing": ("run table=9 tracking.uri=localhost", ["tracking.uri=localhost", "http://"]),
+    "unlimited trials": ("run table=9 search.max_trials=1e12", ["search.max_trials=1000000000000", "10000000"]),
+    "catalogue name": ("run table=9 task.name=adding", ["task.name", "task=NAME", "valid: adding"]),
+    "replay of nothing": ("replay", ["replay", "KEY_OR_RUN_ID"]),
+    "same cell twice": ("run table=7 task.T=100", ["'T100' and 'T500'", "rows="]),
+}  # fmt: skip
+
+
+def attempt(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code and message of a command that must print nothing else."""
+    code = cli.main(words)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("lstm-search: ")
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return code, captured.err
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_answered(mistake: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, expected = MISTAKES[mistake]
+    code, message = attempt(words.split(" "), capsys)
+    assert code == 2
+    for part in expected:
+        assert part in message
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize("mistake", ["unknown key", "rate nan", "unknown row"])
+def test_a_mistake_in_a_real_process(mistake: str, empty: Path) -> None:
+    words, expected = MISTAKES[mistake]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "lstm_search", *words.split(" ")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    (message,) = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert (done.returncode, done.stdout) == (2, "")
+    for part in expected:
+        assert part in message
+    modules = {line.rpartition("|")[2].strip() for line in imports}
+    assert "lstm_search.config" in modules
+    assert not {"ray", "mlflow", "matplotlib", "scipy.stats._stats_py"} & modules
+    assert list(empty.iterdir()) == []
+
+
+def test_a_huge_grid_takes_no_memory(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    axes = ["training.rate=range(1,1000001)", "stop.window=range(1,1000001)"]
+    code, message = attempt(["run", "table=9", "rows=6a", "replicates=1", *axes], capsys)
+    assert code == 2
+    for part in ("search.max_trials=100000", "1,000,000,000,000 trials", "training.rate", "stop.window"):
+        assert part in message
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+    assert list(empty.iterdir()) == []
+
+
+HOSTILE_NAMES = [
+    "'; DROP TABLE trials; --", '"; DELETE FROM trials', "a' OR '1'='1", "<script>alert(1)</script>", "<b>x</b>",
+    "&amp;", "../up", "..", ".", "a/../../b", "/etc/passwd", "~/x", "a/b", "a\\b", "C:\\x", "nul\0byte", "new\nline",
+    "tab\there", "car\rriage", "bell\a", "\x1b[31mred", "a" * 251, "a" * 101, "😀", "naïve", "名前",
+    "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)",
+    "${oc.env:HOME}", "${HOME}", "$(id)", "`id`", "a b", " a", "a ", "", "''", "-rf", "*", "?",
+    "a;b", "a|b", "a&b", "%2e%2e", "a%00", "\u202eevil", "\ufeffbom", "\udcff", "[a]", "{a: b}", "a,b", "mlflow",
+    "_hidden", "null,", "choice(a,b)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=ascii)
+def test_a_hostile_name_is_refused(name: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, message = attempt(["run", "table=9", f"study={name}"], capsys)
+    assert code == 2
+    assert message.removesuffix("\n").isprintable()
+    assert list(empty.iterdir()) == []
+
+
+def test_ordinary_names_are_taken(empty: Path) -> None:
+    for name in ("a", "table-9", "Adding_T.500", "2026-01-31", "1e5", "0x10", "true", "'quoted'", "a" * 100):
+        assert config.compose(["table=9", f"study={name}"]).definition.name == name.strip("'")
+    assert list(empty.iterdir()) == []
+
+
+CANARY = "canary"
+HOSTILE_OVERRIDES = [
+    "_target_=os.system", "+_target_=os.system", "task._target_=os.system", "+task._target_=os.system",
+    "++task={_target_:os.system,_args_:[touch canary]}", "task={_target_:os.system,_args_:[touch canary]}",
+    "network={_target_:os.system}", "training={rate:1}", "training.rate={_target_:os.system}",
+    "+evil=1", "++evil=1", "~task", "~training.rate", "+training.rate=0.1", "hydra.run.dir=canary", "hydra=x",
+    "hydra/launcher=x", "hydra/job_logging=canary", "+hydra.searchpath=[canary]", "hydra.searchpath=[file://canary]",
+    "hydra.job_logging.handlers.x.class=os.system", "--config-dir=canary", "--config-path=canary", "-cd", "--multirun",
+    "task@_global_=adding", "task@hydra=adding", "training.rate=${oc.env:HOME}", "training.rate='${oc.env:HOME}'",
+    "study=${oc.decode:1}", "home=${oc.create:x}", "training.rate=${training.rate}", "home=a\nb", "home=a\0b",
+    "task=../config", "task=/etc/passwd", "table=../table/table_9", "execute=../tracking/none", "search=grid@x",
+    "stop.milestone=a/b", "stop.milestone='<b>'", "stop.milestone=\"x'y\"", "training.rate=!!python/object:os.system",
+    "training.rate=" + "[" * 3000, "training.rate=" + "1," * 20_000, "=", "=1", ".=1", "training.=1", ".rate=1",
+    "training..rate=1", "training.rate.x=1", "task.T.x=1", "training.rate=1_0_", "rows=[[6a]]", "rows={a:b}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("override", HOSTILE_OVERRIDES, ids=lambda text: ascii(text)[:50])
+def test_a_hostile_override_is_refused(override: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, message = attempt(["plan", "table=9", override], capsys)
+    assert code == 2
+    assert len(message) < 25_000
+    assert message.removesuffix("\n").isprintable()
+    assert list(empty.iterdir()) == []
+
+
+def raising(error: BaseException) -> Callable[[Any, Any], int]:
+    def verb(_settings: object, _arguments: object) -> int:
+        raise error
+
+    return verb
+
+
+def library_error(_settings: object, _arguments: object) -> int:
+    return int.from_bytes(os.urandom(1) + bytes(errors_in_a_library()))
+
+
+def errors_in_a_library() -> bytes:
+    import json
+
+    json.loads("{")  # a ValueError, raised outside the package
+    return b""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (config.ConfigError("training.rate=0"), 2),
+        (PermissionError(errno.EACCES, "denied", "studies"), 2),
+        (OSError(errno.ENOSPC, "No space left on device", "studies/x.sqlite"), 4),
+        (RecordFull(errno.ENOSPC, "disk full"), 4),
+        (MemoryError("no memory"), 4),
+        (StudyLocked("locked by process 12"), 6),
+        (ClusterUnreachable("no cluster at 10.0.0.5:6379"), 8),
+        (RuntimeError("broken"), 1),
+        (OSError(errno.EIO, "input/output error"), 1),
+        (KeyError("x"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=repr,
+)
+def test_exit_codes(
+    error: BaseException, code: int, empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(empty))
+    monkeypatch.setitem(cli.VERBS, "run", Verb("", raising(error)))
+    found, message = attempt(["run", "table=9"], capsys)
+    assert found == code
+    logs = list(empty.iterdir())
+    assert len(logs) == (code == 1)
+    if code == 1:
+        assert str(logs[0]) in message
+        assert "Traceback" in logs[0].read_text()
+
+
+def test_a_librarys_value_error_is_no_mistake_of_the_user(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(empty))
+    monkeypatch.setitem(cli.VERBS, "run", Verb("", library_error))
+    code, message = attempt(["run", "table=9"], capsys)
+    assert code == 1
+    assert "unexpected JSONDecodeError" in message
+
+
+def test_only_what_this_package_raises_is_a_mistake_of_the_user(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(empty))
+    calls: dict[int, Callable[[Any, Any], int]] = {
+        1: lambda *_: len(verbs._pairs([("a",)])),
+        2: lambda *_: ExecuteSettings(workers=0).workers or 0,
+    }
+    for expected, call in calls.items():
+        monkeypatch.setitem(cli.VERBS, "run", Verb("", call))
+        assert attempt(["run", "table=9"], capsys)[0] == expected
+
+
+def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    unwound: list[str] = []
+
+    def verb(_settings: object, _arguments: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            unwound.append("closed")
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setitem(cli.VERBS, "run", Verb("", verb))
+    assert cli.main(["run", "table=9"]) == 143
+    assert unwound == ["closed"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    "exit_of_it", [SystemExit(0), SystemExit(1), SystemExit(), RuntimeError("gone"), KeyboardInterrupt()]
+)
+def test_a_termination_signal_is_told_whatever_exit_a_library_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], exit_of_it: BaseException
+) -> None:
+    def verb(_settings: object, _arguments: object) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except SystemExit:
+            raise exit_of_it from None  # Ray's core does so where a signal comes while it waits
+        return 0
+
+    monkeypatch.setitem(cli.VERBS, "run", Verb("", verb))
+    assert cli.main(["run", "table=9"]) == 143
+    assert "terminated; finished trials are recorded" in capsys.readouterr().err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == cli.main([]) == cli.main(["run", "--help"]) == 0
+    text = capsys.readouterr().out
+    for verb in ["run", "plan", "status", "table", "plot", "export", "replay", "sync", "ui", "config", "verify"]:
+        assert f"  {verb} " in text
+    for key in ("training.rate=0.5", "task=adding", "table=9", "execute.workers=null"):
+        assert f"  {key} " in text
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("lstm-search 0.")
+
+
+def test_plan_prints_and_does_nothing(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "table=9", "training.rate=0.3", "network.recurrent=all,cells", "rows=6a"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.splitlines() == [
+        "Table 9: temporal order (experiment 6)",
+        "",
+        "| row | trials | cap | readings | altered |",
+        "|---|---:|---:|---|---|",
+        "| 6a recurrent=all | 20 | 156,950 |  | training.rate=0.3 |",
+        "| 6a recurrent=cells | 20 | 156,950 | network.recurrent=cells | training.rate=0.3 |",
+        "",
+        "40 trials in 2 rows, at most 6,278,000 training sequences (6.6e+08 time steps), seed 1997",
+    ]
+    assert list(empty.iterdir()) == []
+
+
+def test_config_prints_what_can_be_composed_again(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from omegaconf import OmegaConf
+
+    assert cli.main(["config", "task=adding", "training.rate=0.1,0.2"]) == 0
+    tree = OmegaConf.to_container(OmegaConf.create(capsys.readouterr().out))
+    assert isinstance(tree, dict)
+    again = config.compose(tree["overrides"])
+    assert [row.name for row in again.definition.rows] == ["rate=0.1", "rate=0.2"]
+    assert list(empty.iterdir()) == []
+
+
+def test_output_may_be_cut_short(empty: Path) -> None:
+    many = "training.rate=" + ",".join(str(i + 1) for i in range(3000))
+    with subprocess.Popen(
+        [sys.executable, "-m", "lstm_search", "plan", "task=adding", many],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert list(empty.iterdir()) == []

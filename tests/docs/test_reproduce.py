@@ -1,0 +1,101 @@
+"""`make reproduce` and its report: every printed row of LSTM is there, with figures of what is shipped."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from lstm_search.config.composition import compose
+from lstm_search.published import published_rows
+from lstm_search.record import shipped
+
+PAGE = Path(__file__).parents[2] / "docs" / "reproduction.md"
+SCRIPT = runpy.run_path(str(PAGE.with_name("reproduce.py")))
+
+
+def test_the_page_holds_what_is_computed_from_the_shipped_trials() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert SCRIPT["overview"]() in page
+    assert SCRIPT["full"]() in page
+
+
+def test_every_printed_row_of_lstm_is_in_the_overview() -> None:
+    lines = [line.split(" | ") for line in SCRIPT["overview"]().splitlines() if line.endswith(" |")]
+    literal = [cells[0].removeprefix("| ") for cells in lines if cells[2] == "as written"]
+    printed = [row for row in published_rows() if row.method == "LSTM"]
+    assert sorted(literal) == sorted(row.table for row in printed)
+
+
+def test_every_printed_row_of_another_network_is_among_the_rivals() -> None:
+    text = SCRIPT["rivals"]()
+    assert text in PAGE.read_text(encoding="utf-8")
+    tables = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.endswith(" |")]
+    others = [row for row in published_rows() if row.method != "LSTM"]
+    assert {row.table for row in others} <= set(tables)
+    for row in others:
+        assert sum(f"| {row.table} | {row.row}" in line for line in text.splitlines()) >= 1
+
+
+@pytest.mark.parametrize("words", SCRIPT["RIVALS"])
+def test_rivals_are_as_written_under_the_seed_of_the_report(words: str) -> None:
+    asked = compose(words.split()).definition
+    assert asked.seed == 2026
+    assert {(row.readings, row.altered) for row in asked.rows} == {((), ())}
+
+
+@pytest.mark.parametrize("words", SCRIPT["READINGS"])
+def test_readings_are_shown_under_a_seed_that_nothing_was_chosen_by(words: str) -> None:
+    assert "seed=2026" in words.split()
+
+
+def test_a_study_is_shipped_row_by_row_and_what_was_trained_again_counts() -> None:
+    asked = compose(["table=9"]).definition
+    text = (shipped.FOLDER / "table-9.csv").read_text(encoding="utf-8")
+    head, *lines = text.splitlines(keepends=True)
+    first = [line for line in lines if ",6a," in line]
+    second = [line for line in lines if ",6b," in line]
+    stale = "f" * 64 + ",6c,,0,CAPPED,,1,,,1.0,\n"
+    merged = SCRIPT["merged"]
+    assert merged(asked, "".join([head, *second, stale]), "".join([head, *first])) == text
+    assert merged(asked, text, head) == text
+    spoilt = [",".join([*line.split(",")[:9], "0.5", line.split(",")[10]]) for line in first]
+    assert merged(asked, "".join([head, *spoilt, *second]), "".join([head, *first])) == text
+    assert merged(asked, text, "".join([head, *spoilt])) == "".join([head, *spoilt, *second])
+
+
+def test_what_is_ahead_is_told_before_each_study(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    costs = {"table=1": 600.0, "table=2": 1800.0}
+    monkeypatch.setitem(SCRIPT["train"].__globals__, "lstm_search", lambda words: f"did {words}")
+    monkeypatch.setitem(SCRIPT["train"].__globals__, "cost", costs.__getitem__)
+    SCRIPT["train"](list(costs))
+    assert capsys.readouterr().out.splitlines() == [
+        "study 1 of 2, 40 of 40 core-minutes ahead: lstm-search run table=1",
+        "did run table=1 tracking=none",
+        "study 2 of 2, 30 of 40 core-minutes ahead: lstm-search run table=2",
+        "did run table=2 tracking=none",
+    ]
+
+
+def test_a_study_costs_what_its_shipped_trials_took() -> None:
+    lines = (shipped.FOLDER / "table-4.csv").read_text(encoding="utf-8").splitlines()[1:]
+    seconds = {line.split(",")[0]: float(line.split(",")[9]) for line in lines}  # two milestones, one trial
+    assert SCRIPT["cost"]("table=4") == pytest.approx(sum(seconds.values()))
+    assert SCRIPT["cost"]("table=4 seed=3") == 0
+
+
+def test_what_one_set_serves_is_counted_as_the_overview_has_it() -> None:
+    lines = [line.strip("| ").split(" | ") for line in SCRIPT["overview"]().splitlines() if line.endswith(" |")]
+    verdicts = {(cells[0], cells[1], cells[2].replace("output=linear ", "")): cells[9] for cells in lines}
+    set_ = "cell_bias=none error_scale=2"
+    rows = [(name, row) for name, row, readings in verdicts if readings == set_]
+    page = PAGE.with_name("readings.md").read_text(encoding="utf-8")
+    for label, readings in (("as written", "as written"), ("`double`", set_)):
+        cells = []
+        for name in "456789":
+            these = [verdicts[table, row, readings] for table, row in rows if table == name]
+            cells.append(f"{these.count('consistent')}/{len(these)}")
+        assert f"| {label} | {' | '.join(cells)} |" in page

@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.fakes import (
+    DIES,
+    EATS_MEMORY,
+    FINE,
+    HANGS,
+    NEVER_ENDS,
+    NO_MEMORY,
+    RAISES,
+    FakeTrainer,
+    Prepare,
+    result,
+    trials,
+)
+from helpers.program import family, processes
+
+from lstm_search.execute import cluster
+from lstm_search.execute import executor as execute
+from lstm_search.execute.crew import Crew, Executor, Finished
+from lstm_search.execute.executor import ClusterUnreachable, ExecuteSettings, open_executor
+from lstm_search.spec import Outcome, TrialSpec
+from lstm_search.worker.trial import Progress
+
+TESTS = Path(__file__).parents[1]
+
+
+def run(executor: Executor, specs: list[TrialSpec], meanwhile: Callable[[], object] = lambda: None) -> list[Finished]:
+    """Feed as the study does; every trial must come back exactly once."""
+    waiting, finished = list(specs), []
+    while waiting or executor.pending:
+        batch = waiting[: executor.room]
+        del waiting[: len(batch)]
+        executor.submit(batch)
+        finished += executor.gather(1.0)
+        meanwhile()
+    assert Counter(entry.spec.key for entry in finished) == Counter(spec.key for spec in specs)
+    return sorted(finished, key=lambda entry: entry.spec.replicate)
+
+
+def outcomes(finished: list[Finished]) -> Counter[Outcome]:
+    return Counter(entry.result.outcome for entry in finished)
+
+
+def workers(root: int) -> list[int]:
+    return [pid for pid, command in family(root).items() if command.startswith("ray::_Host")]
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"kind": "slurm"}, "execute.kind=slurm: takes inline, local or ray"),
+        ({"workers": 0}, "execute.workers=0"),
+        ({"workers": -1}, "execute.workers=-1"),
+        ({"kind": "inline", "workers": 2}, "inline is one worker"),
+        ({"timeout": 0.0}, "execute.timeout=0.0"),
+        ({"timeout": float("nan")}, "execute.timeout=nan"),
+        ({"timeout": float("inf")}, "execute.timeout=inf"),
+        ({"slice_seconds": 0.0}, "execute.slice_seconds=0.0"),
+        ({"slice_seconds": float("nan")}, "execute.slice_seconds=nan"),
+        ({"width": 0}, "execute.width=0"),
+        ({"kind": "ray"}, "takes host:port"),
+        ({"kind": "ray", "address": "http://host:8265"}, "takes host:port"),
+        ({"kind": "ray", "address": "host"}, "takes host:port"),
+        ({"kind": "local", "address": "host:6379"}, "only execute=ray takes an address"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(fields: dict[str, Any], names: str) -> None:
+    with pytest.raises(ValueError, match=names):
+        ExecuteSettings(**fields)
+
+
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:6379", "head.example:6379", "ray://[::1]:10001", "[fe80::1]:1"])
+def test_addresses_that_name_a_cluster_are_taken(address: str) -> None:
+    assert ExecuteSettings(kind="ray", address=address).address == address
+
+
+# In this process
+
+
+@contextmanager
+def inline(**fields: Any) -> Iterator[tuple[Executor, list[str]]]:
+    told: list[str] = []
+    settings = ExecuteSettings(kind="inline", width=4, slice_seconds=0.05, **fields)
+    with open_executor(settings, {}, lambda _, reason: told.append(reason), trainer=FakeTrainer) as executor:
+        yield executor, told
+
+
+def test_inline_brings_every_result() -> None:
+    with inline() as (executor, _):
+        assert executor.workers == 1
+        finished = run(executor, trials(20))
+    assert [entry.result for entry in finished] == [result(spec) for spec in trials(20)]
+
+
+def test_inline_keeps_to_the_same_rules() -> None:
+    specs = [*trials(3), *trials(1, RAISES, 3), *trials(1, NO_MEMORY, 4), *trials(1, NEVER_ENDS, 5)]
+    with inline(timeout=1.0) as (executor, told):
+        finished = run(executor, specs)
+    kinds = [Outcome.SOLVED] * 3 + [Outcome.FAILED, Outcome.OOM, Outcome.TIMEOUT]
+    assert [entry.result.outcome for entry in finished] == kinds
+    assert "ZeroDivisionError: replicate 3" in finished[3].result.error
+    assert len(told) == 3
+
+
+class Interrupted(FakeTrainer):
+    def advance(self, new: Sequence[TrialSpec], seconds: float) -> Progress:
+        del new, seconds
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_is_nobodys_fault() -> None:
+    told: list[str] = []
+    settings = ExecuteSettings(kind="inline")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_executor(settings, {}, lambda *entry: told.extend(entry), trainer=Interrupted) as executor,
+    ):
+        run(executor, trials(2))
+    assert told == []
+
+
+def test_a_trainer_that_cannot_prepare_is_an_error_with_its_cause() -> None:
+    def prepare() -> None:
+        raise OSError("no room for the kernels")
+
+    settings = ExecuteSettings(kind="inline")
+    with (
+        open_executor(settings, {}, lambda *_: None, trainer=FakeTrainer, prepare=prepare) as executor,
+        pytest.raises(RuntimeError, match="no room for the kernels"),
+    ):
+        run(executor, trials(1))
+
+
+# On the cores of this machine: one Ray for all of these, a crew of two for each
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Any]:
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(TESTS)  # the workers must find the stand-ins
+    unused = execute._HostArguments(FakeTrainer, None)
+    terminate = signal.getsignal(signal.SIGTERM)
+    with execute._local_cluster(ExecuteSettings(workers=2), unused) as pool:
+        assert signal.getsignal(signal.SIGTERM) is terminate, "the handler is the program's, not Ray's"
+        yield pool._ray
+    os.environ.pop("PYTHONPATH")
+    if before is not None:
+        os.environ["PYTHONPATH"] = before
+
+
+@contextmanager
+def crew_of_two(session: Any, prepare: Any = None, timeout: float | None = None, **trainer: Any) -> Iterator[Any]:
+    told: list[tuple[str, str]] = []
+    arguments = execute._HostArguments(partial(FakeTrainer, **trainer), prepare)
+    with closing(execute._Actors(session, 2, arguments)) as pool:
+        yield (
+            Crew(pool, {}, lambda *entry: told.append(entry), lanes=4, slice_seconds=0.2, timeout=timeout),
+            told,
+        )
+
+
+def test_ray_brings_the_results_that_inline_brings(session: Any) -> None:
+    with crew_of_two(session) as (crew, told):
+        finished = run(crew, trials(100))
+    assert [entry.result for entry in finished] == [result(spec) for spec in trials(100)]
+    assert told == []
+
+
+def test_preparation_is_done_by_one_worker_before_the_others(session: Any, tmp_path: Path) -> None:
+    with crew_of_two(session, Prepare(tmp_path / "log"), seconds=0.2) as (crew, _):
+        run(crew, trials(40))
+    events = [line.split() for line in tmp_path.joinpath("log").read_text().splitlines()]
+    assert [event for event, _ in events] == ["begin", "end", "begin", "end"]
+    assert len({pid for _, pid in events}) == 2
+
+
+def test_killed_workers_lose_nothing_and_repeat_little(session: Any, tmp_path: Path) -> None:
+    log, killed = tmp_path / "log", []
+
+    def kill() -> None:
+        begun = log.read_text().count("\n") if log.exists() else 0
+        busy = [pid for pid, command in family(os.getpid()).items() if command.startswith("ray::_Host.advance")]
+        if len(killed) < 2 and begun > 60 * (1 + len(killed)) and busy:
+            killed.append(busy[0])
+            os.kill(busy[0], signal.SIGKILL)
+
+    with crew_of_two(session, seconds=0.1, log=log) as (crew, _):
+        finished = run(crew, trials(200), meanwhile=kill)
+    assert [entry.result for entry in finished] == [result(spec) for spec in trials(200)]
+    assert len(killed) == 2
+    begun = log.read_text().splitlines()
+    assert 200 < len(begun) <= 200 + 2 * 4
+
+
+def test_trials_that_misbehave_harm_no_other(session: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log"
+    bad = [*trials(1, DIES, 0), *trials(1, RAISES, 1), *trials(1, EATS_MEMORY, 2)]
+    with crew_of_two(session, log=log) as (crew, told):
+        finished = run(crew, [*bad, *trials(30, FINE, 3)])
+    assert (finished[0].result.outcome, finished[0].attempts) == (Outcome.LOST, 3)
+    assert (finished[1].result.outcome, finished[1].attempts) == (Outcome.FAILED, 1)
+    assert "ZeroDivisionError: replicate 1" in finished[1].result.error
+    assert (finished[2].result.outcome, finished[2].attempts) == (Outcome.OOM, 3)
+    assert Counter(key for key, _ in told) == {bad[0].key: 3, bad[2].key: 3}
+    assert [entry.result for entry in finished[3:]] == [result(entry.spec) for entry in finished[3:]]
+    begun = Counter(log.read_text().split())
+    assert begun["0"] == 4  # once among others, three times alone
+    assert max(begun[str(replicate)] for replicate in range(3, 33)) <= 3
+    assert capsys.readouterr().out == "", "standard output is the caller's alone"
+
+
+def test_a_trial_that_hangs_is_timed_out(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lstm_search.execute.crew._GRACE", 0.5)
+    with crew_of_two(session, timeout=1.0) as (crew, told):
+        finished = run(crew, [*trials(1, HANGS), *trials(20, first=1)])
+    assert finished[0].result.outcome is Outcome.TIMEOUT
+    assert outcomes(finished)[Outcome.SOLVED] == 20
+    assert told == []
+
+
+def test_ray_listens_on_loopback_only(session: Any) -> None:
+    with crew_of_two(session) as (crew, _):
+        run(crew, trials(10))
+        ours = {os.getpid(), *family(os.getpid())}
+        listening = {inode: address for inode, address in listening_sockets() if owners(inode, ours)}
+    assert len(listening) >= 5  # gcs, raylet, agents, workers, driver
+    assert {address for address in listening.values() if not is_loopback(address)} == set()
+
+
+def listening_sockets() -> Iterator[tuple[str, str]]:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else []:
+            columns = line.split()
+            if columns[3] == "0A":
+                yield columns[9], columns[1].partition(":")[0]
+
+
+def owners(inode: str, pids: set[int]) -> bool:
+    for pid in pids:
+        try:
+            links = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        if f"socket:[{inode}]" in links:
+            return True
+    return False
+
+
+def is_loopback(address: str) -> bool:
+    """`address` is in the kernel's hexadecimal, 32-bit words in the machine's order."""
+    words = [address[at : at + 8] for at in range(0, len(address), 8)]
+    raw = b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)
+    if len(raw) == 4:
+        return raw[0] == 127
+    return raw == bytes(15) + b"\1" or raw[:13] == bytes(10) + b"\xff\xff\x7f"
+
+
+# A driver of its own
+
+
+DRIVER = """
+import sys
+from functools import partial
+from helpers.fakes import FakeTrainer, trials
+from lstm_search.execute import ExecuteSettings, open_executor
+
+seconds, address = float(sys.argv[1]), sys.argv[2:]
+settings = ExecuteSettings(kind="ray", address=address[0], width=4) if address else ExecuteSettings(workers=2, width=4)
+with open_executor(settings, {}, print, trainer=partial(FakeTrainer, seconds=seconds)) as executor:
+    executor.submit(trials(8))
+    while executor.pending:
+        executor.gather(1.0)
+        print(len(executor.progress()), flush=True)
+"""
+
+
+@contextmanager
+def driver(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A driver in a process of its own, and the folder that it has for temporary files."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        environment = {**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": folder, "HOME": str(home)}
+        command = [sys.executable, "-c", DRIVER, *arguments]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, cwd=home, stdout=pipe, stderr=pipe, text=True) as process:
+            yield process, Path(folder)
+
+
+def test_an_existing_cluster_is_used_and_left_alone(session: Any, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(execute._process_token())
+    address = session.get_runtime_context().gcs_address
+    loopback = {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    with cluster.environment(loopback), driver(tmp_path, "0.05", address) as (process, _):
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert set(out.split()) <= set("012345678")
+    with crew_of_two(session) as (crew, _):
+        run(crew, trials(4))
+
+
+def test_drivers_leave_nothing_behind_however_they_end(tmp_path: Path) -> None:
+    with (
+        driver(tmp_path, "600") as (killed, folder),
+        driver(tmp_path, "600") as (interrupted, emptied),
+        driver(tmp_path, "0.05") as (finished, emptied_too),
+    ):
+        out, err = finished.communicate(timeout=120)
+        found = [pid for process in (killed, interrupted) for pid in started(process)]
+        assert len(found) == 4
+        assert [path.stat().st_mode & 0o777 for path in folder.glob("lstm-*/token")] == [0o600]
+        killed.kill()
+        interrupted.send_signal(signal.SIGINT)
+        interrupted.wait(timeout=10)  # the promise itself; it takes about two
+        deadline = time.monotonic() + 15.0
+        while any(pid in processes() for pid in found) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not [pid for pid in found if pid in processes()]
+        assert list(emptied.iterdir()) == list(emptied_too.iterdir()) == []
+    assert finished.returncode == 0, err
+    assert set(out.split()) <= set("012345678"), "standard output is the caller's alone"
+    assert "Traceback" not in err
+    assert not tmp_path.joinpath(".ray").exists()
+
+
+def started(process: subprocess.Popen[str]) -> list[int]:
+    """The workers of a driver whose eight trials run."""
+    assert process.stdout is not None
+    while process.stdout.readline().strip() != "8":
+        assert process.poll() is None
+    return workers(process.pid)
+
+
+# On a cluster that is not there
+
+
+@contextmanager
+def silent_port() -> Iterator[str]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", ["closed", "silent"])
+def test_an_address_without_a_cluster_is_told_in_words(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with silent_port() as silent:
+        address = {"closed": "127.0.0.1:1", "silent": silent}[kind]
+        begun = time.monotonic()
+        with (
+            pytest.raises(ClusterUnreachable, match=f"no Ray cluster answers at execute.address={address}"),
+            open_executor(ExecuteSettings(kind="ray", address=address), {}, print),
+        ):
+            pass
+    assert time.monotonic() - begun < 5.0  # the promise itself, met in three seconds at worst
+
+
+def test_a_cluster_elsewhere_is_not_used_without_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    settings = ExecuteSettings(kind="ray", address="192.0.2.1:6379")
+    with pytest.raises(ClusterUnreachable, match="only with a token"), open_executor(settings, {}, print):
+        pass
+
+
+@pytest.mark.parametrize(("token", "words"), [("1" * 64, "refused the token"), ("", "asks for a token")])
+def test_a_wrong_token_is_told_in_words(session: Any, token: str, words: str) -> None:
+    address = session.get_runtime_context().gcs_address
+    with pytest.raises(ClusterUnreachable, match=words):
+        execute._probe(address, token)
+    execute._probe(address, execute._process_token())
+
+
+def test_no_cluster_on_this_machine_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(execute, "_KNOWN_CLUSTER", tmp_path / "none")
+    with pytest.raises(ClusterUnreachable, match="no Ray cluster was started on this machine"):
+        execute._resolved("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert execute._resolved("auto") == "127.0.0.1:6379"

@@ -1,0 +1,584 @@
+"""The record: nothing lost, nothing twice, nothing changed, whatever happens to the process that writes it."""
+
+import json
+import math
+import os
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lstm_search import spec
+from lstm_search.networks import Lstm1997
+from lstm_search.record import record as record_module
+from lstm_search.record.record import (
+    DefinitionChanged,
+    HomeUnwritable,
+    Record,
+    RecordFull,
+    StudyLocked,
+    UnknownStudy,
+    check_name,
+    delete,
+    studies,
+)
+from lstm_search.spec import (
+    Cell,
+    CurvePoint,
+    Definition,
+    Outcome,
+    Reached,
+    Row,
+    Stop,
+    Training,
+    Trial,
+    TrialResult,
+    TrialSpec,
+)
+from lstm_search.tasks import Adding, TemporalOrder
+
+CELL_6A = Cell(TemporalOrder(marks=2), Lstm1997(blocks=2), Training(0.5), (Stop(max_wrong=0),))
+CELL_6B = Cell(TemporalOrder(marks=3), Lstm1997(blocks=3), Training(0.1), (Stop("early"), Stop("late")))
+ROW_6A = Row("6a", CELL_6A, 20, 157_000, table="9", published="6a", readings=(("reset", "every sequence"),))
+ROW_6B = Row("6b", CELL_6B, 10, 2_850_000, table="9", published="6b", altered=(("training.rate", "0.1"),))
+TABLE_9 = Definition("table_9", 7, (ROW_6A, ROW_6B), "Temporal order", "table: 9\n")
+
+
+def made_up(asked: TrialSpec, outcome: Outcome = Outcome.SOLVED, **changes: object) -> TrialResult:
+    """A result as a worker would hand it in; which one depends on the trial's key alone."""
+    sequences = 1000 + int(asked.key[:4], 16)
+    error = int(asked.key[4:8], 16) / 7
+    values = {
+        "key": asked.key,
+        "outcome": outcome,
+        "sequences": sequences,
+        "steps": 105 * sequences,
+        "milestones": (Reached("solved", sequences, 2560, 1, error),) if outcome == Outcome.SOLVED else (),
+        "curve": (CurvePoint(10, error, 0.75), CurvePoint(sequences, error / 3, 0.5)),
+        "weights": asked.key.encode(),
+        "weights_sha256": asked.key[::-1],
+        "seconds": 0.1,
+        "host": "here",
+    }
+    return TrialResult(**(values | changes))  # type: ignore[arg-type]  # the values of a dataclass by name
+
+
+def batch(trials: list[TrialSpec], outcome: Outcome = Outcome.SOLVED) -> list[tuple[TrialSpec, TrialResult, int]]:
+    return [(asked, made_up(asked, outcome), 1) for asked in trials]
+
+
+def bits(trial: Trial) -> list[object]:
+    """Everything in a trial with floats as their 64 bits, so that any NaN equals any NaN and -0.0 is not 0.0."""
+
+    def exact(value: object) -> object:
+        if isinstance(value, float):
+            return struct.pack("<d", math.nan if math.isnan(value) else value)
+        if isinstance(value, tuple):
+            return [exact(entry) for entry in value]
+        if isinstance(value, Reached | CurvePoint):
+            return [exact(entry) for entry in vars(value).values()]
+        return value
+
+    return [trial.attempts, trial.spec, *(exact(value) for value in vars(trial.result).values())]
+
+
+# -- what goes in comes out -------------------------------------------------------------------------------------------
+
+
+def test_a_trial_comes_back_as_it_was_handed_in(tmp_path: Path) -> None:
+    asked = ROW_6A.trials(7)[3]
+    with Record.open(tmp_path, TABLE_9) as record:
+        assert record.add([(asked, made_up(asked), 2)]) == 1
+    with Record.read(tmp_path, "table_9") as record:
+        assert record.trials() == {"6a": [Trial(asked, replace(made_up(asked), weights=b""), 2)], "6b": []}
+        assert record.weights(asked.key) == made_up(asked).weights
+        assert record.definition() == TABLE_9
+        assert record.counts() == {"6a": Counter({Outcome.SOLVED: 1}), "6b": Counter()}
+        assert not any(trial.result.curve for trial in record.trials(curves=False)["6a"])
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True, width=64) | st.sampled_from([math.nan, math.inf, -0.0, 5e-324])
+counts = st.integers(0, 2**63 - 1)
+points = st.builds(CurvePoint, counts, numbers, numbers)
+reached = st.builds(Reached, st.text(), counts, counts, counts, numbers)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    outcome=st.sampled_from(Outcome),
+    seed=st.integers(0, 2**128),
+    parts=st.fixed_dictionaries(
+        {
+            "milestones": st.lists(reached, max_size=4, unique_by=lambda entry: entry.name).map(tuple),
+            "curve": st.lists(points, max_size=4).map(tuple),
+            "weights": st.binary(max_size=50),
+            "error": st.text(),
+        }
+    ),
+)
+def test_every_bit_survives(
+    tmp_path_factory: pytest.TempPathFactory, outcome: Outcome, seed: int, parts: dict[str, Any]
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    asked = TrialSpec(CELL_6A, 0, seed, 157_000)
+    result = made_up(asked, outcome, **parts)
+    with Record.open(home, replace(TABLE_9, seed=seed)) as record:
+        record.add([(asked, result, 1)])
+        assert record.weights(asked.key) == result.weights
+    with Record.read(home, "table_9") as record:
+        (trial,) = record.trials()["6a"]
+        assert record.definition().seed == seed
+    assert bits(trial) == bits(Trial(asked, replace(result, weights=b"")))
+
+
+def test_a_traceback_with_undecodable_bytes_is_kept_readable(tmp_path: Path) -> None:
+    asked = ROW_6A.trials(7)[0]
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add([(asked, made_up(asked, Outcome.FAILED, error="File 'caf\udce9'"), 1)])
+        assert record.trials()["6a"][0].result.error == "File 'caf\\udce9'"
+
+
+def test_the_environment_is_recorded(tmp_path: Path) -> None:
+    with Record.open(tmp_path, TABLE_9) as record:
+        assert record.environment()["python"] == ".".join(map(str, sys.version_info[:3]))
+        assert record.environment()["numpy"]
+        assert record.created().tzinfo is not None
+
+
+# -- resuming ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_command_again_plans_only_what_is_missing(tmp_path: Path) -> None:
+    with Record.open(tmp_path, TABLE_9) as record:
+        assert record.missing(ROW_6A) == ROW_6A.trials(7)
+        record.add(batch(ROW_6A.trials(7)[4:9]))
+    with Record.open(tmp_path, TABLE_9) as record:
+        assert [trial.replicate for trial in record.missing(ROW_6A)] == [*range(4), *range(9, 20)]
+        assert record.missing(ROW_6B) == ROW_6B.trials(7)
+
+
+def test_the_first_terminal_state_stays(tmp_path: Path) -> None:
+    asked = ROW_6A.trials(7)[0]
+    with Record.open(tmp_path, TABLE_9) as record:
+        assert record.add(batch([asked], Outcome.DIVERGED)) == 1
+        assert record.add(batch([asked, asked], Outcome.SOLVED)) == 0
+        assert [trial.result.outcome for trial in record.trials()["6a"]] == [Outcome.DIVERGED]
+
+
+def test_a_higher_cap_runs_the_capped_trials_again_and_archives_them(tmp_path: Path) -> None:
+    first, second = ROW_6A.trials(7)[:2]
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add([*batch([first], Outcome.CAPPED), *batch([second])])
+    higher = replace(ROW_6A, cap=500_000, replicates=2)
+    with Record.open(tmp_path, replace(TABLE_9, rows=(higher,))) as record:
+        assert record.missing(higher) == [replace(first, cap=500_000)]
+        assert record.add(batch([first])) == 0  # not with the old cap
+        assert record.add(batch([replace(first, cap=500_000)])) == 1
+        assert record.missing(higher) == []
+        assert record.missing(replace(higher, cap=1000)) == []
+        assert [trial.spec.cap for trial in record.trials()["6a"]] == [500_000, 157_000]
+        path = record.path
+    archived = sqlite3.connect(path).execute("SELECT key, outcome, cap, weights_sha256 FROM archive").fetchall()
+    assert archived == [(first.key, "CAPPED", 157_000, first.key[::-1])]
+
+
+def test_growth_is_recorded_and_filters_are_not(tmp_path: Path) -> None:
+    with Record.open(tmp_path, replace(TABLE_9, rows=(ROW_6A,), config="rows: 6a\n")) as record:
+        record.add(batch(ROW_6A.trials(7)[:3]))
+    with Record.open(tmp_path, replace(TABLE_9, config="grown\n")):
+        pass
+    few = replace(ROW_6A, replicates=2)
+    with Record.open(tmp_path, replace(TABLE_9, rows=(few,), config="filter")) as record:
+        assert record.missing(few) == []
+        assert {name: len(trials) for name, trials in record.trials().items()} == {"6a": 2}
+        assert record.definition().rows == (few,)
+    with Record.read(tmp_path, "table_9") as record:
+        assert record.definition() == replace(TABLE_9, config="rows: 6a\n---\ngrown\n")
+        assert len(record.trials()["6a"]) == 3
+    with Record.read(tmp_path, "table_9", replace(TABLE_9, rows=(few,))) as record:
+        assert len(record.trials()["6a"]) == 2
+
+
+CHANGED = {
+    "row 6a: training.rate was 0.5, is 0.25": replace(
+        TABLE_9, rows=(replace(ROW_6A, cell=replace(CELL_6A, training=Training(0.25))),)
+    ),
+    "row 6b: task.T was 100, is 200": replace(
+        TABLE_9, rows=(ROW_6A, replace(ROW_6B, cell=replace(CELL_6B, task=TemporalOrder(3, 200))))
+    ),
+    "row 6b: stop.1.window was 2000, is 500": replace(
+        TABLE_9, rows=(replace(ROW_6B, cell=replace(CELL_6B, stop=(Stop("early"), Stop("late", window=500)))),)
+    ),
+    "row 6a: task.name was temporal_order, is adding": replace(
+        TABLE_9, rows=(replace(ROW_6A, cell=replace(CELL_6A, task=Adding())),)
+    ),
+    "seed was 7, is 8": replace(TABLE_9, seed=8),
+}
+
+
+@pytest.mark.parametrize("difference", CHANGED)
+def test_a_changed_definition_is_refused(tmp_path: Path, difference: str) -> None:
+    with Record.open(tmp_path, TABLE_9) as record:
+        before = record.path.read_bytes()
+    for opening in (Record.open, lambda home, asked: Record.read(home, "table_9", asked)):
+        with pytest.raises(DefinitionChanged, match="study=NAME") as caught:
+            opening(tmp_path, CHANGED[difference])
+        assert difference in caught.value.differences
+    assert record.path.read_bytes() == before
+
+
+def test_every_difference_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Record.open(tmp_path, TABLE_9):
+        pass
+    monkeypatch.setattr(spec, "NUMERICS_VERSION", 90)
+    monkeypatch.setattr(spec, "SCHEMA_VERSION", 91)
+    with pytest.raises(DefinitionChanged) as caught:
+        Record.open(tmp_path, CHANGED["row 6a: training.rate was 0.5, is 0.25"])
+    assert caught.value.differences == (
+        "schema version was 1, is 91",
+        "numerics version was 1, is 90",
+        "row 6a: training.rate was 0.5, is 0.25",
+    )
+
+
+def test_attempts_count_across_resumes_until_the_trial_ends(tmp_path: Path) -> None:
+    poison, other = ROW_6A.trials(7)[:2]
+    for number in (1, 2, 3):
+        with Record.open(tmp_path, TABLE_9) as record:
+            assert record.attempt(poison.key, "worker died") == number
+    with Record.open(tmp_path, TABLE_9) as record:
+        assert record.attempt(other.key, "out of memory") == 1
+        assert record.attempts() == {poison.key: 3, other.key: 1}
+        record.add([(poison, made_up(poison, Outcome.LOST), 3)])
+        assert record.attempts() == {other.key: 1}
+        assert poison not in record.missing(ROW_6A)
+
+
+def test_retry_archives_broken_trials_and_gives_them_new_attempts(tmp_path: Path) -> None:
+    lost, failed, solved, beyond = (ROW_6A.trials(7)[number] for number in (0, 1, 2, 15))
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.attempt(lost.key, "worker died")
+        record.add(batch([lost, beyond], Outcome.LOST) + batch([failed], Outcome.FAILED) + batch([solved]))
+    few = replace(ROW_6A, replicates=3)
+    with Record.open(tmp_path, replace(TABLE_9, rows=(few,))) as record:
+        with pytest.raises(ValueError, match="retry=solved"):
+            record.retry({"solved"})
+        assert record.retry({"lost", "oom", "timeout"}) == 1
+        assert record.retry({"lost", "oom", "timeout"}) == 0
+        assert record.missing(few) == [lost]
+        assert record.attempts() == {}
+        assert record.attempt(lost.key, "worker died again") == 1
+    with Record.read(tmp_path, "table_9") as record:
+        assert record.counts()["6a"] == Counter({Outcome.LOST: 1, Outcome.FAILED: 1, Outcome.SOLVED: 1})
+
+
+def test_a_result_under_a_foreign_key_is_refused(tmp_path: Path) -> None:
+    first, second = ROW_6A.trials(7)[:2]
+    with Record.open(tmp_path, TABLE_9) as record:
+        with pytest.raises(ValueError, match=second.key):
+            record.add([(first, made_up(first), 1), (first, made_up(second), 1)])
+        assert record.trials()["6a"] == []  # the batch is one transaction
+
+
+def test_find_takes_the_leading_digits_of_a_key(tmp_path: Path) -> None:
+    trials = ROW_6A.trials(7)
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add(batch(trials))
+        assert record.find(trials[5].key[:12]).spec == trials[5]
+        with pytest.raises(ValueError, match="no trial"):
+            record.find("f" * 64)
+        initials = Counter(trial.key[0] for trial in trials)
+        with pytest.raises(ValueError, match="more digits"):
+            record.find(initials.most_common(1)[0][0])
+        for hostile in ("", "%", "' OR 1=1 --", trials[0].key.upper() + "G"):
+            with pytest.raises(ValueError, match="takes the leading digits"):
+                record.find(hostile)
+        with pytest.raises(ValueError, match="no trial"):
+            record.weights("nothing")
+
+
+def test_a_hundred_thousand_trials_are_planned_without_reading_any_twice(tmp_path: Path) -> None:
+    many = replace(ROW_6A, replicates=100_000)
+    with Record.open(tmp_path, replace(TABLE_9, rows=(many,))) as record:
+        record.add(batch(ROW_6A.trials(7)[:10]))
+        planned = record.missing(many)
+    assert len(planned) == 99_990
+    assert planned[-1] == TrialSpec(CELL_6A, 99_999, 7, 157_000)
+
+
+# -- faults -----------------------------------------------------------------------------------------------------------
+
+
+def write_until_killed(home: Path, pipe: Connection) -> None:
+    with Record.open(home, TABLE_9) as record:
+        pipe.send("open")
+        missing = record.missing(ROW_6A) + record.missing(ROW_6B)
+        for first in range(0, len(missing), 3):
+            part = missing[first : first + 3]
+            record.add(batch(part))
+            pipe.send([trial.key for trial in part])
+
+
+@pytest.mark.parametrize("told", [0, 1, 2, 4, 7])
+@pytest.mark.parametrize("delay", [0.0, 0.003])
+def test_a_killed_writer_loses_nothing_and_leaves_no_half_batch(tmp_path: Path, told: int, delay: float) -> None:
+    context = get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+    writer = context.Process(target=write_until_killed, args=(tmp_path, sending))
+    writer.start()
+    assert receiving.recv() == "open"
+    committed = [key for _ in range(told) for key in receiving.recv()]
+    writer.join(delay)
+    writer.kill()
+    writer.join()
+    with Record.read(tmp_path, "table_9") as record:
+        seen = [trial.result.key for trials in record.trials().values() for trial in trials]
+    with Record.open(tmp_path, TABLE_9) as record:
+        kept = [trial.result.key for trials in record.trials().values() for trial in trials]
+        assert kept == seen
+        assert set(committed) <= set(kept)
+        assert len(kept) % 3 == 0
+        missing = record.missing(ROW_6A) + record.missing(ROW_6B)
+        assert len(kept) + len(missing) == len({*kept, *(trial.key for trial in missing)}) == 30
+        record.add(batch(missing))
+        trials = record.trials()
+    assert [trial.spec for trial in trials["6a"] + trials["6b"]] == ROW_6A.trials(7) + ROW_6B.trials(7)
+    assert all(trial.result == replace(made_up(trial.spec), weights=b"") for trial in trials["6a"] + trials["6b"])
+    assert sqlite3.connect(record.path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def die_while_committing(home: Path) -> None:
+    with Record.open(home, TABLE_9) as record:
+        record.add(batch(ROW_6A.trials(7)[:2]))
+        record._db.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
+        put = record._put_trial
+
+        def put_then_die(asked: TrialSpec, *rest: Any) -> bool:
+            if asked.replicate == 19:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return put(asked, *rest)
+
+        record._put_trial = put_then_die
+        record.add((asked, replace(made_up(asked), weights=bytes(50_000)), 1) for asked in ROW_6A.trials(7)[2:])
+
+
+def test_a_half_written_file_is_rolled_back_by_whoever_opens_it_first(tmp_path: Path) -> None:
+    writer = get_context("fork").Process(target=die_while_committing, args=(tmp_path,))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == -signal.SIGKILL
+    assert (tmp_path / "table_9.sqlite-journal").stat().st_size > 0
+    with Record.read(tmp_path, "table_9") as record:
+        assert [trial.spec.replicate for trial in record.trials()["6a"]] == [0, 1]
+    with Record.open(tmp_path, TABLE_9) as record:
+        assert len(record.missing(ROW_6A)) == 18
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table_9.lock", "table_9.sqlite"]
+
+
+def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, 'tests'); from test_record import *\n"
+        "try: Record.open(Path(sys.argv[1]), TABLE_9)\nexcept StudyLocked as error: print(error)"
+    )
+    with Record.open(tmp_path, TABLE_9):
+        with pytest.raises(StudyLocked, match=f"process {os.getpid()} on .*study=NAME"):
+            Record.open(tmp_path, TABLE_9)
+        other = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert f"process {os.getpid()} on" in other.stdout
+        with pytest.raises(StudyLocked):
+            delete(tmp_path, "table_9")
+        with Record.open(tmp_path, replace(TABLE_9, name="another")), Record.read(tmp_path, "table_9") as reader:
+            assert reader.missing(ROW_6A) == ROW_6A.trials(7)
+    Record.open(tmp_path, TABLE_9).close()
+
+
+def hold(home: Path, pipe: Connection) -> None:
+    with Record.open(home, TABLE_9):
+        pipe.send("open")
+        signal.pause()
+
+
+def test_the_kernel_frees_the_lock_of_a_killed_driver(tmp_path: Path) -> None:
+    context = get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+    holder = context.Process(target=hold, args=(tmp_path, sending))
+    holder.start()
+    receiving.recv()
+    with pytest.raises(StudyLocked, match=f"process {holder.pid} on"):
+        Record.open(tmp_path, TABLE_9)
+    holder.kill()
+    holder.join()
+    Record.open(tmp_path, TABLE_9).close()
+
+
+@pytest.mark.parametrize("torn", ["", "process 12", "\0" * 100, "not a holder\n" * 3])
+def test_a_torn_lock_file_locks_nobody_out(tmp_path: Path, torn: str) -> None:
+    (tmp_path / "table_9.lock").write_text(torn)
+    with Record.open(tmp_path, TABLE_9):
+        assert (tmp_path / "table_9.lock").read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_a_reader_sees_whole_batches_while_the_driver_writes(tmp_path: Path) -> None:
+    with Record.open(tmp_path, TABLE_9) as record, Record.read(tmp_path, "table_9") as reader:
+        for first in range(0, 20, 5):
+            assert len(reader.trials()["6a"]) == first
+            record.add(batch(ROW_6A.trials(7)[first : first + 5]))
+        with pytest.raises(HomeUnwritable):
+            reader.add(batch(ROW_6A.trials(7)[:1]))
+
+
+def test_a_full_disk_stops_with_path_and_bytes_and_keeps_what_was_committed(tmp_path: Path) -> None:
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add(batch(ROW_6A.trials(7)[:2]))
+        pages = record._db.execute("PRAGMA page_count").fetchone()[0]
+        record._db.execute(f"PRAGMA max_page_count = {pages}")
+        large = [(asked, replace(made_up(asked), weights=bytes(100_000)), 1) for asked in ROW_6A.trials(7)[2:]]
+        with pytest.raises(RecordFull, match=rf"{record.path}: .*full; \d+ bytes are free"):
+            record.add(large)
+        record._db.execute("PRAGMA max_page_count = 1000000")
+        assert record.add(large) == 18
+    with Record.read(tmp_path, "table_9") as record:
+        assert len(record.trials()["6a"]) == 20
+
+
+# -- names and folders ------------------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a\0b", "a\nb", "a\n", " a", "a b", "-rf", ".hidden", "=cmd()",
+    "a'; DROP TABLE trials; --", "<script>", "${oc.env:X}", "%2e%2e", "a:b", "a*b", "a?b", "~", "\u00e9t\u00e9",
+    "\U0001f600", "\u202eabc", "x" * 101, "x" * 251, "mlflow", "MLflow", "artifacts", "\u0661", "\uff41",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_refused_and_makes_no_file(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "home"
+    for attempt in (
+        lambda: Record.open(home, replace(TABLE_9, name=name)),
+        lambda: Record.read(home, name),
+        lambda: delete(home, name),
+    ):
+        with pytest.raises(ValueError, match="study="):
+            attempt()
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("name", ["table_9", "a", "9", "T=100".replace("=", "-"), "A.b_c-d", "x" * 100])
+def test_a_plain_name_is_taken(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("folder", ["two words", "quo'te\"s", "new\nline", "?mode=ro#x", "%41", "caf\u00e9"])
+def test_a_nasty_home_holds_its_studies(tmp_path: Path, folder: str) -> None:
+    home = tmp_path / folder
+    with Record.open(home, TABLE_9) as record:
+        record.add(batch(ROW_6A.trials(7)[:1]))
+    assert studies(home) == ["table_9"]
+    with Record.read(home, "table_9") as record:
+        assert len(record.trials()["6a"]) == 1
+    delete(home, "table_9")
+    assert list(home.iterdir()) == []
+
+
+def test_an_unknown_study_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    for name in ("table_9", "sweep"):
+        Record.open(tmp_path, replace(TABLE_9, name=name)).close()
+    (tmp_path / "other.sqlite").write_bytes(b"no database")
+    sqlite3.connect(tmp_path / "foreign.sqlite").execute("CREATE TABLE x (y)").connection.close()
+    assert studies(tmp_path) == ["sweep", "table_9"]
+    with pytest.raises(UnknownStudy, match="recorded there: sweep, table_9"):
+        Record.read(tmp_path, "table_8")
+    for other in ("other", "foreign"):
+        with pytest.raises(ValueError, match=f"{other}.sqlite is no record of a study"):
+            Record.read(tmp_path, other)
+    with pytest.raises(UnknownStudy, match="none yet"):
+        Record.read(tmp_path / "nowhere", "table_9")
+    for occupied in ("other", "foreign"):
+        with pytest.raises(ValueError, match="is no"):
+            Record.open(tmp_path, replace(TABLE_9, name=occupied))
+
+
+def test_a_record_of_another_release_is_refused(tmp_path: Path) -> None:
+    Record.open(tmp_path, TABLE_9).close()
+    sqlite3.connect(tmp_path / "table_9.sqlite").execute("PRAGMA user_version = 77").connection.close()
+    with pytest.raises(ValueError, match="has format 77"):
+        Record.read(tmp_path, "table_9")
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for home in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        with pytest.raises(HomeUnwritable, match="home=DIR"):
+            Record.open(home, TABLE_9)
+
+
+def test_a_record_without_write_permission_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add(batch(ROW_6A.trials(7)[:1]))
+    monkeypatch.setattr(record_module.os, "access", lambda *_: False)  # root may write anywhere
+    with Record.read(tmp_path, "table_9") as record:
+        assert len(record.trials()["6a"]) == 1
+
+
+def test_two_rows_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="same name"):
+        Record.open(tmp_path, replace(TABLE_9, rows=(ROW_6A, replace(ROW_6B, name="6a"))))
+
+
+def test_the_archive_keeps_the_milestones(tmp_path: Path) -> None:
+    asked = ROW_6B.trials(7)[0]
+    early = Reached("early", 500, 2560, 3, math.nan)
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add([(asked, made_up(asked, Outcome.CAPPED, milestones=(early,)), 1)])
+        record.add(batch([replace(asked, cap=asked.cap + 1)]))
+    text = sqlite3.connect(record.path).execute("SELECT milestones FROM archive").fetchone()[0]
+    (kept,) = json.loads(text)
+    assert (kept["name"], kept["sequences"], math.isnan(kept["test_error"])) == ("early", 500, True)
+
+
+def test_a_study_keeps_its_subject(tmp_path: Path) -> None:
+    with Record.open(tmp_path, TABLE_9):
+        pass
+    with pytest.raises(DefinitionChanged, match=r"subject was .*, is adding"):
+        Record.open(tmp_path, replace(TABLE_9, title="adding"))
+
+
+def test_counts_follow_the_cap_that_is_asked_for(tmp_path: Path) -> None:
+    row = replace(ROW_6A, cap=100, replicates=3)
+    first, second, third = row.trials(7)
+    results = [
+        TrialResult(first.key, Outcome.SOLVED, 40, 400),
+        TrialResult(second.key, Outcome.SOLVED, 90, 900),
+        TrialResult(third.key, Outcome.CAPPED, 100, 1000),
+    ]
+    with Record.open(tmp_path, replace(TABLE_9, rows=(row,))) as record:
+        record.add((spec, result, 1) for spec, result in zip((first, second, third), results, strict=True))
+        for cap, counts in {
+            100: {Outcome.SOLVED: 2, Outcome.CAPPED: 1},
+            50: {Outcome.SOLVED: 1, Outcome.CAPPED: 2},
+            200: {Outcome.SOLVED: 2},
+        }.items():
+            record.grow(replace(TABLE_9, rows=(replace(row, cap=cap),)))
+            assert record.counts() == {row.name: counts}
+
+
+def test_a_capped_trial_does_not_give_way_to_a_lost_one(tmp_path: Path) -> None:
+    row = replace(ROW_6A, cap=100, replicates=1)
+    (spec,) = row.trials(7)
+    with Record.open(tmp_path, replace(TABLE_9, rows=(row,))) as record:
+        record.add([(spec, TrialResult(spec.key, Outcome.CAPPED, 100, 1000), 1)])
+        record.add([(replace(spec, cap=200), TrialResult(spec.key, Outcome.LOST, 0, 0), 3)])
+        assert [trial.result.outcome for trial in record.trials()[row.name]] == [Outcome.CAPPED]

@@ -1,0 +1,50 @@
+"""Shipped trials: shown as the record would show them, and refused where they are of other settings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from lstm_search.cli.dispatch import main
+from lstm_search.cli.shell import Exit
+from lstm_search.config.composition import compose
+from lstm_search.record import shipped
+from lstm_search.report import table
+
+
+@pytest.mark.parametrize("name", shipped.studies())
+def test_what_is_shipped_is_exported_as_it_is(name: str) -> None:
+    """Every line comes back from the trials that were read, so nothing a table shows was lost."""
+    text = (shipped.FOLDER / f"{name}.csv").read_text(encoding="utf-8")
+    rows = dict.fromkeys(line["row"] for line in csv.DictReader(io.StringIO(text)))
+    _, number, *recipe = name.split("-", 2)
+    words = [f"table={number}", f"rows=[{','.join(rows)}]", f"study={name}"]
+    if recipe and recipe != ["rivals"]:
+        words.append(f"recipe={recipe[0]}")
+    asked = compose([*words, *(["seed=2026"] if recipe or number == "guessing" else [])]).definition
+    assert table.export(asked.rows, shipped.trials(asked), "csv") == text
+
+
+def test_another_seed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "table=9", "seed=3", "source=shipped"]) == Exit.BAD_INPUT
+    assert "no trial of row 6a with seed=3" in capsys.readouterr().err
+
+
+def test_a_study_that_is_not_shipped_is_answered_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "study=mine", "source=shipped"]) == Exit.BAD_INPUT
+    assert "no study mine; table-1, " in capsys.readouterr().err
+
+
+def test_nothing_is_trained_into_what_is_shipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "table=9", "source=shipped", f"home={tmp_path / 'new'}"]) == Exit.BAD_INPUT
+    assert "run takes source=record" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_solved_fraction_is_drawn_without_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plot", "table=9", "source=shipped", f"home={tmp_path}"]) == Exit.DONE
+    assert capsys.readouterr().out.split() == [str(tmp_path / "table-9-solved_fraction.png")]
+    assert (tmp_path / "table-9-solved_fraction.png").stat().st_size > 10_000

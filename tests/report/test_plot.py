@@ -1,0 +1,184 @@
+"""Figures: written, the same bytes each time, in one go, and showing what the record says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from helpers import synthetic
+from helpers.synthetic import CAPPED, DIVERGED, LOST, ended, row, solved, trials
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lstm_search.report import plot
+from lstm_search.spec import CurvePoint, Row, Trial
+
+Draw = Callable[[Sequence[Row], Mapping[str, Sequence[Trial]], Path], None]
+BOTH = pytest.mark.parametrize("draw", [plot.solved_fraction, plot.learning_curves])
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@BOTH
+def test_a_study_with_everything_is_drawn_the_same_every_time(draw: Draw, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    draw(*synthetic.study(), first)
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "xtick.major.size": 20}):
+        draw(*synthetic.study(), second)
+        assert mpl.rcParams["font.size"] == 30
+    assert first.read_bytes().startswith(PNG)
+    assert first.read_bytes() == second.read_bytes()
+    assert sorted(tmp_path.iterdir()) == [first, second]
+
+
+@BOTH
+@pytest.mark.parametrize("names", [(), ("6a",), ("$x^", "_hidden", "a\nb"), tuple(f"r{index}" for index in range(30))])
+def test_any_number_of_rows_without_trials_is_drawn(draw: Draw, names: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "empty.png"
+    draw([row(name) for name in names], {}, path)
+    assert path.read_bytes().startswith(PNG)
+
+
+@BOTH
+def test_a_failing_write_leaves_the_former_figure(draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "figure.png"
+    path.write_bytes(b"former")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        draw(*synthetic.study(), path)
+    assert path.read_bytes() == b"former"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", ["pdf", "svg"])
+def test_other_endings_give_other_formats(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"figure.{ending}"
+    plot.solved_fraction(*synthetic.study(), path)
+    assert path.read_bytes()[:5] in (b"%PDF-", b"<?xml")
+
+
+def test_a_curve_holds_steps_ends_and_both_means() -> None:
+    line = row("6a", replicates=5, cap=1000, table="9", published="6a")
+    curve = plot._line(
+        line, "solved", trials(line, solved(100), solved(300), ended(CAPPED, 1000), ended(DIVERGED, 9)), 0
+    )
+    assert curve.times.tolist() == [100, 300]
+    assert curve.fractions.tolist() == pytest.approx([0.25, 0.5])
+    assert (curve.given_up, curve.end, curve.mean, curve.printed) == ((1000, 1000), 1000, 200, (31390.0, 1.0))
+    assert curve.label == "6a  2/4 (unfinished: 4 of 5)"
+
+
+def test_labels_are_moved_apart_and_stay_above_the_axis() -> None:
+    heights = plot._spread([0.0, 1.0, 0.0, 0.99], 0.1)
+    assert heights[1] == 1.0
+    assert heights[3] == pytest.approx(0.9)
+    assert (heights[2], heights[0]) == (0, pytest.approx(0.1))
+    assert min(np.diff(sorted(heights))) >= 0.1 - 1e-12
+
+
+def test_the_median_is_over_the_trials_still_training_and_ends_where_most_are_done() -> None:
+    fast, slow = np.array([(10.0, 0.4), (100.0, 0.1)]), np.array([(10.0, 0.3), (100.0, 0.2), (1000.0, 0.2)])
+    endless = np.array([(10.0, 0.5), (100.0, 0.5), (1000.0, 0.1), (10_000.0, 0.1)])
+    times, errors = plot._median([fast, slow, endless], 3)
+    assert times.tolist() == [10, 100, 1000]
+    assert errors.tolist() == pytest.approx([0.4, 0.2, 0.15])
+    assert [array.tolist() for array in plot._median([fast, endless], 5)] == [[], []]
+
+
+def drawn(
+    rows: Sequence[Row], record: Mapping[str, Sequence[Trial]], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Figure:
+    """The figure of learning curves as it was written."""
+    figures = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *arguments: Any, **more: Any) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **more)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    plot.learning_curves(rows, record, path)
+    figures[0].draw_without_rendering()  # extents in the figure's own resolution, not in that of the file
+    return figures[0]
+
+
+def marks(panel: Axes, marker: str) -> list[tuple[float, float]]:
+    """Where `panel` has marks of that kind."""
+    return [tuple(map(float, np.ravel(line.get_data()))) for line in panel.lines if line.get_marker() == marker]
+
+
+def test_each_trial_ends_in_a_mark_where_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = row("6a", replicates=4, cap=1000)
+    curve = (CurvePoint(10, 0.4, 1.0), CurvePoint(100, 0.2, 1.0))
+    results = [replace(result, curve=curve) for result in (solved(120), solved(700), ended(CAPPED, 1000))]
+    lost = replace(ended(LOST, 500), curve=curve)
+    panel = drawn([line], {"6a": trials(line, *results, lost)}, tmp_path / "curves.png", monkeypatch).axes[0]
+    assert marks(panel, "o") == [(120, 1 / 256), (700, 1 / 256)]  # the error of its test
+    assert marks(panel, "|") == [(1000, 0.2)]
+    thin = [part.get_xdata() for part in panel.lines if part.get_linewidth() == plot.TRIAL["linewidth"]]
+    assert sorted(map(max, thin)) == [120, 700, 1000]
+    assert panel.get_title(loc="left").endswith("n\u00a0=\u00a03")
+
+
+def test_the_legend_names_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = drawn(*synthetic.study(), tmp_path / "curves.png", monkeypatch)
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["one trial", "median of those still training", "solved", "given up"]
+    assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
+
+
+LONG = " training.rate=0.3 network.cells_per_block=2 network.output_gate_bias="
+
+
+@pytest.mark.parametrize("middle", ["", LONG, "_m" * 40], ids=["short", "words", "one word"])
+@pytest.mark.parametrize("count", [1, 2, 24])
+def test_titles_stay_apart_and_in_the_figure(
+    count: int, middle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(f"row {index}{middle}{index}", replicates=1) for index in range(count)]
+    record = {line.name: trials(line, solved(9000)) for line in rows}
+    figure = drawn(rows, record, tmp_path / "curves.png", monkeypatch)
+    panels = figure.axes[:count]
+    boxes = [panel._left_title.get_window_extent() for panel in panels]
+    bodies = [panel.get_window_extent() for panel in panels]
+    for index, box in enumerate(boxes):
+        assert box.x1 <= figure.bbox.x1
+        assert not any(box.overlaps(other) for other in (*boxes[:index], *bodies))
+    assert len({panel.get_title(loc="left") for panel in panels}) == count
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.21, 0.49), (0.3, 0.3), (0.5, 0.5), (0.1, 0.1), (0.02, 0.6), (0.009, 0.9), (1e-5, 0.6), (3, 80)]
+)
+def test_the_error_axis_has_two_labels_at_least(
+    low: float, high: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = row("6a", replicates=1)
+    curve = (CurvePoint(10, high, 1.0), CurvePoint(100, low, 1.0))
+    record = {"6a": trials(line, replace(ended(CAPPED, 120), curve=curve))}
+    panel = drawn([line], record, tmp_path / "curves.png", monkeypatch).axes[0]
+    bottom, top = panel.get_ylim()
+    assert bottom < low <= high < top
+    shown = [float(label.get_text()) for label in panel.get_yticklabels() if bottom <= label.get_position()[1] <= top]
+    assert 2 <= len(shown) <= 7
+    assert shown == pytest.approx([tick for tick in panel.get_yticks() if bottom <= tick <= top])
+
+
+def test_errors_that_a_logarithmic_axis_cannot_show_are_left_out() -> None:
+    odd = [CurvePoint(0, 0.4, 1.0), CurvePoint(5, math.nan, 1.0), CurvePoint(6, math.inf, 1.0), CurvePoint(7, 0.0, 1.0)]
+    result = replace(ended(DIVERGED, 9), curve=(*odd, CurvePoint(8, 0.2, 1.0)))
+    assert plot._points(result).tolist() == [[8, 0.2]]
+
+
+@pytest.mark.parametrize(("value", "text"), [(1000, "1k"), (2_500_000, "2.5M"), (200, "200"), (0.01, "0.01")])
+def test_short_numbers(value: float, text: str) -> None:
+    assert plot._short(value) == text

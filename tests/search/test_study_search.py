@@ -1,0 +1,197 @@
+"""A search as a study: recorded, interrupted, resumed, grown, confirmed and shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.program import ALONE, NAME, QUICK, lstm
+
+from lstm_search import config, study
+from lstm_search.config.composition import Settings
+from lstm_search.record.record import DefinitionChanged, Record
+from lstm_search.search import FRESH
+from lstm_search.spec import Definition, Outcome, Trial, TrialSpec
+from lstm_search.study import Ended, Moment
+from lstm_search.worker.trial import Progress, Worker
+
+pytestmark = pytest.mark.usefixtures("kernels")
+
+SPACE = "training.rate=0.5,0.001 cap=20000 execute.width=4 search.fresh_from=100"
+"""One rate learns, the other does not within the cap."""
+
+RACE = f"search=race {SPACE} search.blocks=[8,16,24] search.confirm=4 search.finalists=1"
+GOOD, POOR = "rate=0.5", "rate=0.001"
+
+
+def settings(words: str) -> Settings:
+    return config.compose([*QUICK.split(), *ALONE.split(), *words.split()])
+
+
+def run(home: Path, words: str, **more: Any) -> Ended:
+    asked = settings(words)
+    return study.run(asked.definition, home, asked.execute, search=asked.search, **more)
+
+
+def seen(home: Path) -> tuple[Definition, dict[str, list[Trial]]]:
+    with Record.read(home, NAME) as record:
+        return record.definition(), record.trials()
+
+
+def numbers(home: Path) -> dict[str, list[int]]:
+    return {name: [trial.spec.replicate for trial in trials] for name, trials in seen(home)[1].items()}
+
+
+def test_a_race_drops_the_poor_and_confirms_the_best(tmp_path: Path) -> None:
+    moments: list[Moment] = []
+    ended = run(tmp_path, RACE, watch=moments.append)
+    found = numbers(tmp_path)
+    assert list(found) == [GOOD, POOR, GOOD + FRESH]
+    assert found[GOOD] == list(range(24))
+    assert set(range(8)) <= set(found[POOR]) < set(range(24)), (
+        "each has its first block, and the poor no more than it got"
+    )
+    assert found[GOOD + FRESH] == [100, 101, 102, 103]
+    assert ended.left == 0
+    assert [row.replicates for row in moments[-1].rows] == [24, len(found[POOR]), 4]
+
+
+def test_a_race_that_has_ended_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(tmp_path, RACE)
+    monkeypatch.setattr(study, "open_executor", lambda *_, **__: pytest.fail("an executor was opened"))
+    assert run(tmp_path, RACE) == first
+
+
+@pytest.mark.parametrize("keep", [0, 5, 17])
+def test_an_interrupted_race_goes_on_from_its_record(keep: int, tmp_path: Path) -> None:
+    run(tmp_path, RACE)
+    with closing(sqlite3.connect(tmp_path / f"{NAME}.sqlite")) as db, db:
+        db.execute("DELETE FROM milestones WHERE key NOT IN (SELECT key FROM trials ORDER BY key LIMIT ?)", (keep,))
+        db.execute("DELETE FROM trials WHERE key NOT IN (SELECT key FROM trials ORDER BY key LIMIT ?)", (keep,))
+        kept = dict(db.execute("SELECT key, finished_at FROM trials"))
+    run(tmp_path, RACE)
+    found = numbers(tmp_path)
+    assert found[GOOD] == list(range(24))
+    assert found[GOOD + FRESH] == [100, 101, 102, 103]
+    with closing(sqlite3.connect(tmp_path / f"{NAME}.sqlite")) as db:
+        assert kept.items() <= dict(db.execute("SELECT key, finished_at FROM trials")).items()
+
+
+@pytest.mark.parametrize("cap", [19_000, 21_000])
+def test_a_race_under_another_cap_trains_no_solved_trial_again(
+    cap: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, RACE)
+    asked, advance = list[TrialSpec](), Worker.advance
+
+    def noted(self: Worker, new: Sequence[TrialSpec], seconds: float) -> Progress:
+        asked.extend(new)
+        return advance(self, new, seconds)
+
+    monkeypatch.setattr(Worker, "advance", noted)
+    run(tmp_path, RACE.replace("cap=20000", f"cap={cap}"))
+    assert [spec for spec in asked if spec.cell.training.rate == 0.5] == []
+    assert len(asked) == (0 if cap < 20_000 else len(set(asked)))
+
+
+def test_lost_trials_of_the_finalists_are_tried_again_when_asked(tmp_path: Path) -> None:
+    run(tmp_path, RACE)
+    with closing(sqlite3.connect(tmp_path / f"{NAME}.sqlite")) as db, db:
+        db.execute("DELETE FROM milestones WHERE key IN (SELECT key FROM trials WHERE replicate = 101)")
+        db.execute("UPDATE trials SET outcome = 'LOST' WHERE replicate = 101")
+    run(tmp_path, RACE)
+    assert seen(tmp_path)[1][GOOD + FRESH][1].result.outcome == Outcome.LOST
+    run(tmp_path, RACE, retry=["lost"])
+    assert seen(tmp_path)[1][GOOD + FRESH][1].result.outcome == Outcome.SOLVED
+
+
+def test_a_budget_ends_a_search_before_it_confirms(tmp_path: Path) -> None:
+    ended = run(tmp_path, RACE, hours=1e-9)
+    assert ended.left > 0
+    assert list(numbers(tmp_path)) == [GOOD, POOR]
+
+
+def test_a_space_may_grow_but_not_shrink(tmp_path: Path) -> None:
+    run(tmp_path, RACE)
+    with pytest.raises(DefinitionChanged, match=r"the space lacks what it had: rate=0\.001"):
+        run(tmp_path, RACE.replace("0.5,0.001", "0.5,0.4"))
+    before = numbers(tmp_path)
+    run(tmp_path, RACE.replace("0.5,0.001", "0.5,0.001,0.6"))
+    after = numbers(tmp_path)
+    assert {name: after[name] for name in before} == {**before, POOR: after[POOR]}
+    assert set(range(8)) <= set(after["rate=0.6"])
+
+
+def test_a_grid_becomes_a_race_and_keeps_its_trials(tmp_path: Path) -> None:
+    run(tmp_path, f"{SPACE} replicates=6")
+    before = seen(tmp_path)[1][GOOD]
+    run(tmp_path, RACE)
+    assert seen(tmp_path)[1][GOOD][:6] == before
+
+
+@pytest.mark.parametrize(
+    "search",
+    ["search=grid search.confirm=3 replicates=3", "search=random search.cells=2 search.confirm=3 replicates=3"],
+)
+def test_other_searches_confirm_too(search: str, tmp_path: Path) -> None:
+    run(tmp_path, f"{search} {SPACE} search.finalists=1")
+    found = numbers(tmp_path)
+    assert found.pop(GOOD + FRESH) == [100, 101, 102]
+    assert found == {GOOD: [0, 1, 2], POOR: [0, 1, 2]}
+
+
+def test_without_a_choice_nothing_is_confirmed(tmp_path: Path) -> None:
+    run(tmp_path, "search.confirm=3 replicates=2")
+    assert list(numbers(tmp_path)) == [NAME]
+
+
+def test_the_table_shows_both_numbers(tmp_path: Path) -> None:
+    """The winner's fresh trials come first; no number of a race is given a verdict or called unfinished."""
+    words = f"{QUICK} {ALONE} {RACE}"
+    shown = lstm(f"run {words}", tmp_path).stdout
+    lines = [line for line in shown.splitlines() if line.startswith("| rate")]
+    assert [line.split("|")[1].strip() for line in lines] == [GOOD + FRESH, f"{GOOD} (race)", f"{POOR} (race)"]
+    assert "4/4" in lines[0]
+    assert "24/24" in lines[1]
+    assert "(of at most 24)" in lines[2]
+    assert "unfinished" not in shown
+    assert "trials that no choice was made by" in " ".join(shown.split())
+    assert lstm(f"table {words}", tmp_path).stdout == shown
+    assert lstm(f"table study={NAME}", tmp_path).stdout == shown
+    assert "of at most 24" in lstm("status", tmp_path).stdout
+    lstm(f"verify study={NAME} tracking=none", tmp_path)
+    export = list(csv.DictReader(io.StringIO(lstm(f"export study={NAME}", tmp_path).stdout)))
+    assert {line["replicate"] for line in export if line["row"] == GOOD + FRESH} == {"100", "101", "102", "103"}
+
+
+def test_a_plan_names_space_budget_and_cost(tmp_path: Path) -> None:
+    done = lstm(f"plan {QUICK} {RACE} search.pilot=1", tmp_path)
+    assert "space: task.T=10 training.rate=0.5,0.001; every combination" in done.stdout
+    assert "race: 16 trials at least; looks after 8, 16, 24 replicates, error 0.05" in done.stdout
+    assert "then the best by ert: 4 trials on fresh seeds, replicates 100 and on" in done.stdout
+    assert "budget: no limit of time, 100,000 trials at most" in done.stdout
+    assert "core-hours" in done.stdout
+    assert list(tmp_path.iterdir()) == [], "nothing is recorded"
+
+
+def test_a_record_of_the_format_before_is_read_and_brought_up_to_date(tmp_path: Path) -> None:
+    run(tmp_path, "replicates=2")
+    before = seen(tmp_path)
+    with closing(sqlite3.connect(tmp_path / f"{NAME}.sqlite", isolation_level=None)) as db:
+        db.executescript("""
+            CREATE TABLE old AS SELECT * FROM rows; DROP TABLE rows;
+            CREATE TABLE rows (name TEXT PRIMARY KEY, ordinal INTEGER NOT NULL, cell TEXT NOT NULL,
+                replicates INTEGER NOT NULL, cap INTEGER NOT NULL, "table" TEXT NOT NULL, published TEXT NOT NULL,
+                readings TEXT NOT NULL, altered TEXT NOT NULL) STRICT;
+            INSERT INTO rows
+                SELECT name, ordinal, cell, replicates, cap, "table", published, readings, altered FROM old;
+            DROP TABLE old; PRAGMA user_version = 1""")
+    assert seen(tmp_path) == before
+    run(tmp_path, RACE.replace("0.5,0.001", "0.5"))
+    assert seen(tmp_path)[0].rows[-1].purpose == "race"

@@ -1,0 +1,81 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from llvmlite import binding
+
+from lstm_search.simd.jit import LEVELS
+
+MODULE = """
+from lstm_search.jit import CACHE_DIR, kernel
+
+
+@kernel
+def triple(x):
+    return 3 * x
+
+
+print(triple(14), CACHE_DIR)
+"""
+
+
+def run(folder: Path) -> tuple[str, Path]:
+    environment = {**os.environ, "LSTM_SEARCH_CACHE": str(folder / "cache")}
+    command = [sys.executable, str(folder / "module.py")]
+    answer, cache = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    return answer, Path(cache)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "module.py").write_text(MODULE)
+    return tmp_path
+
+
+def test_a_kernel_is_kept_on_disk_in_a_folder_of_its_own(folder: Path) -> None:
+    _, cache = run(folder)
+    assert cache.parent == folder / "cache"
+    assert list(cache.rglob("*.nbc"))
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_file_cut_short_is_compiled_anew(folder: Path, ending: str, size: int) -> None:
+    _, cache = run(folder)
+    for path in cache.rglob(f"*.{ending}"):
+        os.truncate(path, size)
+    assert run(folder)[0] == "42"
+    assert all(path.stat().st_size > 100 for path in cache.rglob("*.nb?"))
+
+
+LEVEL = """
+import numba
+from lstm_search import lanes
+
+present = dict(lanes.binding.get_host_cpu_features())
+lanes.binding.get_host_cpu_features = lambda: present | {{"avx2": {avx2}, "avx512f": True}}
+try:
+    print(lanes.full_width(), numba.config.CPU_NAME, numba.config.CPU_FEATURES)
+except lanes.UnsupportedProcessor as error:
+    print(error)
+"""
+
+
+def at_level(level: str, *, avx2: bool) -> str:
+    environment = {**os.environ, "NUMBA_CPU_NAME": level}
+    command = [sys.executable, "-c", LEVEL.format(avx2=avx2)]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize(("level", "width"), [("x86-64-v3", 8), ("x86-64-v4", 16)])
+def test_a_named_level_decides_alone_what_kernels_use(level: str, width: int) -> None:
+    if not all(binding.get_host_cpu_features().get(name) for name in LEVELS[level]):
+        pytest.skip("this processor lacks what the level needs")
+    assert at_level(level, avx2=True) == f"{width} {level} -prefer-256-bit"
+
+
+def test_a_processor_below_the_level_is_refused_in_words() -> None:
+    assert "lacks avx2" in at_level("x86-64-v3", avx2=False)
+    assert "made for x86-64-v3" in at_level("x86-64-v3", avx2=False)
