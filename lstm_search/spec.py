@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lstm_search import checks
+from lstm_search.checks import Setting, setting, settle
 from lstm_search.networks import Bptt, Carrousel, Cascade, Chunker, Elman, Guessing, Lstm1997, Rtrl
 from lstm_search.tasks import (
     Adding,
@@ -61,15 +62,14 @@ BROKEN = frozenset({Outcome.FAILED, Outcome.TIMEOUT, Outcome.OOM, Outcome.LOST})
 class Training:
     """Plain gradient descent on half the squared error (section 3); `rate` is the paper's learning rate alpha."""
 
-    rate: float = 0.5
-    update: Literal["sequence", "step"] = "sequence"
-    error_scale: float = 1.0
+    rate: float = setting(0.5, "learning rate", above=0, example="0.1")
+    update: Literal["sequence", "step"] = setting(
+        "sequence", "weights change at the end of a sequence, or at every step (step)", reading=True
+    )
+    error_scale: float = setting(1.0, "factor on the error signal: 1, 2 or 0.5", among=(0.5, 1.0, 2.0), reading=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", checks.real("training.rate", self.rate, above=0, example="0.1"))
-        object.__setattr__(self, "error_scale", checks.real("training.error_scale", self.error_scale))
-        checks.choice("training.error_scale", self.error_scale, (0.5, 1.0, 2.0))
-        checks.choice("training.update", self.update, ("sequence", "step"))
+        settle(self, "training")
 
 
 @dataclass(frozen=True)
@@ -88,41 +88,42 @@ class Stop:
     (`judged`).
     """
 
-    milestone: str = "solved"
-    tolerance: float = 0.04
-    correct: Literal["within", "ranked"] = "within"
-    judged: Literal["all", "last"] = "all"
-    window: int = 2000
-    max_wrong: int = 0
-    mean_error: float | None = 0.01
-    error: Literal["absolute", "squared"] = "absolute"
-    check_every: int | None = None
-    learn_while_tested: bool = False
-    fresh_test_set: bool = True
-    test_sequences: int = 2560
+    milestone: str = setting("solved", "name of the point that a trial reaches, or several")
+    tolerance: float = setting(0.04, "a sequence is wrong when any output errs by this much", above=0, example="0.3")
+    correct: Literal["within", "ranked"] = setting(
+        "within",
+        "right means within the tolerance, or, for a grammar, legal outputs above all illegal ones (ranked)",
+    )
+    judged: Literal["all", "last"] = setting(
+        "all", "whether a sequence can be wrong at any of its targets (all) or at the last one only (last)"
+    )
+    window: int = setting(2000, "number of successive sequences that are judged", low=1, high=1_000_000)
+    max_wrong: int = setting(0, "how many of them may be wrong")
+    mean_error: float | None = setting(
+        0.01, "their mean error must be below this; null for any", above=0, example="0.1"
+    )
+    error: Literal["absolute", "squared"] = setting(
+        "absolute", "what that mean is of: absolute or squared errors", reading=True
+    )
+    check_every: int | None = setting(
+        None,
+        "training sequences between checks on sequences not learned from; null judges the training sequences",
+        low=1,
+        high=1_000_000_000,
+        reading=True,
+    )
+    learn_while_tested: bool = setting(
+        False, "whether a check is made of the next training sequences, learning going on", reading=True
+    )
+    fresh_test_set: bool = setting(True, "whether each check has new sequences", reading=True)
+    test_sequences: int = setting(
+        2560, "fresh sequences tested after the milestone, without learning", low=0, high=1_000_000
+    )
 
     def __post_init__(self) -> None:
+        settle(self, "stop")
         checks.name("stop.milestone", self.milestone)
-        checks.choice("stop.correct", self.correct, ("within", "ranked"))
-        checks.choice("stop.judged", self.judged, ("all", "last"))
-        checks.choice("stop.error", self.error, ("absolute", "squared"))
-        numbers: dict[str, float] = {
-            "tolerance": checks.real("stop.tolerance", self.tolerance, above=0, example="0.3"),
-            "window": checks.whole("stop.window", self.window, 1, 1_000_000),
-            "test_sequences": checks.whole("stop.test_sequences", self.test_sequences, 0, 1_000_000),
-        }
-        numbers["max_wrong"] = checks.whole("stop.max_wrong", self.max_wrong, 0, int(numbers["window"]) - 1)
-        if self.mean_error is not None:
-            numbers["mean_error"] = checks.real("stop.mean_error", self.mean_error, above=0, example="0.1")
-        if self.check_every is not None:
-            numbers["check_every"] = checks.whole("stop.check_every", self.check_every, 1, 1_000_000_000)
-        for name, number in numbers.items():
-            object.__setattr__(self, name, number)
-        self._check_readings()
-
-    def _check_readings(self) -> None:
-        for name in ("learn_while_tested", "fresh_test_set"):
-            checks.truth(f"stop.{name}", getattr(self, name))
+        Setting(low=0, high=self.window - 1).check("stop.max_wrong", self.max_wrong)
         if self.learn_while_tested and self.check_every is None:
             raise ValueError(
                 "stop.learn_while_tested=true: speaks of checks, and there are none with stop.check_every=null; "

@@ -6,37 +6,25 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
-from functools import cache
-from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
+from lstm_search.checks import expect, setting_of, typed, types_of, written
 from lstm_search.networks import NETWORKS
 from lstm_search.search import Draw, Interval, Numbers, SearchSettings, Values, points
 from lstm_search.spec import Cell, Purpose, Row, Stop, Training
 from lstm_search.tasks import TASKS
 
 READINGS = frozenset(
-    {
-        "network.recurrent",
-        "network.recurrent_init",
-        "network.cell_bias",
-        "network.gate_bias",
-        "network.output",
-        "network.output_bias",
-        "network.reset",
-        "network.growth",
-        "network.growth_window",
-        "network.growth_drop",
-        "network.surprise",
-        "network.imitates",
-        "task.training_strings",
-        "training.update",
-        "training.error_scale",
-        "stop.error",
-        "stop.check_every",
-        "stop.learn_while_tested",
-        "stop.fresh_test_set",
-    }
+    f"{section}.{of.name}"
+    for section, kinds in (
+        ("task", TASKS.values()),
+        ("network", NETWORKS.values()),
+        ("training", [Training]),
+        ("stop", [Stop]),
+    )
+    for kind in kinds
+    for of in fields(kind)
+    if setting_of(of).reading
 )
 """Keys where the paper is silent or contradicts itself: another choice is another reading, not another experiment."""
 
@@ -84,54 +72,10 @@ class _Part(NamedTuple):
     changes: tuple[tuple[str, str], ...]
 
 
-def shown(value: Any) -> str:
-    """`value` as it is written on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(shown, value))}]"
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def typed(key: str, kind: Any, value: Any) -> Any:
-    """`value` in the type `kind` of a field, with lists as tuples and whole numbers as floats where floats are due."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in {Union, UnionType}:
-        if value is None:
-            return None
-        return typed(key, next(argument for argument in arguments if argument is not NoneType), value)
-    if origin is Literal:
-        return _expect(value in arguments, key, value, f"one of {', '.join(map(shown, arguments))}")
-    if origin is tuple:
-        value = [value] if isinstance(value, str) and value else value
-        _expect(isinstance(value, list | tuple), key, value, "a list such as [a,b]")
-        return tuple(typed(key, arguments[0], entry) for entry in value)
-    return _scalar(key, kind, value)
-
-
-def _scalar(key: str, kind: type, value: Any) -> Any:
-    if kind is bool:
-        return _expect(isinstance(value, bool), key, value, "true or false")
-    if kind is str:
-        return _expect(isinstance(value, str), key, value, "text")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        _expect(number and (isinstance(value, int) or value.is_integer()), key, value, "a whole number")
-        return int(value)
-    _expect(number and not (isinstance(value, int) and abs(value) > 2**53), key, value, "a number")
-    return float(value)
-
-
-def _expect(holds: bool, key: str, value: Any, what: str) -> Any:
-    if not holds:
-        raise ConfigError(f"{key}={shown(value) or chr(39) * 2}: takes {what}")
-    return value
-
-
 def kind_of(sections: Sections, key: str) -> Any:
     """The declared type of an identity key such as `network.blocks`."""
     section, _, name = key.partition(".")
-    return _hints(_class(section, sections[section]))[name]
+    return types_of(_class(section, sections[section]))[name]
 
 
 def _class(section: str, values: Mapping[str, Any]) -> type:
@@ -141,22 +85,15 @@ def _class(section: str, values: Mapping[str, Any]) -> type:
     return {"training": Training, "stop": Stop}[section]
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def construct(kind: type[T], section: str, values: Mapping[str, Any]) -> T:
+def construct(kind: type[T], values: Mapping[str, Any]) -> T:
     """The dataclass `kind` of a section's plain values. Raises ValueError naming the key that cannot be used."""
-    hints = _hints(cast("Any", kind))
-    names = [field.name for field in fields(kind) if field.name in values]  # type: ignore[arg-type]  # a dataclass
-    return kind(**{name: typed(f"{section}.{name}", hints[name], values[name]) for name in names})
+    return kind(**{of.name: values[of.name] for of in fields(kind) if of.name in values})  # type: ignore[arg-type]
 
 
 def _build(section: str, values: Mapping[str, Any]) -> Any:
     if section == "stop":
         return _stops(values)
-    return construct(_class(section, values), section, values)
+    return construct(_class(section, values), values)
 
 
 def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
@@ -168,10 +105,10 @@ def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
     for name, value in lists.items():
         if len(value) != milestones:
             raise ConfigError(
-                f"stop.{name}={shown(value)}: takes one value, or one for each of the {milestones} in stop.milestone"
+                f"stop.{name}={written(value)}: takes one value, or one for each of the {milestones} in stop.milestone"
             )
     each = [{**values, **{name: value[i] for name, value in lists.items()}} for i in range(milestones)]
-    return tuple(construct(Stop, "stop", part) for part in each)
+    return tuple(construct(Stop, part) for part in each)
 
 
 def expand(base: Base, axes: Sequence[Axis | Interval], draw: Draw | None = None) -> Iterator[Row]:
@@ -183,7 +120,7 @@ def expand(base: Base, axes: Sequence[Axis | Interval], draw: Draw | None = None
     for point in points(options, draw):
         chosen = {axis.key: value for axis, value in zip(axes, point, strict=True)}
         cell = [_part(section, base, literal[section], chosen, parts) for section in SECTIONS]
-        yield _row(base, cell, [f"{name}={shown(value)}" for name, value in zip(names, point, strict=True)])
+        yield _row(base, cell, [f"{name}={written(value)}" for name, value in zip(names, point, strict=True)])
 
 
 def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
@@ -235,11 +172,11 @@ def _part(
 def _changes(section: str, literal: Any, value: Any) -> tuple[tuple[str, str], ...]:
     if isinstance(literal, tuple):
         found = [(field.name, *(_alike(field.name, stops) for stops in (literal, value))) for field in fields(Stop)]
-        return tuple((f"{section}.{name}", shown(new)) for name, old, new in found if old != new)
+        return tuple((f"{section}.{name}", written(new)) for name, old, new in found if old != new)
     if type(literal) is not type(value):
         return ((section, value.name),)
     pairs = ((field.name, getattr(literal, field.name), getattr(value, field.name)) for field in fields(literal))
-    return tuple((f"{section}.{name}", shown(new)) for name, old, new in pairs if old != new)
+    return tuple((f"{section}.{name}", written(new)) for name, old, new in pairs if old != new)
 
 
 def _alike(name: str, stops: Sequence[Stop]) -> Any:
@@ -271,7 +208,7 @@ def _options(sections: Sections, axis: Axis | Interval) -> Values:
     kind = kind_of(sections, axis.key)
     if isinstance(axis, Interval):
         kinds = {int, float} & {kind, *get_args(kind)}
-        _expect(bool(kinds), axis.key, f"interval({axis.low:g},{axis.high:g})", _choices(kind))
+        expect(bool(kinds), axis.key, f"interval({axis.low:g},{axis.high:g})", _choices(kind))
         if int in kinds and math.ceil(axis.low) > math.floor(axis.high):
             raise ConfigError(f"{axis.key}=interval({axis.low:g},{axis.high:g}): holds no whole number")
         return Numbers(axis, whole=int in kinds)
@@ -281,7 +218,7 @@ def _options(sections: Sections, axis: Axis | Interval) -> Values:
 def _choices(kind: Any) -> str:
     """What a key takes that has no intervals."""
     allowed = get_args(kind) if get_origin(kind) is Literal else ()
-    return f"values: {','.join(map(shown, allowed))}" if allowed else "single values, no interval"
+    return f"values: {','.join(map(written, allowed))}" if allowed else "single values, no interval"
 
 
 def _typed_option(key: str, kind: Any, value: Any) -> Any:
@@ -295,7 +232,7 @@ def _distinct(key: str, values: list[Any]) -> list[Any]:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
-            raise ConfigError(f"{key}: takes values that differ, {shown(value)} is given twice")
+            raise ConfigError(f"{key}: takes values that differ, {written(value)} is given twice")
         seen.add(value)
     return values
 

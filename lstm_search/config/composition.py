@@ -10,7 +10,7 @@ from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Q
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from lstm_search import checks
+from lstm_search.checks import written
 from lstm_search.config.axes import (
     SECTIONS,
     Axis,
@@ -31,12 +31,10 @@ from lstm_search.config.axes import (
     drawing,
     expand,
     fit_biases,
-    shown,
-    typed,
 )
 from lstm_search.config.keys import GROUPS, SELECTED, all_keys, conf_dir, describe, holders, nearest, options
 from lstm_search.config.selection import ALL, Wanted, selected
-from lstm_search.config.settings import Settings, TrackingSettings
+from lstm_search.config.settings import Budget, General, Settings, TrackingSettings
 from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.networks import NETWORKS
 from lstm_search.published import CAP_FACTOR, published_at
@@ -58,20 +56,6 @@ TEXT_KEYS = frozenset(
 
 IDENTITY = frozenset({"table", "rows", "study", "task", "network", "replicates", "seed", "cap"})
 """Keys beside those of a cell that a study is defined by."""
-
-PLAIN: dict[str, Any] = {
-    "study": str | None,
-    "replicates": int | None,
-    "seed": int,
-    "cap": int | None,
-    "home": str,
-    "format": Literal["markdown", "csv", "json", "hash"],
-    "source": Literal["record", "shipped", "cluster"],
-    "max_failed": float,
-    "retry": tuple[Literal["lost", "oom", "timeout", "failed"], ...],
-    "budget.hours": float | None,
-}
-"""Types of the keys that stand in no group."""
 
 
 def compose(overrides: Sequence[str]) -> Settings:
@@ -99,7 +83,7 @@ def _recipe(name: str) -> dict[str, str]:
     if "recipe" in lines:
         raise ConfigError(f"recipe={name}: {name}.yaml names a recipe; recipes do not contain one another")
     try:
-        return dict(_split(f"{key}={shown(value)}") for key, value in lines.items())
+        return dict(_split(f"{key}={written(value)}") for key, value in lines.items())
     except ConfigError as error:
         raise ConfigError(f"recipe={name}: {error}") from error
 
@@ -119,32 +103,33 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     trees = [_fitting(_hydra(*choices, *row.overrides)) for row in wanted] or [_fitting(_hydra(*choices))]
     tree = trees[0]
     changed, axes = _read(texts, _common(trees))
-    plain = _plain({**_flat(tree), **changed})
-    search = construct(SearchSettings, "search", {**tree["search"], **_under("search", changed)})
+    leaves = {**_flat(tree), "rows": _row_names(texts), **changed}
+    general, budget = construct(General, leaves), construct(Budget, {"hours": leaves["budget.hours"]})
+    search = construct(SearchSettings, {**tree["search"], **_under("search", changed)})
     if not wanted:
         _refuse_homeless([*changed, *(axis.key for axis in axes)])
-    search = search.up_to(plain["replicates"])
-    bases = [_base(row, literal, changed, plain, search) for row, literal in zip(wanted, trees, strict=False)]
-    draw = drawing(search, axes, plain["seed"])
+    search = search.up_to(general.replicates)
+    bases = [_base(row, literal, changed, general, search) for row, literal in zip(wanted, trees, strict=False)]
+    draw = drawing(search, axes, general.seed)
     check_size(bases, axes, search, draw)
     axes = [axis if isinstance(axis, Interval) else replace(axis, values=list(axis.values)) for axis in axes]
-    definition = _definition(texts, plain, bases, axes, draw)
+    definition = _definition(texts, general, bases, axes, draw)
     check_objective(search, definition.rows)
     return Settings(
         definition=definition,
         search=search,
-        execute=construct(ExecuteSettings, "execute", {**tree["execute"], **_under("execute", changed)}),
-        tracking=construct(TrackingSettings, "tracking", {**tree["tracking"], **_under("tracking", changed)}),
-        home=Path(plain["home"]).expanduser(),
-        format=plain["format"],
-        source=plain["source"],
-        budget_hours=plain["budget.hours"],
-        max_failed=plain["max_failed"],
-        retry=plain["retry"],
+        execute=construct(ExecuteSettings, {**tree["execute"], **_under("execute", changed)}),
+        tracking=construct(TrackingSettings, {**tree["tracking"], **_under("tracking", changed)}),
+        home=Path(general.home).expanduser(),
+        format=general.format,
+        source=general.source,
+        budget_hours=budget.hours,
+        max_failed=general.max_failed,
+        retry=general.retry,
         rows=None if _row_names(texts) == ALL else _row_names(texts),
-        replicates=plain["replicates"],
+        replicates=general.replicates,
         studies=studies,
-        submit=construct(SubmitSettings, "submit", {**tree["submit"], **_under("submit", changed)}),
+        submit=construct(SubmitSettings, {**tree["submit"], **_under("submit", changed)}),
         words=tuple(overrides),
     )
 
@@ -187,7 +172,7 @@ def _studies(texts: dict[str, str]) -> tuple[str, ...]:
     if not texts.get("study", "").startswith("["):
         return ()
     text = texts.pop("study")
-    names = tuple(map(shown, _parse("study", text)))
+    names = tuple(map(written, _parse("study", text)))
     if len(names) < 2:
         raise ConfigError(f"study={text}: takes one name, or in brackets the names of two studies to compare")
     for name in names:
@@ -284,7 +269,7 @@ def _row_names(texts: Mapping[str, str]) -> tuple[str, ...] | None:
         raise ConfigError(f"rows={text}: several rows are written in brackets: rows=[{text}]")
     if parsed is None:
         return None
-    names = [shown(name) for name in parsed] if isinstance(parsed, list) else [_text("rows", text) or ""]
+    names = [written(name) for name in parsed] if isinstance(parsed, list) else [_text("rows", text) or ""]
     if not names or not all(names):
         raise ConfigError(f"rows={text}: takes at least one row, for example rows=6a or rows=[6a,6b]")
     return tuple(dict.fromkeys(names))
@@ -351,25 +336,8 @@ def _under(section: str, changed: Mapping[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in changed.items() if key.startswith(prefix)}
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of no group, typed and in range."""
-    plain = {key: typed(key, kind, values[key]) for key, kind in PLAIN.items()}
-    checks.whole("seed", plain["seed"], 0, 2**63 - 1)
-    checks.real("max_failed", plain["max_failed"], 0, high=1)
-    for key, high in (("replicates", 10**9), ("cap", 10**12)):
-        if plain[key] is not None:
-            checks.whole(key, plain[key], 1, high)
-    if plain["budget.hours"] is not None:
-        checks.real("budget.hours", plain["budget.hours"], above=0)
-    if plain["study"] is not None:
-        check_name(plain["study"])
-    if not plain["home"].strip():
-        raise ConfigError("home=: takes the path of a folder, for example home=studies")
-    return plain
-
-
 def _base(
-    row: Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], plain: Mapping[str, Any], search: SearchSettings
+    row: Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], general: General, search: SearchSettings
 ) -> Base:
     mean = _published_mean(row, tree["stop"]["milestone"])
     sections = {section: {**tree[section], **_under(section, changed)} for section in SECTIONS}
@@ -378,8 +346,8 @@ def _base(
         row=row.name,
         table=row.table,
         published=row.published,
-        replicates=search.blocks[-1] if search.kind == "race" else plain["replicates"] or row.trials,
-        cap=plain["cap"] or row.cap or (round(CAP_FACTOR * mean) if mean else DEFAULT_CAP),
+        replicates=search.blocks[-1] if search.kind == "race" else general.replicates or row.trials,
+        cap=general.cap or row.cap or (round(CAP_FACTOR * mean) if mean else DEFAULT_CAP),
         literal={section: tree[section] for section in SECTIONS},
         sections=sections,
         given=frozenset(changed),
@@ -403,7 +371,7 @@ def _refuse_homeless(keys: Iterable[str]) -> None:
 
 def _definition(
     texts: Mapping[str, str],
-    plain: Mapping[str, Any],
+    general: General,
     bases: Sequence[Base],
     axes: Sequence[Axis | Interval],
     draw: Draw | None,
@@ -412,17 +380,17 @@ def _definition(
     check_distinct(rows)
     unit_of(rows)
     table, task = (bases[0].table, bases[0].row) if bases else ("", "")
-    name = plain["study"] or (f"table-{table}" if table else task)
+    name = general.study or (f"table-{table}" if table else task)
     title = _table_file(table)["title"] if table else task
     asked = [f"{key}={text}" for key, text in texts.items() if key in IDENTITY or key.partition(".")[0] in SECTIONS]
     config = {
         "overrides": asked,
         "study": name,
         "title": title,
-        "seed": plain["seed"],
+        "seed": general.seed,
         "rows": {base.row: _shown_row(base, {axis.key: texts[axis.key] for axis in axes}) for base in bases},
     }
-    return Definition(name, plain["seed"], tuple(rows), title, OmegaConf.to_yaml(OmegaConf.create(config)))
+    return Definition(name, general.seed, tuple(rows), title, OmegaConf.to_yaml(OmegaConf.create(config)))
 
 
 def _shown_row(base: Base, axes: Mapping[str, str]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.config.axes import ConfigError
 from lstm_search.execute import ExecuteSettings, SubmitSettings
+from lstm_search.record import check_name
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Definition
 from lstm_search.tracking import shown as shown_uri
@@ -22,13 +23,18 @@ class TrackingSettings:
     seconds that a finished study waits for it; `port`: where `ui` serves it on 127.0.0.1."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
-    uri: str | None = None
-    wait: float = 60.0
-    port: int = 5000
+    uri: str | None = setting(
+        None,
+        "an MLflow server such as http://127.0.0.1:5000; null keeps mlflow.db in the home folder",
+        kinds=("mlflow",),
+    )
+    wait: float = setting(
+        60, "seconds to wait for MLflow after the last trial; later, sync publishes the rest", low=0, kinds=("mlflow",)
+    )
+    port: int = setting(5000, "where ui serves the dashboard, on 127.0.0.1", low=1, high=65535, kinds=("mlflow",))
 
     def __post_init__(self) -> None:
-        checks.real("tracking.wait", self.wait, 0)
-        checks.whole("tracking.port", self.port, 1, 65535)
+        settle(self, "tracking")
         if self.uri is not None and not re.match(r"(https?|sqlite|(postgresql|mysql)(\+\w+)?)://", self.uri):
             raise ConfigError(
                 f"tracking.uri={shown_uri(self.uri)}: takes a server such as http://127.0.0.1:5000, or a "
@@ -39,6 +45,75 @@ class TrackingSettings:
                 f"tracking.uri={shown_uri(self.uri or '')}: needs the package psycopg; install 'psycopg[binary]' here, "
                 "or give the address of an MLflow server"
             )
+
+
+@dataclass(frozen=True)
+class General:
+    """The keys of no group. What the names in `table`, `recipe` and `rows` stand for is found elsewhere."""
+
+    table: str | None = setting(
+        None, "a table of the paper to fill, 1 to 9 or 2b; or choose task=NAME for a study of your own"
+    )
+    recipe: str | None = setting(
+        None, "settings kept under a name, as if they stood before yours; a study by it is named table-3-NAME"
+    )
+    rows: tuple[str, ...] | None = setting(
+        None,
+        "rows of that table, such as 6a or [6a,6b], all, or rivals; null takes LSTM's, or those of the network chosen",
+    )
+    study: str | None = setting(
+        None, "name of the study, its record and its experiment; null takes it from the table or task"
+    )
+    replicates: int | None = setting(
+        None, "trials a row, each with its own seed; null takes the paper's number, 10 for a task", low=1, high=10**9
+    )
+    seed: int = setting(
+        1997,
+        "seed of the study; replicate and seed together decide weights and data",
+        low=0,
+        high=2**63 - 1,
+    )
+    cap: int | None = setting(
+        None,
+        "training sequences after which a trial ends; null takes 5 times the published mean, 1000000 for a task",
+        low=1,
+        high=10**12,
+    )
+    home: str = setting("studies", "folder of the records and of the MLflow store")
+    format: Literal["markdown", "csv", "json", "hash"] = setting(
+        "markdown", "how results are printed: markdown, csv or json; export also takes hash"
+    )
+    source: Literal["record", "shipped", "cluster"] = setting(
+        "record",
+        "whose trials are shown: of the record in home, those shipped with the program, or the cluster's at "
+        "submit.address",
+    )
+    max_failed: float = setting(
+        0.1,
+        "share of trials that may fail, be lost, run out of memory or time before the exit code is 5",
+        low=0,
+        high=1,
+    )
+    retry: tuple[Literal["lost", "oom", "timeout", "failed"], ...] = setting(
+        (), "outcomes to archive and train again: [lost], [oom], [timeout], [failed] or several"
+    )
+
+    def __post_init__(self) -> None:
+        settle(self, "")
+        if self.study is not None:
+            check_name(self.study)
+        if not self.home.strip():
+            raise ConfigError("home=: takes the path of a folder, for example home=studies")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a study may take."""
+
+    hours: float | None = setting(None, "stop after this many hours; the same command goes on from there", above=0)
+
+    def __post_init__(self) -> None:
+        settle(self, "budget")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from lstm_search.checks import setting, settle
 from lstm_search.execute import cluster, limits
 from lstm_search.execute.cluster import ClusterUnreachable
 from lstm_search.execute.crew import MAX_ATTEMPTS, Answer, Crew, Executor, Fault, Finished, Pool
@@ -51,27 +52,39 @@ class ExecuteSettings:
     """
 
     kind: Literal["inline", "local", "ray"] = "local"
-    workers: int | None = None
-    address: str | None = None
-    timeout: float | None = None
-    slice_seconds: float = 0.5
-    width: int | None = None
+    workers: int | None = setting(
+        None,
+        "worker processes; null starts one a core",
+        low=1,
+        high=10_000,
+        takes="takes 1 to 10000, or null for every core",
+        kinds=("local", "ray"),
+    )
+    address: str | None = setting(
+        None, "host:port of the cluster's head, or auto for the one started on this machine", kinds=("ray",)
+    )
+    timeout: float | None = setting(
+        None,
+        "seconds by the clock that a trial may take in a lane; null sets no limit",
+        above=0,
+        high=math.inf,
+        takes="takes seconds above 0, or null for no limit",
+    )
+    slice_seconds: float = setting(
+        0.5, "how long to train between two looks at the record", low=0.01, high=10, takes="takes 0.01 to 10"
+    )
+    width: int | None = setting(
+        None,
+        "trials side by side; null takes what suits the processor",
+        low=1,
+        high=MOST_LANES,
+        takes=f"takes 1 to {MOST_LANES}, or null for what suits the processor",
+    )
 
     def __post_init__(self) -> None:
-        if self.kind not in ("inline", "local", "ray"):
-            raise ValueError(f"execute.kind={self.kind}: takes inline, local or ray")
-        if self.workers is not None and not 1 <= self.workers <= 10_000:
-            raise ValueError(f"execute.workers={self.workers}: takes 1 to 10000, or null for every core")
+        settle(self, "execute")
         if self.kind == "inline" and self.workers not in (None, 1):
             raise ValueError(f"execute.workers={self.workers}: inline is one worker; take execute=local for more")
-        if self.timeout is not None and not (math.isfinite(self.timeout) and self.timeout > 0):
-            raise ValueError(f"execute.timeout={self.timeout}: takes seconds above 0, or null for no limit")
-        if not 0.01 <= self.slice_seconds <= 10:
-            raise ValueError(f"execute.slice_seconds={self.slice_seconds}: takes 0.01 to 10")
-        if self.width is not None and not 1 <= self.width <= MOST_LANES:
-            raise ValueError(
-                f"execute.width={self.width}: takes 1 to {MOST_LANES}, or null for what suits the processor"
-            )
         self._check_address()
 
     def _check_address(self) -> None:

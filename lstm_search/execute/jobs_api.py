@@ -25,7 +25,7 @@ from http.client import HTTPException, HTTPMessage
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.execute import cluster
 from lstm_search.execute.cluster import ClusterUnreachable
 
@@ -47,19 +47,20 @@ class SubmitSettings:
     """To which cluster a study goes. `address`: its dashboard, on loopback or through TLS. `job`: an id to attach to,
     None for the study's own. `wait`: follow it to its end. `stop`: stop it instead."""
 
-    address: str = "http://127.0.0.1:8265"
-    job: str | None = None
-    wait: bool = True
-    stop: bool = False
+    address: str = setting(
+        "http://127.0.0.1:8265", "dashboard of the cluster's head: on this machine (a tunnel will do), or https"
+    )
+    job: str | None = setting(None, "a job to attach to or to stop; null takes the one of the study")
+    wait: bool = setting(True, "show the job's log until it ends, and exit as it did; false returns at once")
+    stop: bool = setting(False, "stop the job instead")
 
     def __post_init__(self) -> None:
+        settle(self, "submit")
         check_address(self.address)
         if self.job is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", self.job):
             raise ValueError(
                 f"submit.job={self.job[:80]}: takes the id that submit printed, for example table-9-0123456789ab-1"
             )
-        for name in ("wait", "stop"):
-            checks.truth(f"submit.{name}", getattr(self, name))
 
 
 def check_address(address: str) -> None:

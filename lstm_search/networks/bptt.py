@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import (
     Form,
@@ -98,12 +98,19 @@ class Bptt:
     `history`: steps that are unrolled at most, for they must be kept.
     """
 
-    hidden: int = 3
-    wiring: Literal["full", "layered", "direct"] = "full"
-    bias: bool = False
-    init: float = 0.1
-    reset: float = 0.0
-    history: int = 512
+    hidden: int = setting(3, "logistic hidden units, 1 to 64", low=1, high=64)
+    wiring: Literal["full", "layered", "direct"] = setting(
+        "full", "outputs are among the recurrent units (full), see them (layered), or see the inputs too (direct)"
+    )
+    bias: bool = setting(False, "whether units have a bias")
+    init: float = setting(0.1, "weights start uniform in [-init, init]", low=0, example="0.2")
+    reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
+    history: int = setting(
+        512,
+        "steps that are unrolled at most; longer sequences are unrolled in stretches of so many",
+        low=1,
+        high=100_000,
+    )
 
     name: ClassVar[str] = "bptt"
     growth_rule: ClassVar[None] = None
@@ -118,8 +125,7 @@ class Bptt:
     restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
 
     def __post_init__(self) -> None:
-        recurrent.check(self, ("full", "layered", "direct"))
-        object.__setattr__(self, "history", checks.whole("network.history", self.history, 1, 100_000))
+        settle(self, "network")
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import Form, State, add_scaled, apply, begin, copy, learn_outputs, observe
 from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, inlined, judge, kernel, uniforms
@@ -123,10 +124,12 @@ class Carrousel:
     """`hidden` linear units that see the inputs and themselves; logistic outputs that see them, and the inputs too
     where `wiring` is direct."""
 
-    hidden: int = 3
-    wiring: Literal["layered", "direct"] = "layered"
-    bias: bool = False
-    init: float = 0.1
+    hidden: int = setting(3, "linear hidden units, 1 to 64", low=1, high=64)
+    wiring: Literal["layered", "direct"] = setting(
+        "layered", "outputs see the hidden units (layered), or the inputs too (direct)"
+    )
+    bias: bool = setting(False, "whether units have a bias")
+    init: float = setting(0.1, "weights start uniform in [-init, init]", low=0, example="0.2")
 
     name: ClassVar[str] = "carrousel"
     growth_rule: ClassVar[None] = None
@@ -142,7 +145,7 @@ class Carrousel:
     restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
 
     def __post_init__(self) -> None:
-        recurrent.check_layers(self, ("layered", "direct"))
+        settle(self, "network")
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""

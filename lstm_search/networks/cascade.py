@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.networks.cascade_kernel import Form, State, advance, new_state, put, restart, weights
 from lstm_search.networks.recurrent import lanes_last
 from lstm_search.simd import uniforms
@@ -23,16 +23,30 @@ class Cascade:
     with `pool_rate`. `mu`: a step of quickprop is at most so many times the last one.
     """
 
-    hidden: int = 16
-    pool: int = 8
-    epoch: int = 256
-    init: float = 1.0
-    pool_rate: float = 0.1
-    mu: float = 2.0
-    patience: int = 12
-    longest: int = 100
-    output_change: float = 0.01
-    pool_change: float = 0.03
+    hidden: int = setting(16, "units that may join at most, 1 to 64", low=1, high=64)
+    pool: int = setting(8, "candidates for each unit, 1 to 64", low=1, high=64)
+    epoch: int = setting(256, "training sequences after which weights change", low=1, high=1_000_000)
+    init: float = setting(1.0, "weights of candidates start uniform in [-init, init]", above=0, example="1")
+    pool_rate: float = setting(
+        0.1, "learning rate of the candidates; that of the outputs is training.rate", above=0, example="0.1"
+    )
+    mu: float = setting(2.0, "a step of quickprop is at most so many times the last one", above=1, example="2")
+    patience: int = setting(12, "epochs without change after which a phase ends", low=1, high=1_000_000)
+    longest: int = setting(100, "epochs after which a phase ends in any case", low=1, high=1_000_000)
+    output_change: float = setting(
+        0.01,
+        "what counts as a change of the squared error, a fraction of it",
+        above=0,
+        below=1,
+        example="0.1",
+    )
+    pool_change: float = setting(
+        0.03,
+        "what counts as a change of the best candidate's score, a fraction of it",
+        above=0,
+        below=1,
+        example="0.1",
+    )
 
     name: ClassVar[str] = "cascade"
     growth_rule: ClassVar[None] = None
@@ -48,20 +62,7 @@ class Cascade:
     restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
 
     def __post_init__(self) -> None:
-        coerced: dict[str, float] = {
-            "hidden": checks.whole("network.hidden", self.hidden, 1, 64),
-            "pool": checks.whole("network.pool", self.pool, 1, 64),
-            "epoch": checks.whole("network.epoch", self.epoch, 1, 1_000_000),
-            "init": checks.real("network.init", self.init, above=0, example="1"),
-            "pool_rate": checks.real("network.pool_rate", self.pool_rate, above=0, example="0.1"),
-            "mu": checks.real("network.mu", self.mu, above=1, example="2"),
-            "patience": checks.whole("network.patience", self.patience, 1, 1_000_000),
-            "longest": checks.whole("network.longest", self.longest, 1, 1_000_000),
-            "output_change": checks.fraction("network.output_change", self.output_change),
-            "pool_change": checks.fraction("network.pool_change", self.pool_change),
-        }
-        for key, value in coerced.items():
-            object.__setattr__(self, key, value)
+        settle(self, "network")
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import (
     add_scaled,
@@ -226,13 +226,24 @@ class Chunker:
     errs by `surprise` or more: the work of 1992 leaves that open. What it learns must be to predict the next input.
     """
 
-    hidden: int = 1
-    surprise: float = 0.2
-    imitates: Literal["units", "all"] = "units"
-    history: int = 3
-    bias: bool = False
-    init: float = 0.2
-    reset: float = 0.0
+    hidden: int = setting(1, "logistic hidden units of each net, 1 to 64", low=1, high=64)
+    surprise: float = setting(
+        0.2,
+        "an input was not predicted where an output erred by this much, between 0 and 1",
+        above=0,
+        below=1,
+        example="0.1",
+        reading=True,
+    )
+    imitates: Literal["units", "all"] = setting(
+        "units",
+        "what of the chunker the automatizer learns to imitate: its hidden units, or its outputs too (all)",
+        reading=True,
+    )
+    history: int = setting(3, "steps that errors flow back; the chunker's are the inputs it saw", low=1, high=1000)
+    bias: bool = setting(False, "whether units have a bias")
+    init: float = setting(0.2, "weights start uniform in [-init, init]", low=0, example="0.2")
+    reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
 
     name: ClassVar[str] = "chunker"
     growth_rule: ClassVar[None] = None
@@ -252,10 +263,7 @@ class Chunker:
         return "direct"
 
     def __post_init__(self) -> None:
-        recurrent.check(self, ("direct",))
-        checks.choice("network.imitates", self.imitates, ("units", "all"))
-        object.__setattr__(self, "surprise", checks.fraction("network.surprise", self.surprise))
-        object.__setattr__(self, "history", checks.whole("network.history", self.history, 1, 1000))
+        settle(self, "network")
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""

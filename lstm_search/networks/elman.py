@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import Form, State, add_sources, apply, begin, forward, learn_outputs, observe
 from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, inlined, judge, kernel
@@ -58,11 +59,13 @@ def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
 class Elman:
     """`hidden` logistic units, their context, and outputs wired as `wiring` says (see `recurrent`)."""
 
-    hidden: int = 15
-    wiring: Literal["layered", "direct"] = "layered"
-    bias: bool = False
-    init: float = 0.1
-    reset: float = 0.0
+    hidden: int = setting(15, "logistic hidden units, 1 to 64", low=1, high=64)
+    wiring: Literal["layered", "direct"] = setting(
+        "layered", "outputs see the hidden units (layered), or the inputs too (direct)"
+    )
+    bias: bool = setting(False, "whether units have a bias")
+    init: float = setting(0.1, "weights start uniform in [-init, init]", low=0, example="0.2")
+    reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
 
     name: ClassVar[str] = "elman"
     growth_rule: ClassVar[None] = None
@@ -77,7 +80,7 @@ class Elman:
     restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
 
     def __post_init__(self) -> None:
-        recurrent.check(self, ("layered", "direct"))
+        settle(self, "network")
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import Form, State, begin, forward, observe
 from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, draw, inlined, judge, kernel, uniform, uniforms
@@ -96,9 +96,12 @@ class Guessing:
     itself, an output inputs and all other units; all units are biased (Hochreiter & Schmidhuber 1996).
     """
 
-    architecture: Literal["A1", "A2"] = "A2"
-    hidden: int = 10
-    range: float = 100.0
+    architecture: Literal["A1", "A2"] = setting(
+        "A2",
+        "A1: every unit sees all units; A2: a hidden unit sees outputs and itself, an output all other units",
+    )
+    hidden: int = setting(10, "logistic hidden units, 1 to 64", low=1, high=64)
+    range: float = setting(100.0, "weights are uniform in [-range, range]", above=0, example="100")
 
     name: ClassVar[str] = "guessing"
     unit: ClassVar[str] = "draws"
@@ -115,9 +118,7 @@ class Guessing:
     restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
 
     def __post_init__(self) -> None:
-        checks.choice("network.architecture", self.architecture, ("A1", "A2"))
-        object.__setattr__(self, "hidden", checks.whole("network.hidden", self.hidden, 1, 64))
-        object.__setattr__(self, "range", checks.real("network.range", self.range, above=0, example="100"))
+        settle(self, "network")
 
     def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
         """What nets of this kind have in common on a task."""

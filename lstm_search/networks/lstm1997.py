@@ -8,22 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.networks.lstm1997_kernel import advance, restart
 from lstm_search.networks.lstm1997_state import NOWHERE, Form, State, lanes_last, new_state, put, weights
 from lstm_search.simd import uniforms
-
-CHOICES = {
-    "g": ("bipolar", "logistic"),
-    "h": ("bipolar", "identity"),
-    "recurrent": ("all", "cells", "none"),
-    "recurrent_init": ("range", "zero"),
-    "cell_bias": ("random", "zero", "none"),
-    "gate_bias": ("replaces", "adds"),
-    "output": ("logistic", "linear"),
-    "growth": ("none", "plateau"),
-    "reset": (0.0, 0.5),
-}
 
 
 @dataclass(frozen=True)
@@ -35,26 +23,55 @@ class Lstm1997:
     sequences is not lower, by the fraction `growth_drop`, than that of as many before. Until then their output is 0.
     """
 
-    blocks: int = 2
-    size: int = 2
-    init: float = 0.1
-    input_gate_bias: tuple[float, ...] = ()
-    output_gate_bias: tuple[float, ...] = ()
-    gates_biased: bool = True
-    g: Literal["bipolar", "logistic"] = "bipolar"
-    h: Literal["bipolar", "identity"] = "bipolar"
-    recurrent: Literal["all", "cells", "none"] = "all"
-    recurrent_init: Literal["range", "zero"] = "range"
-    cell_bias: Literal["random", "zero", "none"] = "random"
-    gate_bias: Literal["replaces", "adds"] = "replaces"
-    output: Literal["logistic", "linear"] = "logistic"
-    output_bias: bool = True
-    output_gates: bool = True
-    direct: bool = False
-    growth: Literal["none", "plateau"] = "none"
-    growth_window: int = 100
-    growth_drop: float = 0.01
-    reset: float = 0.0
+    blocks: int = setting(2, "memory cell blocks, 1 to 64", low=1, high=64)
+    size: int = setting(2, "cells a block, 1 to 64", low=1, high=64)
+    init: float = setting(0.1, "weights start uniform in [-init, init]", low=0, example="0.1")
+    input_gate_bias: tuple[float, ...] = setting((), "one start value a block; [] draws them like other weights")
+    output_gate_bias: tuple[float, ...] = setting((), "one start value a block; [] draws them like other weights")
+    gates_biased: bool = setting(True, "whether gates have a bias at all")
+    g: Literal["bipolar", "logistic"] = setting(
+        "bipolar", "squashes the cell input: bipolar is [-2, 2], logistic is [0, 1]"
+    )
+    h: Literal["bipolar", "identity"] = setting("bipolar", "squashes the cell state: bipolar is [-1, 1], or identity")
+    recurrent: Literal["all", "cells", "none"] = setting(
+        "all", "activations of the step before that feed gates and cells: all, cells or none", reading=True
+    )
+    recurrent_init: Literal["range", "zero"] = setting(
+        "range", "recurrent weights start like the others (range) or at zero", reading=True
+    )
+    cell_bias: Literal["random", "zero", "none"] = setting(
+        "random", "bias of the cell inputs: random, zero (trained from 0) or none", reading=True
+    )
+    gate_bias: Literal["replaces", "adds"] = setting(
+        "replaces", "a stated gate bias replaces the random one, or adds to it (adds)", reading=True
+    )
+    output: Literal["logistic", "linear"] = setting("logistic", "output units: logistic or linear", reading=True)
+    output_bias: bool = setting(True, "whether output units have a bias", reading=True)
+    output_gates: bool = setting(True, "whether blocks have output gates")
+    direct: bool = setting(False, "whether inputs are connected to outputs")
+    growth: Literal["none", "plateau"] = setting(
+        "none",
+        "hidden units are there from the start, or join in when the error has stopped falling (plateau)",
+        reading=True,
+    )
+    growth_window: int = setting(
+        100,
+        "with growth: mean errors of so many training sequences are compared with those of as many before",
+        low=1,
+        high=1_000_000,
+        reading=True,
+    )
+    growth_drop: float = setting(
+        0.01,
+        "with growth: the error has stopped falling when it is not lower by this fraction",
+        low=0,
+        high=1,
+        example="0.01",
+        reading=True,
+    )
+    reset: float = setting(
+        0.0, "hidden activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True
+    )
 
     name: ClassVar[str] = "lstm1997"
     in_turn: ClassVar[bool] = False
@@ -68,22 +85,7 @@ class Lstm1997:
     restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
 
     def __post_init__(self) -> None:
-        coerced = {
-            "blocks": checks.whole("network.blocks", self.blocks, 1, 64),
-            "size": checks.whole("network.size", self.size, 1, 64),
-            "init": checks.real("network.init", self.init, 0, example="0.1"),
-            "reset": checks.real("network.reset", self.reset),
-            "growth_window": checks.whole("network.growth_window", self.growth_window, 1, 1_000_000),
-            "growth_drop": checks.real("network.growth_drop", self.growth_drop, 0, high=1, example="0.01"),
-            "input_gate_bias": checks.reals("network.input_gate_bias", self.input_gate_bias),
-            "output_gate_bias": checks.reals("network.output_gate_bias", self.output_gate_bias),
-        }
-        for key, value in coerced.items():
-            object.__setattr__(self, key, value)
-        for key, options in CHOICES.items():
-            checks.choice(f"network.{key}", getattr(self, key), options)
-        for key in ("gates_biased", "output_bias", "output_gates", "direct"):
-            checks.truth(f"network.{key}", getattr(self, key))
+        settle(self, "network")
         self._check_shape()
 
     def _check_shape(self) -> None:

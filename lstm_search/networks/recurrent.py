@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search import checks
 from lstm_search.simd import (
     ABSOLUTE,
     EVERY,
@@ -83,21 +82,6 @@ def form_of(net: Any, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
 def units_of(form: Form, n_outputs: int) -> int:
     """Number of recurrent units, n."""
     return form.hidden + (n_outputs if form.full else 0)
-
-
-def check(net: Any, wirings: tuple[str, ...]) -> None:
-    """Check, and put into one type, the settings that all these nets have."""
-    check_layers(net, wirings)
-    object.__setattr__(net, "reset", checks.real("network.reset", net.reset))
-    checks.choice("network.reset", net.reset, (0.0, 0.5))
-
-
-def check_layers(net: Any, wirings: tuple[str, ...]) -> None:
-    """The same for those of a net whose activations start at 0."""
-    object.__setattr__(net, "hidden", checks.whole("network.hidden", net.hidden, 1, 64))
-    object.__setattr__(net, "init", checks.real("network.init", net.init, 0, example="0.2"))
-    checks.choice("network.wiring", net.wiring, wirings)
-    checks.truth("network.bias", net.bias)
 
 
 def new_state(width: int, form: Form, outputs: int) -> State:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.recurrent import (
     Form,
@@ -103,11 +104,13 @@ def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
 class Rtrl:
     """`hidden` logistic units, recurrent among themselves, and outputs wired as `wiring` says (see `recurrent`)."""
 
-    hidden: int = 3
-    wiring: Literal["full", "layered", "direct"] = "full"
-    bias: bool = False
-    init: float = 0.1
-    reset: float = 0.0
+    hidden: int = setting(3, "logistic hidden units, 1 to 64", low=1, high=64)
+    wiring: Literal["full", "layered", "direct"] = setting(
+        "full", "outputs are among the recurrent units (full), see them (layered), or see the inputs too (direct)"
+    )
+    bias: bool = setting(False, "whether units have a bias")
+    init: float = setting(0.1, "weights start uniform in [-init, init]", low=0, example="0.2")
+    reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
 
     name: ClassVar[str] = "rtrl"
     growth_rule: ClassVar[None] = None
@@ -122,7 +125,7 @@ class Rtrl:
     restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
 
     def __post_init__(self) -> None:
-        recurrent.check(self, ("full", "layered", "direct"))
+        settle(self, "network")
 
     def check_cell(self, layout: Layout, _stops: Sequence[Any]) -> None:
         """Refuse a net that would carry more derivatives than fit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 
 
 @dataclass(frozen=True)
@@ -21,27 +21,56 @@ class SearchSettings:
     """
 
     kind: Literal["grid", "random", "race"] = "grid"
-    max_trials: int = 100_000
-    objective: Literal["ert", "success", "published"] = "ert"
-    milestone: str | None = None
-    confirm: int = 0
-    finalists: int = 3
-    fresh_from: int = 1_000_000
-    pilot: int = 0
-    cells: int | None = None
-    draw: Literal["random", "sobol"] = "random"
-    blocks: tuple[int, ...] = (5, 10, 20, 30)
-    error: float = 0.05
+    max_trials: int = setting(
+        100_000, "a study of more trials is refused before anything is planned", low=1, high=10_000_000
+    )
+    objective: Literal["ert", "success", "published"] = setting(
+        "ert",
+        "the best has the least expected running time (ert), or most successes (success), or is like the printed row "
+        "(published)",
+    )
+    milestone: str | None = setting(None, "the point of a trial that the objective is about; null takes the last one")
+    confirm: int = setting(
+        0, "fresh replicates, of which no choice was made, of the best configurations", low=0, high=1_000_000
+    )
+    finalists: int = setting(3, "how many of the best are trained again on fresh replicates", low=1, high=1000)
+    fresh_from: int = setting(1_000_000, "number of the first of these replicates", low=1, high=10**9)
+    pilot: int = setting(
+        0,
+        "slices of half a second that plan trains, each of another configuration, to measure the cost",
+        low=0,
+        high=1000,
+    )
+    cells: int | None = setting(
+        None,
+        "how many are drawn from the values and intervals given; null takes every combination",
+        low=1,
+        high=1_000_000,
+        kinds=("race", "random"),
+    )
+    draw: Literal["random", "sobol"] = setting(
+        "random",
+        "independently, or as a scrambled Sobol sequence, which leaves smaller gaps (sobol)",
+        kinds=("race", "random"),
+    )
+    blocks: tuple[int, ...] = setting(
+        (5, 10, 20, 30),
+        "after how many replicates a configuration is looked at; replicates=N ends them at N",
+        low=2,
+        high=1_000_000,
+        kinds=("race",),
+    )
+    error: float = setting(
+        0.05,
+        "probability that the best configuration is dropped",
+        above=0,
+        high=0.5,
+        example="0.05",
+        kinds=("race",),
+    )
 
     def __post_init__(self) -> None:
-        checks.whole("search.max_trials", self.max_trials, 1, 10_000_000)
-        checks.whole("search.confirm", self.confirm, 0, 1_000_000)
-        checks.whole("search.finalists", self.finalists, 1, 1000)
-        checks.whole("search.fresh_from", self.fresh_from, 1, 10**9)
-        checks.whole("search.pilot", self.pilot, 0, 1000)
-        if self.cells is not None:
-            checks.whole("search.cells", self.cells, 1, 1_000_000)
-        checks.real("search.error", self.error, above=0, high=0.5, example="0.05")
+        settle(self, "search")
         self._check_blocks()
 
     def up_to(self, replicates: int | None) -> SearchSettings:
@@ -51,8 +80,6 @@ class SearchSettings:
         return replace(self, blocks=(*(size for size in self.blocks if size < replicates), replicates))
 
     def _check_blocks(self) -> None:
-        for number in self.blocks:
-            checks.whole("search.blocks", number, 2, 1_000_000)
         if not self.blocks or list(self.blocks) != sorted(set(self.blocks)):
             raise ValueError(
                 f"search.blocks={list(self.blocks)}: takes numbers of replicates that rise, for example [5,10,20,30]"

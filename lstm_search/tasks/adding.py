@@ -6,22 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from lstm_search.checks import settle
 from lstm_search.simd import Layout
-from lstm_search.tasks.marked_pairs import ADDED, check_length, fill
+from lstm_search.tasks.marked_pairs import ADDED, fill, minimal_length
 
 
 @dataclass(frozen=True)
 class Adding:
     """Add the two marked values of a sequence of `T` to `T + T/10` pairs (value in [-1, 1], marker)."""
 
-    T: int = 100
+    T: int = minimal_length("adding problem")
 
     name: ClassVar[str] = "adding"
     layout: ClassVar[Layout] = Layout(inputs=2, outputs=1)
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
-        check_length(self.T, "adding problem")
+        settle(self, "task")
 
     @property
     def numbers(self) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.simd import Bits, Block, Layout, Stream, begin, below, draw, inlined, kernel, leave
 
 SYMBOLS = "BTPSXVE"
@@ -150,7 +150,9 @@ class EmbeddedReber:
     `training_strings`: whether two of the 256 training strings may be the same (with_replacement) or not (distinct).
     """
 
-    training_strings: Literal["with_replacement", "distinct"] = "with_replacement"
+    training_strings: Literal["with_replacement", "distinct"] = setting(
+        "with_replacement", "training strings may be equal, or are distinct", reading=True
+    )
 
     name: ClassVar[str] = "embedded_reber"
     layout: ClassVar[Layout] = Layout(7, 7, symbols=True, targets="all", legal=True, keys=2 * STRINGS, steps=256)
@@ -159,7 +161,7 @@ class EmbeddedReber:
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
-        checks.choice("task.training_strings", self.training_strings, ("with_replacement", "distinct"))
+        settle(self, "task")
 
     def keys(self, key: np.uint64) -> np.ndarray:
         """The keys of the training strings and of the test strings, drawn from `key`: uint64 [2 STRINGS]."""

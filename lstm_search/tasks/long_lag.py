@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.simd import APART, Bits, Block, Layout, Stream, begin, below, inlined, kernel, leave, pass_ends
 
 
@@ -48,16 +48,20 @@ class LongLag:
     Those between are always the same (`regular`, 2a), or random, so that nothing local helps (2b).
     """
 
-    p: int = 100
-    regular: bool = True
+    p: int = setting(
+        100,
+        "steps between the first symbol and its return; there are p + 1 symbols",
+        low=2,
+        high=500,
+        takes="takes 2 to 500; there are p + 1 inputs and outputs",
+    )
+    regular: bool = setting(True, "whether the symbols between are always the same")
 
     name: ClassVar[str] = "long_lag"
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
-        checks.truth("task.regular", self.regular)
-        if not 2 <= self.p <= 500:
-            raise ValueError(f"task.p={self.p}: takes 2 to 500; there are p + 1 inputs and outputs")
+        settle(self, "task")
 
     @property
     def layout(self) -> Layout:

@@ -5,8 +5,11 @@ Hochreiter & Schmidhuber (1997), sections 5.4 and 5.5.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from lstm_search.checks import setting
 from lstm_search.simd import (
     APART,
     Bits,
@@ -83,10 +86,12 @@ def fill(block: Block, stream: Stream) -> None:
     leave(block, stream)
 
 
-def check_length(T: int, what: str) -> None:
-    """Refuse a minimal length that leaves no room for the marks, or is absurd."""
-    if not 11 <= T <= 100_000:
-        raise ValueError(
-            f"task.T={T}: the {what} takes 11 to 100000; its first mark is one of the first ten pairs, before the last "
-            "pair"
-        )
+def minimal_length(task: str) -> Any:
+    """The field T of a task of marked pairs: there must be room for the marks."""
+    return setting(
+        100,
+        "minimal length; sequences have T to 1.1 T pairs",
+        low=11,
+        high=100_000,
+        takes=f"the {task} takes 11 to 100000; its first mark is one of the first ten pairs, before the last pair",
+    )

@@ -6,22 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from lstm_search.checks import settle
 from lstm_search.simd import Layout
-from lstm_search.tasks.marked_pairs import MULTIPLIED, check_length, fill
+from lstm_search.tasks.marked_pairs import MULTIPLIED, fill, minimal_length
 
 
 @dataclass(frozen=True)
 class Multiplication:
     """Multiply the two marked values of a sequence of `T` to `T + T/10` pairs (value in [0, 1], marker)."""
 
-    T: int = 100
+    T: int = minimal_length("multiplication problem")
 
     name: ClassVar[str] = "multiplication"
     layout: ClassVar[Layout] = Layout(inputs=2, outputs=1)
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
-        check_length(self.T, "multiplication problem")
+        settle(self, "task")
 
     @property
     def numbers(self) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lstm_search.checks import setting, settle
 from lstm_search.simd import (
     APART,
     Bits,
@@ -84,20 +85,27 @@ def fill(block: Block, stream: Stream) -> None:
 class TemporalOrder:
     """Classify a sequence of `T` to `T + T/10` symbols by the order of its `marks` relevant symbols X and Y."""
 
-    marks: int = 2
-    T: int = 100
+    marks: int = setting(
+        2,
+        "relevant symbols, 2 or 3",
+        low=2,
+        high=3,
+        takes="temporal order takes 2 marks (experiment 6a) or 3 (6b)",
+    )
+    T: int = setting(
+        100,
+        "minimal length; sequences have T to 1.1 T symbols",
+        low=10,
+        high=100_000,
+        takes="temporal order takes 10 to 100000 steps; in a shorter sequence the windows of the relevant symbols "
+        "overlap",
+    )
 
     name: ClassVar[str] = "temporal_order"
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
-        if self.marks not in (2, 3):
-            raise ValueError(f"task.marks={self.marks}: temporal order takes 2 marks (experiment 6a) or 3 (6b)")
-        if not 10 <= self.T <= 100_000:
-            raise ValueError(
-                f"task.T={self.T}: temporal order takes 10 to 100000 steps; in a shorter sequence the windows of the "
-                "relevant symbols overlap"
-            )
+        settle(self, "task")
 
     @property
     def layout(self) -> Layout:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lstm_search import checks
+from lstm_search.checks import setting, settle
 from lstm_search.simd import (
     APART,
     Bits,
@@ -82,20 +82,25 @@ class TwoSequence:
     noise instead of 1 and 0, and what counts in a test is the error without the noise (3c).
     """
 
-    T: int = 100
-    N: int = 3
-    noisy_input: bool = False
-    noisy_target: bool = False
+    T: int = setting(
+        100,
+        "minimal length; sequences have T to 1.1 T elements",
+        low=2,
+        high=100_000,
+        takes="the two-sequence problem takes 2 to 100000",
+    )
+    N: int = setting(3, "elements at the start that tell the class")
+    noisy_input: bool = setting(False, "whether these have Gaussian noise of variance 0.2")
+    noisy_target: bool = setting(
+        False, "whether targets are 0.2 and 0.8 with Gaussian noise of variance 0.1, instead of 1 and 0"
+    )
 
     name: ClassVar[str] = "two_sequence"
     layout: ClassVar[Layout] = Layout(inputs=1, outputs=1)
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
-        checks.truth("task.noisy_input", self.noisy_input)
-        checks.truth("task.noisy_target", self.noisy_target)
-        if not 2 <= self.T <= 100_000:
-            raise ValueError(f"task.T={self.T}: the two-sequence problem takes 2 to 100000")
+        settle(self, "task")
         if not 1 <= self.N < self.T:
             raise ValueError(f"task.N={self.N}: takes 1 to {self.T - 1}, fewer elements than task.T={self.T}")
 

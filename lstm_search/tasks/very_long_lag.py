@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lstm_search.checks import setting, settle
 from lstm_search.simd import APART, Bits, Block, Layout, Stream, begin, below, draw, inlined, kernel, leave, pass_ends
 
 
@@ -74,17 +75,20 @@ def fill(block: Block, stream: Stream) -> None:
 class VeryLongLag:
     """Tell the second symbol of a sequence at its trigger, at least `q` + 1 steps later; there are `p` distractors."""
 
-    p: int = 50
-    q: int = 50
+    p: int = setting(50, "distractor symbols", low=1, high=10_000, takes="takes 1 to 10000 distractor symbols")
+    q: int = setting(
+        50,
+        "the lag: distractors between at least",
+        low=1,
+        high=100_000,
+        takes="takes a lag of 1 to 100000 distractors at least",
+    )
 
     name: ClassVar[str] = "very_long_lag"
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.p <= 10_000:
-            raise ValueError(f"task.p={self.p}: takes 1 to 10000 distractor symbols")
-        if not 1 <= self.q <= 100_000:
-            raise ValueError(f"task.q={self.q}: takes a lag of 1 to 100000 distractors at least")
+        settle(self, "task")
 
     @property
     def layout(self) -> Layout:

@@ -137,7 +137,7 @@ def test_a_task_that_does_not_ask_for_the_next_symbol_is_refused(task: Any) -> N
         ({"surprise": 1.0}, "network.surprise=1.0: takes a number above 0 and below 1"),
         ({"surprise": -0.2}, "network.surprise=-0.2: takes a number above 0 and below 1"),
         ({"surprise": float("nan")}, "network.surprise=nan: takes a number above 0 and below 1"),
-        ({"imitates": "outputs"}, "network.imitates=outputs: takes units or all"),
+        ({"imitates": "outputs"}, "network.imitates=outputs: takes one of units, all"),
         ({"hidden": 0}, "network.hidden=0: takes a whole number from 1 to 64"),
         ({"history": 0}, "network.history=0: takes a whole number from 1 to 1000"),
         ({"reset": 0.25}, "network.reset=0.25: takes 0.0 or 0.5"),

@@ -350,7 +350,7 @@ def test_the_same_replicate_has_the_same_weights_in_every_cell_of_a_shape() -> N
         ({"blocks": 0}, "network.blocks=0: takes a whole number from 1 to 64"),
         ({"init": float("nan")}, "network.init=nan: takes a finite number"),
         ({"reset": 0.25}, "network.reset=0.25: takes 0.0 or 0.5"),
-        ({"recurrent": "gates"}, "network.recurrent=gates: takes all, cells or none"),
+        ({"recurrent": "gates"}, "network.recurrent=gates: takes one of all, cells, none"),
         ({"input_gate_bias": (-1.0,)}, "takes one number a block"),
         ({"output_gate_bias": (-1.0, -2.0), "gates_biased": False}, r"takes \[\] where network.gates_biased=false"),
         ({"blocks": 64, "size": 64}, "takes up to 512 gates and cells, not 4224"),

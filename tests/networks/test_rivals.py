@@ -266,8 +266,8 @@ def test_a_recorded_cell_is_built_again(cell: Cell) -> None:
     ("kind", "options", "message"),
     [
         ("rtrl", {"hidden": 0}, "network.hidden=0: takes a whole number from 1 to 64"),
-        ("rtrl", {"wiring": "ring"}, "network.wiring=ring: takes full, layered or direct"),
-        ("elman", {"wiring": "full"}, "network.wiring=full: takes layered or direct"),
+        ("rtrl", {"wiring": "ring"}, "network.wiring=ring: takes one of full, layered, direct"),
+        ("elman", {"wiring": "full"}, "network.wiring=full: takes one of layered, direct"),
         ("bptt", {"history": 0}, "network.history=0: takes a whole number"),
         ("bptt", {"reset": 0.25}, "network.reset=0.25: takes 0.0 or 0.5"),
         ("elman", {"init": -1.0}, "network.init=-1.0: takes a finite number from 0"),

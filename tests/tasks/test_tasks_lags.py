@@ -288,5 +288,5 @@ def test_no_test_string_is_in_the_training_set(distinct: bool) -> None:
 
 
 def test_an_unknown_way_to_draw_strings_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"task.training_strings=some: takes with_replacement or distinct"):
+    with pytest.raises(ValueError, match=r"task.training_strings=some: takes one of with_replacement, distinct"):
         EmbeddedReber("some")

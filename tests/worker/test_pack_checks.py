@@ -330,7 +330,7 @@ def twin_of_training(trial: TrialSpec, key: int) -> tuple[list, dict[int, Any]]:
         ({"learn_while_tested": True, "fresh_test_set": False}, "contradict each other"),
         ({"check_every": 0}, "stop.check_every=0: takes a whole number from 1"),
         ({"mean_error": 0.0}, "stop.mean_error=0.0: takes a finite number above 0"),
-        ({"judged": "first"}, "stop.judged=first: takes all or last"),
+        ({"judged": "first"}, "stop.judged=first: takes one of all, last"),
         ({"test_sequences": -1}, "stop.test_sequences=-1: takes a whole number from 0"),
     ],
 )
