@@ -10,11 +10,13 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from helpers.fakes import NO_MEMORY, RAISES, FakeTrainer
-from helpers.program import ALONE, NAME, QUICK, family, lstm, processes, recorded, running, until
+from helpers.program import ALONE, NAME, QUICK, family, lstm, processes, recorded, running
+from helpers.waiting import PATIENCE, until
 
 from lstm_search import config, study
 from lstm_search.config.composition import Settings
@@ -162,7 +164,7 @@ def test_neither_order_nor_company_moves_a_result(tmp_path: Path, monkeypatch: p
 
 # Kills
 
-MANY = "replicates=300"
+MANY = "replicates=600"
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +176,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, kernels: None) -> str:
 
 
 def drive(home: Path) -> None:
-    run(home, f"{MANY} execute.slice_seconds=0.01")
+    """Train nearly all, and then wait to be killed."""
+
+    def hold(moment: Moment) -> None:
+        if moment.outcomes[NAME].total() > 500:
+            signal.pause()
+
+    study.SLICE = 0.0  # of the forked process: it looks at every step
+    run(home, f"{MANY} execute.slice_seconds=0.01", watch=hold)
 
 
 def test_a_driver_killed_at_twenty_points_trains_the_rest_and_nothing_else(
@@ -195,7 +204,7 @@ def test_a_driver_killed_at_twenty_points_trains_the_rest_and_nothing_else(
         before = now
     assert not trained
     run(tmp_path, MANY)
-    assert len(trained) == len(set(trained)) == 300 - len(before) > 0
+    assert len(trained) == len(set(trained)) == 600 - len(before) > 0
     assert not set(trained) & set(before)
     assert hash_of(tmp_path, MANY) == undisturbed
 
@@ -226,12 +235,12 @@ def test_a_killed_ray_worker_and_then_a_killed_driver_change_nothing(tmp_path: P
         process.kill()
         process.wait()
     before = kept(tmp_path)
-    assert 80 <= len(before) < 300
+    assert 80 <= len(before) < 600
     assert len(left_behind) > 3
-    until(lambda: not processes().keys() & left_behind, seconds=15)  # Ray's two agents take a minute to give up
+    until(lambda: not processes().keys() & left_behind)  # Ray's two agents take a minute to give up
     done = lstm(f"{line} execute.workers=1", tmp_path)
     assert done.stdout.startswith(f"{NAME}\n\n| row")
-    assert "300/300" in done.stdout
+    assert "600/600" in done.stdout
     assert before.items() <= recorded(tmp_path).items()
     assert hash_of(tmp_path, MANY) == undisturbed
 
@@ -242,7 +251,7 @@ def test_a_dead_cluster_ends_the_run_in_words(tmp_path: Path) -> None:
         until(lambda: ray_workers(process.pid))
         (raylet,) = [pid for pid, command in family(process.pid).items() if "/raylet/raylet " in command]
         os.kill(raylet, signal.SIGKILL)
-        _, told = process.communicate(timeout=90)
+        _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 8
     assert "no node of the Ray cluster is alive any more; the same command trains the rest" in told
 
@@ -250,9 +259,14 @@ def test_a_dead_cluster_ends_the_run_in_words(tmp_path: Path) -> None:
 # Budget, failures, retries
 
 
-def test_a_spent_budget_leaves_the_rest_for_the_next_time(tmp_path: Path, trained: list[str]) -> None:
+def test_a_spent_budget_leaves_the_rest_for_the_next_time(
+    tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hour is over with the first trials that are recorded."""
     words = "replicates=300 execute.slice_seconds=0.01"
-    ended = run(tmp_path, words, hours=0.4 / 3600)
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "time", SimpleNamespace(monotonic=lambda: 3600.0 if recorded(tmp_path) else 0.0))
+        ended = run(tmp_path, words, hours=1)
     done = ended.outcomes[NAME].total()
     assert 0 < done < 300
     assert ended.left == 300 - done

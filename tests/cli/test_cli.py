@@ -25,7 +25,8 @@ from typing import Any
 
 import pytest
 from helpers.fakes import RAISES, FakeTrainer
-from helpers.program import ALONE, NAME, QUICK, family, free_port, lstm, processes, recorded, running, until
+from helpers.program import ALONE, NAME, QUICK, family, free_port, lstm, processes, recorded, running
+from helpers.waiting import PATIENCE, until
 
 from lstm_search import study
 from lstm_search.cli import dispatch as cli
@@ -326,14 +327,17 @@ def test_a_server_that_is_down_delays_nothing_and_is_served_later(tmp_path: Path
     server = f"home={tmp_path} tracking.uri=http://127.0.0.1:{port}"
     done = lstm(f"run {QUICK} execute=inline replicates=2 {server} tracking.wait=5", tmp_path, code=3)
     assert "2/2" in done.stdout
-    assert f"no server answers at http://127.0.0.1:{port}); lstm-search sync study={NAME} {server}" in done.stderr
-    assert f"127.0.0.1:{port}" in told(f"sync {server}", code=3)
+    down = f"MLflow: no server answers at http://127.0.0.1:{port}"
+    late = f"MLflow at http://127.0.0.1:{port} needs more than 5 s"  # a busy machine has not asked yet
+    assert down in done.stderr or late in done.stderr
+    assert f"); lstm-search sync study={NAME} {server}" in done.stderr
+    assert down in told(f"sync {server}", code=3)
     with running(f"ui study={NAME} home={tmp_path} tracking.port={port}", tmp_path) as ui:
         assert ui.stdout is not None
         link = ui.stdout.readline()
         assert re.fullmatch(rf"http://127\.0\.0\.1:{port}/#/experiments(/\d+/runs)?\?\S+\n", link)
         assert "workflowType=machine_learning" in link
-        with urllib.request.urlopen(link.strip(), timeout=20) as page:  # noqa: S310  (it is http, see above)
+        with urllib.request.urlopen(link.strip(), timeout=PATIENCE) as page:  # noqa: S310  (it is http, see above)
             assert page.status == 200
             assert b"<title>MLflow</title>" in page.read()
         assert told(f"sync {server}") == f"{NAME}: 4 runs written\n"
@@ -342,11 +346,11 @@ def test_a_server_that_is_down_delays_nothing_and_is_served_later(tmp_path: Path
         assert f"tracking.port={port}: cannot be used" in told(f"ui home={tmp_path} tracking.port={port}", code=2)
         server_processes = family(ui.pid)
         os.killpg(ui.pid, signal.SIGINT)
-        out, err = ui.communicate(timeout=20)
+        out, err = ui.communicate(timeout=PATIENCE)
     assert (ui.returncode, out) == (0, ""), err
     assert err.endswith("lstm-search: stopped\n")
     assert server_processes
-    assert not server_processes.keys() & processes().keys()
+    until(lambda: not server_processes.keys() & processes().keys())
 
 
 # Interruptions
@@ -365,10 +369,12 @@ def test_an_interrupted_study_ends_all_it_started_and_goes_on(
         until(lambda: recorded(copied, "half") and (tracking == "none" or len(statuses(copied)) > there))
         members = {pid for pid, command in family(process.pid).items() if "Agent" not in command}
         os.killpg(process.pid, number)  # to the whole group, as a terminal does
-        out, err = process.communicate(timeout=20)  # ten are promised; a busy machine may take longer
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert (out, "Traceback" in err) == ("", False)
-    assert not members & processes().keys()
+    until(lambda: not members & processes().keys())
+    if tracking == "mlflow":
+        told("sync study=half")  # a busy machine has not shown all of it in the last seconds
     assert set(statuses(copied)) == {"FINISHED"}
     before = recorded(copied, "half")
     assert 0 < len(before) < 16
@@ -382,7 +388,7 @@ def test_an_interrupted_study_ends_all_it_started_and_goes_on(
 def statuses(home: Path) -> list[str]:
     """Of all runs in MLflow, read beside it; none while its tables are made."""
     if (home / "mlflow.db").exists():
-        with closing(sqlite3.connect(f"{(home / 'mlflow.db').as_uri()}?mode=ro", uri=True)) as db:
+        with closing(sqlite3.connect(f"{(home / 'mlflow.db').as_uri()}?mode=ro", PATIENCE, uri=True)) as db:
             if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
                 return [status for (status,) in db.execute("SELECT status FROM runs")]
     return []
@@ -475,7 +481,7 @@ def test_bars_are_drawn_on_a_terminal_and_the_table_goes_to_stdout(tmp_path: Pat
 def terminal(ours: int) -> Iterator[str]:
     """What is written to a terminal until its last process ends."""
     with open(ours, "rb", buffering=0) as file:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while select.select([file], [], [], deadline - time.monotonic())[0]:
             try:
                 yield file.read(65536).decode(errors="replace")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -283,9 +282,7 @@ def test_bad_input(case: str, dashboard: str, client: FakeClient, capsys: pytest
 
 
 def test_no_cluster_at_the_address(capsys: pytest.CaptureFixture[str]) -> None:
-    began = time.monotonic()
     assert run("http://127.0.0.1:1", *STUDY) == 8
-    assert time.monotonic() - began < 5
     assert "no Ray cluster answers at submit.address=http://127.0.0.1:1" in capsys.readouterr().err
 
 

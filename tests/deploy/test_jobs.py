@@ -8,14 +8,13 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from helpers.program import until
+from helpers.waiting import PATIENCE, until
 
 from lstm_search import config
 from lstm_search.execute.jobs_api import SubmitSettings
@@ -33,10 +32,12 @@ LASTS = f'trap "{{ending}}; kill \\$!; exit 143" TERM; {{note}}{shutil.which("sl
 STEPS = 'until [ "$(grep -c "^srun --" "$LOG")" -ge "${STEPS:-0}" ]; do true; done\n'
 """Steps start in the background: a driver that ends sooner than they have come up would end them unseen."""
 
+DRIVES = LASTS.format(ending="true", note='echo "driver lasts" >> "$LOG"\n')
+
 FAKES = {
     "srun": LASTS.format(ending="echo srun ends >> $LOG", note=NOTE),
     "ray": NOTE + "[ -e $LOG.up ] || { touch $LOG.up; exit 1; }",
-    "lstm-search": NOTE + STEPS + '[ "${SLOW:-}" ] || exit "${CODE:-0}"; ' + LASTS.format(ending="true", note=""),
+    "lstm-search": NOTE + STEPS + '[ "${SLOW:-}" ] || exit "${CODE:-0}"; ' + DRIVES,
     "hostname": "echo 10.0.0.1 10.1.0.1",
     "sleep": "exit 0",
 }
@@ -64,7 +65,7 @@ def lines(environment: dict[str, str]) -> list[str]:
 
 def submitted(script: str, environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     command = ["bash", str(JOBS / script), *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck: apt-get install shellcheck")
@@ -112,10 +113,14 @@ def test_slurm_on_one_node_has_no_workers(path: dict[str, str]) -> None:
 def test_slurm_passes_the_end_of_the_allocation_on(path: dict[str, str]) -> None:
     command = ["bash", str(JOBS / "slurm.sbatch"), "table=9"]
     with subprocess.Popen(command, env=path | {"SLOW": "1"}, start_new_session=True) as process:
-        until(lambda: any(line.startswith("lstm-search") for line in lines(path)), 30)
-        time.sleep(0.2)
+        until(lambda: "driver lasts" in lines(path) and asleep(process.pid))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
+        assert process.wait(PATIENCE) == 143
+
+
+def asleep(pid: int) -> bool:
+    """Whether a process waits, as the script does once it knows its driver."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("S")
 
 
 def test_slurm_gives_up_on_a_head_that_does_not_come(path: dict[str, str], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.program import free_port, running
+from helpers.waiting import PATIENCE
 
 from lstm_search.networks import NETWORKS
 
@@ -64,7 +65,7 @@ def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
         words += SHORT.split()
         words += [] if command == "make run" else ["execute=inline"]  # once is enough for Ray, which takes its time
     program = [sys.executable, "-m", "lstm_search", *words]
-    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -74,7 +75,7 @@ def serve(words: list[str], folder: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
 
 def anchors(document: Path) -> set[str]:

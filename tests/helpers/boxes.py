@@ -13,11 +13,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from helpers.waiting import PATIENCE, until
 
 TOOLS = ("unshare", "nsenter", "setpriv", "ip", "bridge", "mount", "chroot")
 SYSTEM = ("/usr", "/etc/ssl", "/etc/alternatives", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/localtime", "/sys")
@@ -67,16 +68,20 @@ class Box:
 
     def _first(self) -> int:
         """The first process of the box, when all is mounted."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self._holder.poll() is None:
+        found: list[int] = []
+
+        def mounted() -> bool:
             with suppress(OSError, ValueError):
                 holder = self._holder.pid
                 pid = int(Path(f"/proc/{holder}/task/{holder}/children").read_text())
                 if b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
-                    return pid
-            time.sleep(0.02)
-        self._holder.kill()
-        raise RuntimeError(f"no box: {self._holder.communicate()[1].decode()}")
+                    found.append(pid)
+            return bool(found) or self._holder.poll() is not None
+
+        until(mounted, pause=0.02)
+        if not found:
+            raise RuntimeError(f"no box: {self._holder.communicate()[1].decode()}")
+        return found[0]
 
     def entered(self, *kinds: str) -> list[str]:
         """The words before a command that runs in this box as root."""
@@ -101,7 +106,7 @@ class Box:
         """End every process of the box."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        self._holder.wait(10)
+        self._holder.wait(PATIENCE)
         assert self._holder.stderr
         self._holder.stderr.close()
 

@@ -17,10 +17,13 @@ from typing import Any
 
 from helpers.boxes import CHECKOUT, WITH_US, Box, Mount, script
 from helpers.composed import compose
+from helpers.waiting import PATIENCE, until
 
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/none"))
 KERNELS = Path.home() / ".cache/lstm_search/image"
 """The image's compiled kernels, kept for the next time."""
+
+RELAY = str(Path(__file__).with_name("relay.py"))
 
 SUBNET = "10.231.{}.{}"
 
@@ -119,7 +122,7 @@ class Engine:
             box.close()
         for process in self._running:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE)
 
     def names(self, words: Sequence[str]) -> list[str]:
         """Words with the names of the file, as they are valid here."""
@@ -139,7 +142,7 @@ class Engine:
     ) -> subprocess.CompletedProcess[str]:
         command = box.words(words, self._service(service)["user"])
         environment = self.environment(service) | variables
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     def _service(self, service: str) -> dict[str, Any]:
         return self.services[service.partition("#")[0]]
@@ -156,7 +159,7 @@ class Engine:
         for port in self._service(service).get("ports", []):
             host, outer, inner = port.split(":")
             door = next(name for name in self._networks(service) if not self.file["networks"][name].get("internal"))
-            relay = [sys.executable, str(CHECKOUT / "tests/relay.py"), host, outer, self.address(service, door), inner]
+            relay = [sys.executable, RELAY, host, outer, self.address(service, door), inner]
             self._running.append(
                 subprocess.Popen([*WITH_US, *self.server.entered("--net"), *relay], stdout=subprocess.DEVNULL)
             )
@@ -165,10 +168,11 @@ class Engine:
         """Wait until the healthcheck of the file succeeds."""
         test = self._service(service)["healthcheck"]["test"]
         assert test[0] == "CMD"
-        deadline = time.monotonic() + 90
-        while (answer := self.exec(service, *test[1:])).returncode:
-            assert time.monotonic() < deadline, f"{answer.stderr}\n{self.log(service)[-3000:]}"
-            time.sleep(0.5)
+        until(
+            lambda: self.exec(service, *test[1:]).returncode == 0,
+            pause=0.5,
+            told=lambda: self.log(service)[-3000:],
+        )
 
     def environment(self, service: str) -> dict[str, str]:
         image = (

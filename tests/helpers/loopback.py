@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from helpers.composed import ROOT, here
 from helpers.engine import KERNELS
 from helpers.program import free_port, processes
 from helpers.stack import Stack, wait_for
+from helpers.waiting import PATIENCE
 
 
 def own_address() -> str:
@@ -126,9 +126,11 @@ class Loopback(Stack):
                 for pid in set(found) - {os.getpid()}:
                     with suppress(ProcessLookupError):
                         os.kill(pid, number)
-                time.sleep(1)
+                with suppress(subprocess.TimeoutExpired):
+                    for node in self._nodes:
+                        node.wait(1)  # a moment to end by themselves before they are killed
         for node in self._nodes:
-            node.wait(10)
+            node.wait(PATIENCE)
         self._services.close()
 
     def names(self, words: Sequence[str]) -> list[str]:
@@ -152,5 +154,5 @@ class Loopback(Stack):
     def _done(self, words: Sequence[str], service: str) -> subprocess.CompletedProcess[str]:
         environment = self.environment(service) | {"NUMBA_CPU_NAME": "x86-64-v3"}
         return subprocess.run(
-            words, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=240, check=False
+            words, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
         )

@@ -8,10 +8,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+from helpers.waiting import PATIENCE
 
 QUICK = "task=temporal_order_6a task.T=10"
 """A task that a trial solves in about five milliseconds."""
@@ -26,7 +27,7 @@ ALONE = "execute=inline tracking=none"
 def lstm(line: str, folder: Path, *, code: int = 0) -> subprocess.CompletedProcess[str]:
     """`lstm-search LINE` in `folder`, which must end with `code`."""
     words = [sys.executable, "-m", "lstm_search", *line.split()]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == code, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
@@ -45,14 +46,6 @@ def running(line: str, folder: Path, **variables: str) -> Iterator[subprocess.Po
             if process.poll() is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait for a condition, looking often."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "in vain"
-        time.sleep(0.005)
 
 
 def recorded(home: Path, name: str = NAME) -> dict[str, str]:

@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from helpers.composed import ROOT, compose, here
 from helpers.program import free_port
+from helpers.waiting import PATIENCE, until
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
 
@@ -67,7 +67,7 @@ class Stack:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -91,7 +91,7 @@ class Stack:
             finally:
                 server.terminate()
                 try:
-                    server.wait(20)
+                    server.wait(PATIENCE)
                 finally:
                     kill_group(server.pid)
 
@@ -142,14 +142,12 @@ class Stack:
                     yield
                 finally:
                     server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
-                    server.wait(20)
+                    server.wait(PATIENCE)
 
 
-def wait_for(condition: Any, log: Path, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, log.read_text()[-3000:]
-        time.sleep(0.3)
+def wait_for(condition: Callable[[], object], log: Path) -> None:
+    """Wait for what a server does, and show the end of its log where it does not come."""
+    until(condition, pause=0.3, told=lambda: log.read_text()[-3000:])
 
 
 def kill_group(group: int) -> None:

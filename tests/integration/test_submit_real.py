@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from helpers.program import free_port, processes, running, until
+from helpers.program import free_port, processes, running
 from helpers.tls import certificate, spoken
+from helpers.waiting import PATIENCE, until
 
 pytestmark = [
     pytest.mark.skipif(
         os.environ.get("LSTM_SEARCH_INTEGRATION") != "1", reason="starts a real Ray head: make test-integration"
     ),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(1800),
 ]
 
 CHECKOUT = Path(__file__).parents[2]
@@ -49,7 +50,12 @@ def head() -> Iterator[Head]:
         words += f" --object-store-memory={128 * 2**20}"
         try:
             subprocess.run(
-                words.split(), cwd=started.folder, env=started.environment, check=True, timeout=120, capture_output=True
+                words.split(),
+                cwd=started.folder,
+                env=started.environment,
+                check=True,
+                timeout=PATIENCE,
+                capture_output=True,
             )
             yield started
         finally:
@@ -93,7 +99,7 @@ def run(head: Head, verb: str, words: str, **more: str) -> subprocess.CompletedP
     command = f"{sys.executable} -m lstm_search {verb} {words}"
     environment = head.environment | more
     return subprocess.run(
-        command.split(), cwd=head.folder, env=environment, capture_output=True, text=True, timeout=200, check=False
+        command.split(), cwd=head.folder, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 
@@ -121,16 +127,20 @@ def test_detach_attach_and_stop(head: Head) -> None:
     assert first.returncode == 0, first.stderr
     words = f"submit submit.address=http://127.0.0.1:{head.dashboard} {LONG}"
     with running(words, head.folder, **head.environment) as process:
-        time.sleep(6)
+        assert process.stderr is not None
+        said = ""
+        while "starting workers" not in said:  # in the log that it follows
+            said += (line := process.stderr.readline())
+            assert line, said
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        said += process.stderr.read()
     assert process.returncode == 130
     assert "attached to it" in said
     assert f"submit.job={first.stdout.strip()} attaches again" in said
     stopped = submit(head, f"{LONG} submit.stop=true")
     assert stopped.returncode == 0
     assert "STOPPED" in stopped.stderr
-    until(lambda: not any("lstm_search.cli.job" in command for _, command in _ours(head)), 20)
+    until(lambda: not any("lstm_search.cli.job" in command for _, command in _ours(head)))
 
 
 def _ours(head: Head) -> list[tuple[int, str]]:
@@ -150,9 +160,8 @@ def test_who_has_no_token_or_no_job_hears_it(head: Head, tmp_path: Path) -> None
         ({"RAY_AUTH_TOKEN_PATH": str(wrong)}, "refused the token"),
         ({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "HOME": str(tmp_path)}, "asks for a token"),
     ):
-        began = time.monotonic()
         done = submit(head, TINY, **more)
-        assert (done.returncode, time.monotonic() - began < 5) == (8, True), done.stderr
+        assert done.returncode == 8, done.stderr
         assert said in done.stderr
     done = submit(head, "submit.job=nope-1")
     assert done.returncode == 2
@@ -160,8 +169,8 @@ def test_who_has_no_token_or_no_job_hears_it(head: Head, tmp_path: Path) -> None
 
 
 def test_the_health_check_of_the_slurm_script(head: Head) -> None:
-    """It is asked until the head answers, so it must fail before, in the time it is given, and succeed after."""
-    check = ["timeout", "10", "ray", "health-check", "--address"]
+    """It is asked until the head answers, so it must fail before and succeed after."""
+    check = ["timeout", str(PATIENCE), "ray", "health-check", "--address"]
     for port, well in ((head.gcs, True), (free_port(), False)):
         done = subprocess.run([*check, f"127.0.0.1:{port}"], env=head.environment, capture_output=True, check=False)
         assert (done.returncode == 0) is well, done.stderr

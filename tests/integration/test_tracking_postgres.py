@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from helpers import synthetic
 from helpers.stack import PROGRAMS, Stack
+from helpers.waiting import PATIENCE
 
 from lstm_search.tracking.tracker import CellView, StudyView, Tracker, TrackingFailed
 
@@ -62,7 +63,7 @@ def ask(
     headers["Content-Type"] = "application/json"
     request = urllib.request.Request(stack.address + route, data, headers, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
             text = answer.read()
             return answer.status, json.loads(text) if text[:1] == b"{" else text
     except urllib.error.HTTPError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.naive_rivals import Weights, derivative, half_squares, row_of
-from networks.test_rivals import RATE, I, K, assert_close, one_sequence, random_sequences, random_weights, trained
+from helpers.nets import RATE, I, K, assert_close, one_sequence, random_sequences, random_weights, trained
 
 from lstm_search import config
 from lstm_search.networks import Carrousel

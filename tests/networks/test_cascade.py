@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from helpers import naive_cascade
 from helpers.naive_cascade import Twin, covariances, derivative, score, squares
+from helpers.nets import RANKED, STOP, I, K, Sequences, blocks_of, random_sequences, results
 from hypothesis import given
 from hypothesis import strategies as st
-from networks.test_rivals import RANKED, STOP, I, K, Sequences, blocks_of, random_sequences, results
 
 from lstm_search.networks import NETWORKS, Cascade
 from lstm_search.networks.cascade_kernel import OUTPUTS, POOL, quickprop

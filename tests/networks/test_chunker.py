@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.naive_chunker import Net, Pair
 from helpers.naive_rivals import Weights
-from networks.test_rivals import RANKED, RATE, STOP, I, K, Sequences, assert_close, random_weights, results, trained
+from helpers.nets import RANKED, RATE, STOP, I, K, Sequences, assert_close, random_weights, results, trained
 
 from lstm_search.networks import NETWORKS, Chunker
 from lstm_search.spec import Cell, Stop, Training, cell_from_dict

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pickle
 import signal
 import sqlite3
 import struct
@@ -388,16 +389,16 @@ def test_a_half_written_file_is_rolled_back_by_whoever_opens_it_first(tmp_path: 
 
 def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, 'tests'); from test_record import *\n"
-        "try: Record.open(Path(sys.argv[1]), TABLE_9)\nexcept StudyLocked as error: print(error)"
+        "import pickle, sys; from lstm_search.record.record import Record, StudyLocked\n"
+        "try: Record.open(*pickle.load(sys.stdin.buffer))\nexcept StudyLocked as error: print(error)"
     )
     with Record.open(tmp_path, TABLE_9):
         with pytest.raises(StudyLocked, match=f"process {os.getpid()} on .*study=NAME"):
             Record.open(tmp_path, TABLE_9)
         other = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", script], input=pickle.dumps((tmp_path, TABLE_9)), capture_output=True, check=True
         )
-        assert f"process {os.getpid()} on" in other.stdout
+        assert f"process {os.getpid()} on" in other.stdout.decode()
         with pytest.raises(StudyLocked):
             delete(tmp_path, "table_9")
         with Record.open(tmp_path, replace(TABLE_9, name="another")), Record.read(tmp_path, "table_9") as reader:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from helpers import naive_tasks
 from helpers.naive_tasks import GRAMMAR, Sequence, below
+from helpers.reber import following, strings
 from helpers.task_contract import SETS, Contract, LengthsFromT, laid_out, p_of_counts, sequences, steps_of
 from scipy import stats
 
-from lstm_search.simd.draws import COMMON, stream_key
 from lstm_search.tasks import EmbeddedReber, LongLag, TwoSequence, VeryLongLag
 from lstm_search.tasks.embedded_reber import STRINGS, SYMBOLS, string_of
 
@@ -196,13 +196,6 @@ def legal(string: str) -> bool:
     return node == 5
 
 
-def strings(*, distinct: bool = False, pair: int = 0) -> tuple[list[str], list[str]]:
-    """A training set and its test set."""
-    task = EmbeddedReber("distinct" if distinct else "with_replacement")
-    spelled = [string_of(key) for key in task.keys(stream_key(1997, pair, COMMON))]
-    return spelled[:STRINGS], spelled[STRINGS:]
-
-
 class TestEmbeddedReber(Contract):
     task = EmbeddedReber()
 
@@ -249,18 +242,6 @@ class TestEmbeddedReber(Contract):
                 may = {SYMBOLS[k] for k in range(7) if block.legal[t, k] >> l & 1}
                 assert may == following(prefix)
                 prefix = "" if step.ends else prefix
-
-
-def following(prefix: str) -> set[str]:
-    """The symbols that may follow a prefix of a string."""
-    if len(prefix) < 3:
-        return [{"T", "P"}, {"B"}, {"T", "P"}][len(prefix) - 1]
-    node = 0
-    for count, symbol in enumerate(prefix[3:]):
-        if node == 5:
-            return [{prefix[1]}, {"E"}][len(prefix) - 4 - count]
-        node = int(GRAMMAR[node][GRAMMAR[node].index(symbol) + 1])
-    return {"E"} if node == 5 else set(GRAMMAR[node][::2])
 
 
 def test_strings_are_legal_and_of_mean_length_12() -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.program import free_port
+from helpers.waiting import PATIENCE, until
 
 from lstm_search.networks import Lstm1997
 from lstm_search.spec import (
@@ -306,7 +308,7 @@ def test_an_emptied_store_is_filled_again(tracker: Tracker, home: Path, loss: st
         assert client.get_experiment_by_name(name).lifecycle_stage == "deleted"
         assert Tracker(None, home).sync(study(name)) == 0  # MLflow only hid it
     else:
-        with sqlite3.connect(home / "mlflow.db", timeout=30) as db:
+        with sqlite3.connect(home / "mlflow.db", timeout=PATIENCE) as db:
             number = db.execute("SELECT experiment_id FROM experiments WHERE name = ?", (name,)).fetchone()[0]
             runs = "(SELECT run_uuid FROM runs WHERE experiment_id = ?)"
             for table in ("metrics", "latest_metrics", "params", "tags"):
@@ -337,7 +339,7 @@ def test_several_processes_may_create_the_database_at_once(tmp_path: Path) -> No
     command = [sys.executable, "-c", CREATE, str(tmp_path)]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for process in started:
-        _, messages = process.communicate(timeout=120)
+        _, messages = process.communicate(timeout=PATIENCE)
         assert (process.returncode, messages) == (0, "")
 
 
@@ -373,16 +375,10 @@ def test_passwords_are_not_shown(tmp_path: Path) -> None:
 
 def test_mlflow_is_imported_only_when_needed() -> None:
     script = "import sys, lstm_search.tracking; assert 'mlflow' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE)
 
 
 # -- in the background ------------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_background_publishes_a_growing_study(tracker: Tracker) -> None:
@@ -397,7 +393,7 @@ def test_the_background_publishes_a_growing_study(tracker: Tracker) -> None:
     for counts in [(1, 0), (2, 0), (3, 1), (3, 2)]:
         recorded[:] = counts
         background.notify()
-    assert background.close(60)
+    assert background.close(PATIENCE)
     assert background.error == ""
     assert passes[-1] == (3, 2)
     assert len(stored(tracker, "growing")) == 8
@@ -407,15 +403,9 @@ def test_the_background_publishes_a_growing_study(tracker: Tracker) -> None:
 def test_a_server_that_is_down_delays_nobody_and_is_reported_once(tmp_path: Path) -> None:
     warnings: list[str] = []
     tracker = Tracker(f"http://127.0.0.1:{free_port()}", tmp_path)
-    tried = threading.Event()
-
-    def snapshot() -> StudyView:
-        tried.set()
-        return study("down")
-
-    background = BackgroundTracker(tracker, snapshot, warnings.append, pause=0.01, patience=0.0)
+    background = BackgroundTracker(tracker, lambda: study("down"), warnings.append, pause=0.01, patience=0.0)
     background.notify()
-    assert tried.wait(60)
+    until(lambda: warnings)
     assert not background.close(3)
     assert len(warnings) == 1
     assert tracker.uri in warnings[0]
@@ -434,8 +424,29 @@ def test_the_background_tries_again_until_it_succeeds(tracker: Tracker, monkeypa
     monkeypatch.setattr(tracker, "sync", sometimes)
     background = BackgroundTracker(tracker, lambda: study("retried"), pytest.fail, pause=0.01)
     background.notify()
-    assert background.close(60)
+    assert background.close(PATIENCE)
     assert len(stored(tracker, "retried")) == 8
+
+
+def test_the_background_leaves_no_run_open_where_it_is_stopped(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped in the middle of its first pass, with no time left for the rest."""
+    begun, sync = threading.Event(), tracker.sync
+
+    def slow(view: StudyView, stop: Callable[[], bool]) -> int:
+        begun.set()
+        until(stop)
+        return sync(view, stop)
+
+    monkeypatch.setattr(tracker, "sync", slow)
+    background = BackgroundTracker(tracker, lambda: study("cut"), pytest.fail, pause=0.01)
+    background.notify()
+    assert begun.wait(PATIENCE)
+    assert not background.close(0)
+    until(lambda: not background._thread.is_alive())
+    assert {run.info.status for run in stored(tracker, "cut").values()} == {"FINISHED"}
+    assert sync(study("cut")) > 0
 
 
 def test_an_error_of_ones_own_is_no_success(tracker: Tracker) -> None:
@@ -443,6 +454,8 @@ def test_an_error_of_ones_own_is_no_success(tracker: Tracker) -> None:
         raise RuntimeError("the record is gone")
 
     background = BackgroundTracker(tracker, snapshot, pytest.fail, pause=0.01)
+    background.notify()
+    until(lambda: background.error)
     assert not background.close(0.5)
     assert "the record is gone" in background.error
 
@@ -468,7 +481,7 @@ def test_the_link_opens_the_runs_of_the_study(server: str, tracker: Tracker) -> 
     number = tracker._client().get_experiment_by_name("served").experiment_id
     address, _, page = server.partition("/#")
     assert page == f"/experiments/{number}/runs?workflowType=machine_learning"
-    with urllib.request.urlopen(address, timeout=30) as reply:  # noqa: S310  (our own server)
+    with urllib.request.urlopen(address, timeout=PATIENCE) as reply:  # noqa: S310  (our own server)
         assert b"MLflow" in reply.read()
     over_http = Tracker(address, tracker.home)
     assert over_http.link("served") == server
@@ -483,7 +496,7 @@ def test_the_link_opens_the_runs_of_the_study(server: str, tracker: Tracker) -> 
 def test_a_foreign_host_is_refused(server: str, foreign: str) -> None:
     address = server.partition("/#")[0]
     host, _, port = address.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     connection.request("GET", "/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": foreign})
     assert connection.getresponse().status == 403
     connection.close()
@@ -517,7 +530,7 @@ class LossyProxy(BaseHTTPRequestHandler):
 
     def _pass_on(self, *, lost: bool) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        connection = http.client.HTTPConnection(self.target, timeout=30)
+        connection = http.client.HTTPConnection(self.target, timeout=PATIENCE)
         connection.request(self.command, self.path, body, {"Content-Type": "application/json"})
         reply = connection.getresponse()
         content = reply.read()

@@ -1,12 +1,6 @@
 """Packs and workers: a trial's result is the same bits however it was packed, and is what the slow twins say it is."""
 
-import io
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import naive
 from helpers.naive_tasks import adding, draw, temporal_order
+from helpers.packs import Results, alone, by_key, elsewhere, finished, permuted, plain, weights_of, worked
 from numpy.typing import NDArray
 
 from lstm_search.networks import Lstm1997
@@ -63,35 +58,6 @@ CELLS = [  # cell, cap
     (cell(TemporalOrder(3, 30), Lstm1997(3, 2), 0.5, stops(0.45, 0.2, 60)), 30_000),
 ]  # fmt: skip
 TRIALS = [TrialSpec(cell, replicate, SEED, cap) for cell, cap in CELLS for replicate in range(2)]
-Results = dict[str, TrialResult]
-
-
-def by_key(results: Iterable[TrialResult]) -> Results:
-    """Results without what may differ: the time they took."""
-    return {result.key: replace(result, seconds=0.0) for result in results}
-
-
-def worked(worker: Worker, trials: list[TrialSpec], seconds: float = 60.0, at_once: int = 100) -> Results:
-    """The results of `trials`, handed to the worker some at a time."""
-    found, waiting, progress = [], list(trials), None
-    while waiting or progress is None or progress.running or progress.waiting:
-        progress = worker.advance(waiting[:at_once], seconds)
-        del waiting[:at_once]
-        found += progress.finished
-    return by_key(found)
-
-
-def finished(pack: Pack) -> Results:
-    found = []
-    while pack.running:
-        found += pack.advance()
-    return by_key(found)
-
-
-def alone(trial: TrialSpec, width: int = 1) -> TrialResult:
-    pack = Pack(shape_of(trial.cell), width)
-    pack.add(trial)
-    return finished(pack)[trial.key]
 
 
 @cache
@@ -102,11 +68,6 @@ def expected() -> Results:
 
 def result_of(trial: TrialSpec) -> TrialResult:
     return expected()[trial.key]
-
-
-def weights_of(result: TrialResult) -> tuple[NDArray, NDArray]:
-    with np.load(io.BytesIO(result.weights)) as weights:
-        return weights["hidden"], weights["output"]
 
 
 def name_of(trial: TrialSpec) -> str:
@@ -251,16 +212,6 @@ def twin_sequences(trial: TrialSpec, stream: int, number: int) -> list:
     return [twin_sequence(trial.cell.task, draw(key, n)) for n in range(number)]
 
 
-def permuted(trial: TrialSpec, hidden: NDArray, *, to_twin: bool) -> NDArray:
-    """Hidden weights with the biases last, as the twin has them, or behind the inputs, as the kernel has them."""
-    n = trial.cell.task.layout.inputs
-    if not naive.has_bias_column(trial.cell.network):
-        return hidden
-    order = list(range(hidden.shape[1]))
-    order.insert(*((len(order) - 1, order.pop(n)) if to_twin else (n, order.pop())))
-    return hidden[:, order]
-
-
 def errors_of(sequences: list, outputs: list) -> NDArray:
     """Mean absolute and worst error of each sequence, from the twin's outputs."""
     ends = [np.abs(np.array(targets[len(x) - 1]) - y[-1]) for (x, targets), y in zip(sequences, outputs, strict=True)]
@@ -371,42 +322,14 @@ def test_a_pack_is_as_wide_as_its_trials_need(trials: int, full: int, width: int
 CHOSEN = [trial for trial in TRIALS if shape_of(trial.cell) == shape_of(CELLS[2][0])]
 
 
-def report() -> None:
-    """Print the results of some trials: run in a process of its own."""
-    pack = Pack(shape_of(CHOSEN[0].cell), 4)
-    found: Results = {}
-    waiting = list(CHOSEN)
-    while waiting or pack.running:
-        while waiting and pack.free:
-            pack.add(waiting.pop())
-        found |= by_key(pack.advance())
-    print(json.dumps(plain(found)))  # noqa: T201  (read by the test that started this process)
-
-
-def plain(results: Results) -> dict[str, Any]:
-    return {key: json.loads(json.dumps(asdict(result), default=bytes.hex)) for key, result in sorted(results.items())}
-
-
-def elsewhere(cache_folder: Path, **environment: str) -> dict[str, Any]:
-    """What `report` prints in a new process."""
-    here = Path(__file__).parent
-    program = f"import sys; sys.path.insert(0, {str(here)!r}); import test_pack; test_pack.report()"
-    paths = os.pathsep.join([str(here.parents[1]), str(here.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "LSTM_SEARCH_CACHE": str(cache_folder), "PYTHONPATH": paths, **environment}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def test_cold_and_warm_cache_and_checked_bounds_give_the_same_bits(tmp_path: Path) -> None:
     chosen = plain({trial.key: result_of(trial) for trial in CHOSEN})
-    assert elsewhere(tmp_path) == chosen
+    assert elsewhere(CHOSEN, tmp_path) == chosen
     kernels = {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")}
     assert len(kernels) >= 6  # an index and the code of fill, restart and advance
-    assert elsewhere(tmp_path) == chosen
+    assert elsewhere(CHOSEN, tmp_path) == chosen
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")} == kernels
-    assert elsewhere(tmp_path, NUMBA_BOUNDSCHECK="1") == chosen
+    assert elsewhere(CHOSEN, tmp_path, NUMBA_BOUNDSCHECK="1") == chosen
     assert len(list(tmp_path.iterdir())) == 2
 
 

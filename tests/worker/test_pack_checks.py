@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from helpers import naive, naive_tasks
 from helpers.naive_tasks import draw
+from helpers.packs import alone, by_key, finished, permuted, weights_of, worked
+from helpers.reber import following, strings
 from numpy.typing import NDArray
-from tasks.test_tasks_lags import following, strings
-from worker.test_pack import alone, by_key, finished, permuted, weights_of, worked
 
 from lstm_search.networks import Lstm1997
 from lstm_search.simd.draws import CHECKS, TRAINING, WEIGHTS, stream_key

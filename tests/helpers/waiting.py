@@ -1,0 +1,19 @@
+"""How long tests wait. A time-out here ends only what hangs; what must be quick is measured by benchmarks/prompt.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+PATIENCE = 180.0
+"""Seconds: many times what anything takes on a machine that is busy with other work."""
+
+
+def until(
+    condition: Callable[[], object], *, pause: float = 0.005, told: Callable[[], str] = lambda: "in vain"
+) -> None:
+    """Wait for a condition, looking every `pause` seconds; `told` says what is known where it does not come true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, told()
+        time.sleep(pause)
