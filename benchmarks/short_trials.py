@@ -3,8 +3,8 @@
     python benchmarks/short_trials.py [--trials 500] [--width 1]
 
 prints one line of JSON, as `peer_tune.py` does for Ray Tune: milliseconds a trial. The trials are those of table 7 at
-T=100 under a small cap, trained by `lstm_search.trial.Worker`. The time that they take by themselves is measured around
-the worker; whatever else the two processes do, and wait for, is overhead.
+T=100 under a small cap, trained by `lstm_search.worker.Worker`. The time that they take by themselves is measured
+around the worker; whatever else the two processes do, and wait for, is overhead.
 """
 
 from __future__ import annotations

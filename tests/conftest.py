@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+from subprocess import CompletedProcess
+
 import hypothesis
 import pytest
-from helpers.program import QUICK
+from helpers.program import QUICK, Lstm
 
 from lstm_search import config
+from lstm_search.cli import main
 from lstm_search.spec import TrialSpec
 from lstm_search.worker.trial import warm
 
@@ -20,3 +25,19 @@ def kernels() -> None:
     """The kernels of the quick studies are in the disk cache: no test waits for a compiler, or kills one."""
     rows = config.compose(QUICK.split()).definition.rows
     warm([(TrialSpec(row.cell, 0, 0, 1), 100) for row in rows])
+
+
+@pytest.fixture
+def lstm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lstm:
+    """`helpers.program.lstm`, but in this process: for what does not need a cold start of its own."""
+
+    def run(line: str, folder: Path, *, code: int = 0) -> CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.chdir(folder)
+            found, (out, err) = main(shlex.split(line)), capsys.readouterr()
+        assert found == code, f"{line}: {found}\n{out}\n{err}"
+        assert "Traceback" not in err
+        return CompletedProcess(line, found, out, err)
+
+    return run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers import synthetic
-from helpers.program import ALONE, NAME, QUICK, lstm
+from helpers.program import ALONE, NAME, QUICK, Lstm
 
 from lstm_search import publish, spec
 from lstm_search.record.record import Record
@@ -135,7 +135,7 @@ def test_a_long_definition_takes_several_tags() -> None:
 
 
 @pytest.mark.usefixtures("kernels")
-def test_the_program_goes_on_from_a_recovered_record(tmp_path: Path) -> None:
+def test_the_program_goes_on_from_a_recovered_record(tmp_path: Path, lstm: Lstm) -> None:
     run = f"run {QUICK} training.rate=0.1,0.5 replicates=3 {LOCAL}"
     lstm(run, tmp_path)
     before = lstm(f"export study={NAME} format=hash", tmp_path).stdout
@@ -150,7 +150,7 @@ def test_the_program_goes_on_from_a_recovered_record(tmp_path: Path) -> None:
     lstm(f"verify study={NAME}", tmp_path)
 
 
-def test_what_recover_takes(tmp_path: Path) -> None:
+def test_what_recover_takes(tmp_path: Path, lstm: Lstm) -> None:
     assert "study=NAME" in lstm("recover", tmp_path, code=2).stderr
     assert "tracking=mlflow" in lstm(f"recover study=x {ALONE}", tmp_path, code=2).stderr
     assert not (tmp_path / "studies").exists()

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,9 @@ NAME = "temporal_order_6a"
 
 ALONE = "execute=inline tracking=none"
 """Without Ray and without MLflow, where they are not the point."""
+
+Lstm = Callable[..., subprocess.CompletedProcess[str]]
+"""The type of `lstm` below, and of the fixture of that name that does the same without a process of its own."""
 
 
 def lstm(line: str, folder: Path, *, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import scipy.stats
-from helpers.program import ALONE, QUICK, lstm
+from helpers.program import ALONE, QUICK, Lstm
 from helpers.synthetic import CAPPED, LOST, TWO_STOPS, ended, row, solved, trials
 
 from lstm_search import stats
@@ -116,7 +116,7 @@ def test_an_unreliable_cell_has_an_open_ratio() -> None:
 # The verb
 
 
-def test_studies_are_compared_on_the_command_line(tmp_path: Path) -> None:
+def test_studies_are_compared_on_the_command_line(tmp_path: Path, lstm: Lstm) -> None:
     for name, rate in (("a", 0.5), ("b", 1.0)):
         lstm(f"run {QUICK} {ALONE} replicates=6 training.rate={rate} study={name}", tmp_path)
     told = lstm("compare study=[a,b]", tmp_path).stdout

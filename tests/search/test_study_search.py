@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.program import ALONE, NAME, QUICK, lstm
+from helpers.program import ALONE, NAME, QUICK, Lstm
 
 from lstm_search import config, study
 from lstm_search.config.composition import Settings
@@ -151,7 +151,7 @@ def test_without_a_choice_nothing_is_confirmed(tmp_path: Path) -> None:
     assert list(numbers(tmp_path)) == [NAME]
 
 
-def test_the_table_shows_both_numbers(tmp_path: Path) -> None:
+def test_the_table_shows_both_numbers(tmp_path: Path, lstm: Lstm) -> None:
     """The winner's fresh trials come first; no number of a race is given a verdict or called unfinished."""
     words = f"{QUICK} {ALONE} {RACE}"
     shown = lstm(f"run {words}", tmp_path).stdout
@@ -170,7 +170,7 @@ def test_the_table_shows_both_numbers(tmp_path: Path) -> None:
     assert {line["replicate"] for line in export if line["row"] == GOOD + FRESH} == {"100", "101", "102", "103"}
 
 
-def test_a_plan_names_space_budget_and_cost(tmp_path: Path) -> None:
+def test_a_plan_names_space_budget_and_cost(tmp_path: Path, lstm: Lstm) -> None:
     done = lstm(f"plan {QUICK} {RACE} search.pilot=1", tmp_path)
     assert "space: task.T=10 training.rate=0.5,0.001; every combination" in done.stdout
     assert "race: 16 trials at least; looks after 8, 16, 24 replicates, error 0.05" in done.stdout

@@ -9,7 +9,7 @@ from llvmlite import binding
 from lstm_search.simd.jit import LEVELS
 
 MODULE = """
-from lstm_search.jit import CACHE_DIR, kernel
+from lstm_search.simd.jit import CACHE_DIR, kernel
 
 
 @kernel
@@ -52,7 +52,7 @@ def test_a_file_cut_short_is_compiled_anew(folder: Path, ending: str, size: int)
 
 LEVEL = """
 import numba
-from lstm_search import lanes
+from lstm_search.simd import lanes
 
 present = dict(lanes.binding.get_host_cpu_features())
 lanes.binding.get_host_cpu_features = lambda: present | {{"avx2": {avx2}, "avx512f": True}}
