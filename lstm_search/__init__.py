@@ -31,9 +31,9 @@ def trials(*overrides: str) -> list[dict[str, Any]]:
     Raises ValueError for overrides that cannot be used, and UnknownStudy.
     """
     from lstm_search import config
-    from lstm_search.cli import verbs
+    from lstm_search.cli.seen import see
     from lstm_search.report import table
 
-    definition, recorded = verbs.see(config.compose(overrides))
+    definition, recorded = see(config.compose(overrides))
     lines: list[dict[str, Any]] = json.loads(table.export(definition.rows, recorded, "json"))
     return lines

@@ -18,15 +18,16 @@ from lstm_search.cli import completion
 from lstm_search.cli.doctor import doctor
 from lstm_search.cli.planning import plan
 from lstm_search.cli.progress import display
+from lstm_search.cli.seen import see
 from lstm_search.cli.shell import Exit, chosen, refuse_untracked, same_place, say
 from lstm_search.cli.submit import submit
-from lstm_search.config import ConfigError, Settings, keys
-from lstm_search.record import Record, shipped
+from lstm_search.config import ConfigError, Settings
+from lstm_search.record import Record
 from lstm_search.record import study_file as recordfile
 from lstm_search.report import comparison as compare
 from lstm_search.report import summary, table
 from lstm_search.simd import full_width
-from lstm_search.spec import BROKEN, Definition, Outcome, Row, Trial, TrialResult
+from lstm_search.spec import BROKEN, Outcome, Row, Trial, TrialResult
 from lstm_search.tracking import tracker as tracking
 from lstm_search.worker import Worker
 
@@ -128,51 +129,6 @@ def _status(row: Row, counts: Counter[Outcome]) -> str:
     told = [counts[outcome] for outcome in (Outcome.SOLVED, Outcome.CAPPED, Outcome.DIVERGED)]
     most = f"{counts.total()} of {'at most ' if row.purpose == 'race' else ''}{row.replicates}"
     return " | ".join(map(str, [most, *told, counts.total() - sum(told)]))
-
-
-class Seen(NamedTuple):
-    """What is recorded of a study, as far as the settings ask for it."""
-
-    definition: Definition
-    trials: Mapping[str, Sequence[Trial]]
-
-
-def see(settings: Settings, *, curves: bool = False) -> Seen:
-    """Read the record. A study chosen by its name alone is seen as it was recorded."""
-    asked = settings.definition
-    if settings.source == "shipped":
-        return Seen(asked, shipped.trials(asked))
-    if not asked.name:
-        known = recordfile.studies(settings.home)
-        raise ConfigError(f"choose a study with table= or study=; {settings.home} has {', '.join(known) or 'none'}")
-    if not asked.rows:
-        with Record.read(settings.home, asked.name) as record:
-            asked = _narrowed(record.definition(), settings)
-    with Record.read(settings.home, asked.name) as record:
-        asked = _confirmed(asked, record.definition())
-    with Record.read(settings.home, asked.name, asked) as record:
-        return Seen(asked, record.trials(curves=curves))
-
-
-def _confirmed(asked: Definition, recorded: Definition) -> Definition:
-    """The definition with the rows on fresh seeds that a search has added for its cells."""
-    known, names = {row.cell.digest for row in asked.rows}, {row.name for row in asked.rows}
-    fresh = [row for row in recorded.rows if row.first and row.cell.digest in known and row.name not in names]
-    return replace(asked, rows=(*asked.rows, *fresh))
-
-
-def _narrowed(recorded: Definition, settings: Settings) -> Definition:
-    """The rows and replicates of a recorded study that the settings choose."""
-    known = [row.name for row in recorded.rows]
-    for name in settings.rows or ():
-        if name not in known:
-            raise ConfigError(f"rows={name}: study {recorded.name} has no such row{keys.nearest(name, known)}")
-    rows = [
-        replace(row, replicates=settings.replicates or row.replicates)
-        for row in recorded.rows
-        if settings.rows is None or row.name in settings.rows
-    ]
-    return replace(recorded, rows=tuple(rows))
 
 
 def show_table(settings: Settings, _: Sequence[str]) -> int:
