@@ -60,7 +60,8 @@ def run(home: Path, words: str = "", **more: Any) -> Ended:
 
 def hash_of(home: Path, words: str = "") -> str:
     asked = settings(words).definition
-    with Record.read(home, asked.name, asked) as record:
+    with Record.read(home, asked.name) as record:
+        record.narrow(asked)
         return canonical_hash(record.trials())
 
 

@@ -27,13 +27,10 @@ def see(settings: Settings, *, curves: bool = False) -> Seen:
     if not asked.name:
         known = recordfile.studies(settings.home)
         raise ConfigError(f"choose a study with table= or study=; {settings.home} has {', '.join(known) or 'none'}")
-    if not asked.rows:
-        with Record.read(settings.home, asked.name) as record:
-            asked = _narrowed(record.definition(), settings)
     with Record.read(settings.home, asked.name) as record:
-        asked = _confirmed(asked, record.definition())
-    with Record.read(settings.home, asked.name, asked) as record:
-        return Seen(asked, record.trials(curves=curves))
+        recorded = record.definition()
+        record.narrow(_confirmed(asked if asked.rows else _narrowed(recorded, settings), recorded))
+        return Seen(record.definition(), record.trials(curves=curves))
 
 
 def _confirmed(asked: Definition, recorded: Definition) -> Definition:

@@ -106,7 +106,7 @@ class DefinitionChanged(ValueError):  # noqa: N818  (named by what happened)
 class Record:
     """One study's record, for its driver (`Record.open`) or for a reader (`Record.read`); a context manager.
 
-    Where a definition is given, only the rows and replicates it asks for are seen.
+    Of a record opened with a definition, or narrowed to one, only the rows and replicates that it asks for are seen.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: IO[str] | None, asked: Definition | None) -> None:
@@ -130,25 +130,26 @@ class Record:
         return record
 
     @classmethod
-    def read(cls, home: Path, name: str, definition: Definition | None = None) -> Record:
-        """Open a study without locking it, also while a driver writes.
-
-        Raises UnknownStudy, or DefinitionChanged where `definition` is not what was recorded.
-        """
+    def read(cls, home: Path, name: str) -> Record:
+        """Open a study without locking it, also while a driver writes. Raises UnknownStudy."""
         path = recordfile.existing(home, name)
         # Opened for writing where possible: the journal of a killed driver may have to be rolled back first.
         mode = "rw" if os.access(path, os.W_OK) and os.access(home, os.W_OK) else "ro"
         with ExitStack() as stack:
             db = stack.enter_context(closing(recordfile.connect(path, mode)))
-            record = cls(path, db, None, definition)
             with named_errors(path):
                 db.execute("PRAGMA query_only = ON")
                 if recordfile.is_fresh(db, path):
                     raise recordfile.unknown(home, name)
-                if definition is not None:
-                    record._check(definition)
             stack.pop_all()
-        return record
+        return cls(path, db, None, None)
+
+    def narrow(self, definition: Definition) -> None:
+        """See only the rows and replicates of `definition` from now on. DefinitionChanged where it is not what was
+        recorded."""
+        with named_errors(self.path):
+            self._check(definition)
+        self._asked = definition
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +164,7 @@ class Record:
             self._lock.close()
 
     def definition(self) -> Definition:
-        """What was asked for at opening, or else everything that was ever asked for."""
+        """What is asked for: the definition given at opening or to `narrow`, or else all that was ever asked for."""
         if self._asked is not None:
             return self._asked
         seed, title, config = self._query("SELECT seed, title, config FROM study")[0]

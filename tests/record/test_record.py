@@ -207,7 +207,8 @@ def test_growth_is_recorded_and_filters_are_not(tmp_path: Path) -> None:
     with Record.read(tmp_path, "table_9") as record:
         assert record.definition() == replace(TABLE_9, config="rows: 6a\n---\ngrown\n")
         assert len(record.trials()["6a"]) == 3
-    with Record.read(tmp_path, "table_9", replace(TABLE_9, rows=(few,))) as record:
+    with Record.read(tmp_path, "table_9") as record:
+        record.narrow(replace(TABLE_9, rows=(few,)))
         assert len(record.trials()["6a"]) == 2
 
 
@@ -232,7 +233,7 @@ CHANGED = {
 def test_a_changed_definition_is_refused(tmp_path: Path, difference: str) -> None:
     with Record.open(tmp_path, TABLE_9) as record:
         before = record.path.read_bytes()
-    for opening in (Record.open, lambda home, asked: Record.read(home, "table_9", asked)):
+    for opening in (Record.open, lambda home, asked: Record.read(home, "table_9").narrow(asked)):
         with pytest.raises(DefinitionChanged, match="study=NAME") as caught:
             opening(tmp_path, CHANGED[difference])
         assert difference in caught.value.differences
