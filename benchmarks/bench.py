@@ -64,7 +64,7 @@ def rows(*overrides: str) -> tuple[Row, ...]:
 def trained(cell: Cell, trials: int, sequences: int) -> tuple[list[TrialResult], float]:
     """What becomes of trials of a cell in one worker, and the seconds of processor time that they take."""
     from lstm_search.spec import TrialSpec
-    from lstm_search.worker.trial import Worker
+    from lstm_search.worker import Worker
 
     worker = Worker()
     finished: list[TrialResult] = []
@@ -83,7 +83,7 @@ LAGS = ("q1000-p50", "q1000-p1000")
 
 def per_task(rounds: int) -> list[str]:
     """Markdown: a line for the first row of every table and for the two of LAGS, which take turns in every round."""
-    from lstm_search.worker.trial import demand, warm
+    from lstm_search.worker import demand, warm
 
     lag_rows = {f"table 3, {row.name}": row for row in rows("table=3", f"rows=[{','.join(LAGS)}]")}
     chosen = {f"table {table}, {(row := rows(f'table={table}')[0]).name}": row for table in TABLES} | lag_rows

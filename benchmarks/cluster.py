@@ -28,9 +28,9 @@ from pathlib import Path
 from overhead import drain
 
 from lstm_search import config
-from lstm_search.execute.executor import ExecuteSettings, open_executor
+from lstm_search.execute import ExecuteSettings, open_executor
 from lstm_search.spec import TrialSpec
-from lstm_search.worker.trial import demand, warm
+from lstm_search.worker import demand, warm
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from stack import Stack  # type: ignore[import-not-found]  # the compose file's services on loopback

@@ -19,8 +19,7 @@ import numpy as np
 from lstm_search.networks import Bptt, Lstm1997, Rtrl
 from lstm_search.spec import Cell, Stop, Training, TrialSpec
 from lstm_search.tasks import Adding
-from lstm_search.worker.pack import shape_of
-from lstm_search.worker.trial import Worker
+from lstm_search.worker import Worker, shape_of
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT, FIGURE = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "images" / "complexity.svg"

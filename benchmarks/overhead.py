@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from lstm_search.execute.executor import ExecuteSettings, Executor, open_executor
+from lstm_search.execute import ExecuteSettings, Executor, open_executor
 from lstm_search.networks import Lstm1997
 from lstm_search.spec import Cell, Outcome, Stop, Training, TrialResult, TrialSpec
 from lstm_search.tasks import Adding
-from lstm_search.worker.trial import Progress
+from lstm_search.worker import Progress
 
 LANES = 16
 WEIGHTS = bytes(1000)  # about what the archive of a small net's weights takes

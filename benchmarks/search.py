@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from bench import output_of, processor, rows, spread
 
-from lstm_search.record.record import Record
+from lstm_search.record import Record
 from lstm_search.search import Race, SearchSettings, finalists
 from lstm_search.spec import Outcome, Reached, Row, Trial, TrialResult, TrialSpec
 from lstm_search.stats import expected_running_time, success_interval

@@ -19,7 +19,7 @@ from functools import partial
 from lstm_search.networks import Lstm1997
 from lstm_search.spec import Cell, Stop, Training, TrialSpec
 from lstm_search.tasks import Adding
-from lstm_search.worker.trial import Progress, Worker, warm
+from lstm_search.worker import Progress, Worker, warm
 
 CAPS = {1: 850, 16: 5900}  # by lanes: mean training sequences that take a processor 10 ms a trial
 WORKERS = 2
@@ -70,7 +70,7 @@ def told(marks: Sequence[Mark]) -> str:
 
 def marks_of(trials: int, width: int) -> list[Mark]:
     """Runs so many trials, and those that do not count, as a study does."""
-    from lstm_search.execute.executor import ExecuteSettings, open_executor
+    from lstm_search.execute import ExecuteSettings, open_executor
 
     waiting = [short_trial(replicate, width) for replicate in range(trials + 2 * WARM)]
     marks: list[Mark] = []

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from lstm_search import config
-from lstm_search.config.keys import options
-from lstm_search.simd.jit import CACHE_DIR, LEVELS
-from lstm_search.simd.lanes import full_width
-from lstm_search.worker.trial import demand, warm
+from lstm_search.config import options
+from lstm_search.simd import CACHE_DIR, LEVELS, full_width
+from lstm_search.worker import demand, warm
 
 
 def main(words: Sequence[str]) -> None:

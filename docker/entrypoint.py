@@ -51,7 +51,7 @@ def prepare_kernels(compiled: str, cache: str) -> None:
 
     numba uses no cache folder that it cannot write, and the image is read-only.
     """
-    from lstm_search.simd.jit import UnsupportedProcessor, target_features
+    from lstm_search.simd import UnsupportedProcessor, target_features
 
     try:
         target_features()

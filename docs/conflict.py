@@ -20,7 +20,7 @@ import matplotlib as mpl
 import numpy as np
 
 import lstm_search
-from lstm_search.record.record import Record
+from lstm_search.record import Record
 
 mpl.use("agg")
 from matplotlib import pyplot as plt

@@ -20,8 +20,8 @@ import numpy as np
 
 import lstm_search
 from lstm_search.networks import Lstm1997
-from lstm_search.record.record import Record
-from lstm_search.simd.draws import WEIGHTS, stream_key
+from lstm_search.record import Record
+from lstm_search.simd import WEIGHTS, stream_key
 from lstm_search.spec import Outcome, Task, Trial
 from lstm_search.tasks import Adding, VeryLongLag
 

@@ -18,11 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lstm_search import config
-from lstm_search.config import keys
 from lstm_search.networks import Lstm1997
-from lstm_search.record import shipped
-from lstm_search.record import study_file as recordfile
-from lstm_search.report.summary import Summary, summarise
+from lstm_search.record import shipped_studies, shipped_trials, studies
+from lstm_search.report import Summary, summarise
 from lstm_search.search import FRESH
 from lstm_search.spec import Row
 
@@ -30,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 PAGE, FOLDER = ROOT / "docs" / "readings.md", ROOT / "docs" / "searches"
 BLOCK = re.compile(r"(<!-- (sets|finalists) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-SEARCHES = tuple(f"recipe={name}" for name in keys.options("recipe") if name.startswith("readings-"))
+SEARCHES = tuple(f"recipe={name}" for name in config.options("recipe") if name.startswith("readings-"))
 """Each recipe of that name is a search for the printed rows of one table."""
 
 SHARED = ("network.recurrent", "training.error_scale", "network.cell_bias", "network.output")
@@ -68,7 +66,7 @@ def ship() -> None:
     FOLDER.mkdir(exist_ok=True)
     for words in SEARCHES:
         name = config.compose(shlex.split(words)).definition.name
-        if name in recordfile.studies(ROOT / "studies"):
+        if name in studies(ROOT / "studies"):
             (FOLDER / f"{name}.csv").write_text(lstm_search(f"export {words}"), encoding="utf-8")
         else:
             print(f"{name} is not recorded: its trials stay as they are", flush=True)
@@ -79,7 +77,7 @@ def found(words: str) -> Iterator[Found]:
     has not been trained yet."""
     settings = config.compose(shlex.split(words))
     asked, search = settings.definition, settings.search
-    if asked.name not in shipped.studies(FOLDER):
+    if asked.name not in shipped_studies(FOLDER):
         return
     with (FOLDER / f"{asked.name}.csv").open(encoding="utf-8", newline="") as file:
         trained = {line["row"] for line in csv.DictReader(file)}
@@ -87,7 +85,7 @@ def found(words: str) -> Iterator[Found]:
         replace(row, name=row.name + FRESH, first=search.fresh_from, replicates=search.confirm) for row in asked.rows
     ]
     rows = tuple(replace(row, purpose="report") for row in (*asked.rows, *again) if row.name in trained)
-    trials = shipped.trials(replace(asked, rows=rows), FOLDER)
+    trials = shipped_trials(replace(asked, rows=rows), FOLDER)
     summaries = {row.name: summarise(row, trials[row.name]) for row in rows}
     for row in asked.rows:
         fresh = {line.milestone: line for line in summaries.get(row.name + FRESH, ())}

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lstm_search.config.composition import compose
-from lstm_search.record import shipped
-from lstm_search.record import study_file as recordfile
-from lstm_search.report.summary import Summary, summaries, summarise
+from lstm_search.config import compose
+from lstm_search.record import SHIPPED, shipped_trials, studies
+from lstm_search.report import Summary, summaries, summarise
 from lstm_search.spec import Definition, Row, Trial
 
 ROOT = Path(__file__).parent.parent
@@ -61,12 +60,12 @@ def lstm_search(words: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def train(studies: Sequence[str]) -> None:
+def train(commands: Sequence[str]) -> None:
     """Train what is missing of the studies, one after the other, and tell how much is ahead by what is shipped."""
-    ahead = [cost(words) / 60 for words in studies]
-    for number, words in enumerate(studies):
+    ahead = [cost(words) / 60 for words in commands]
+    for number, words in enumerate(commands):
         left = f"{sum(ahead[number:]):.0f} of {sum(ahead):.0f} core-minutes ahead"
-        print(f"study {number + 1} of {len(studies)}, {left}: lstm-search run {words}", flush=True)
+        print(f"study {number + 1} of {len(commands)}, {left}: lstm-search run {words}", flush=True)
         print(lstm_search(f"run {words} tracking=none"), flush=True)
 
 
@@ -78,13 +77,13 @@ def cost(words: str) -> float:
 
 def ship() -> None:
     """Write the recorded trials of all studies into the package; what is shipped of others stays."""
-    known = recordfile.studies(ROOT / "studies")
+    known = studies(ROOT / "studies")
     for words in (*LITERAL, *READINGS, *RIVALS):
         asked = compose(shlex.split(words)).definition
         if asked.name not in known:
             print(f"{asked.name} is not recorded: what is shipped of it stays", flush=True)
             continue
-        path = shipped.FOLDER / f"{asked.name}.csv"
+        path = SHIPPED / f"{asked.name}.csv"
         before = [path.read_text(encoding="utf-8")] if path.exists() else []
         text = merged(asked, *before, lstm_search(f"export {words}"))
         if text.count("\n") > 1:  # a trial has ended
@@ -169,7 +168,7 @@ def _printed(row: Summary) -> str:
 def shipped_of(asked: Definition, row: Row) -> Sequence[Trial]:
     """The row's shipped trials; none where it has not been trained."""
     try:
-        return shipped.trials(replace(asked, rows=(row,)))[row.name]
+        return shipped_trials(replace(asked, rows=(row,)))[row.name]
     except ValueError:
         return ()
 

@@ -19,9 +19,9 @@ def run(*overrides: str) -> bool:
     Raises ValueError for overrides that cannot be used, and what `study.run` raises.
     """
     from lstm_search import config
-    from lstm_search.cli import verbs
+    from lstm_search.cli import train
 
-    ended = verbs.train(config.compose(overrides))
+    ended = train(config.compose(overrides))
     return ended.published and not ended.left
 
 
@@ -31,9 +31,9 @@ def trials(*overrides: str) -> list[dict[str, Any]]:
     Raises ValueError for overrides that cannot be used, and UnknownStudy.
     """
     from lstm_search import config
-    from lstm_search.cli.seen import see
-    from lstm_search.report import table
+    from lstm_search.cli import see
+    from lstm_search.report import export_trials
 
     definition, recorded = see(config.compose(overrides))
-    lines: list[dict[str, Any]] = json.loads(table.export(definition.rows, recorded, "json"))
+    lines: list[dict[str, Any]] = json.loads(export_trials(definition.rows, recorded, "json"))
     return lines

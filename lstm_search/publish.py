@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_search.record import Record
-from lstm_search.report import plot, summary, table
+from lstm_search.report import Summary, learning_curves, render, solved_fraction, summaries
 from lstm_search.spec import SEQUENCES, Definition, Row, Trial
 from lstm_search.tracking import CellView, StudyView
 
@@ -18,14 +18,14 @@ def view(home: Path, name: str) -> StudyView:
     with Record.read(home, name) as record:
         definition, trials = record.definition(), record.trials()
         created, environment = record.created(), record.environment()
-    summaries = summary.summaries(definition.rows, trials)
-    markdown = table.render(summaries, "markdown", definition.title)
+    found = summaries(definition.rows, trials)
+    markdown = render(found, "markdown", definition.title)
     return StudyView(
         name=name,
         seed=definition.seed,
         created=created,
         cells=[
-            CellView(row, trials[row.name], _metrics([s for s in summaries if s.row == row.name]))
+            CellView(row, trials[row.name], _metrics([s for s in found if s.row == row.name]))
             for row in definition.rows
         ],
         metrics={"trials": float(sum(map(len, trials.values()))), "rows": float(len(definition.rows))},
@@ -34,18 +34,18 @@ def view(home: Path, name: str) -> StudyView:
         title=definition.title,
         artifacts={
             "table.md": markdown,
-            "table.csv": table.render(summaries, "csv", definition.title),
-            "table.json": table.render(summaries, "json", definition.title),
+            "table.csv": render(found, "csv", definition.title),
+            "table.json": render(found, "json", definition.title),
             "config.yaml": definition.config,
             **_plots(definition, trials),
         },
     )
 
 
-def _metrics(summaries: Sequence[summary.Summary]) -> dict[str, float]:
+def _metrics(found: Sequence[Summary]) -> dict[str, float]:
     """The figures of a row, those of a further milestone under its name."""
     figures: dict[str, float] = {}
-    for i, row in enumerate(summaries):
+    for i, row in enumerate(found):
         low, high = row.success_interval
         prefix = f"{row.milestone}/" if i else ""
         numbers = {
@@ -78,7 +78,7 @@ def draw(
     curves: bool = True,
 ) -> list[Path]:
     """Draw the two figures of a study into `folder`, the learning curves where `curves`; their paths."""
-    figures = {"solved_fraction": plot.solved_fraction, "learning_curves": plot.learning_curves}
+    figures = {"solved_fraction": solved_fraction, "learning_curves": learning_curves}
     chosen = {folder / f"{prefix}{name}.png": figure for name, figure in list(figures.items())[: 1 + curves]}
     for path, figure in chosen.items():
         figure(rows, trials, path)

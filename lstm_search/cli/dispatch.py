@@ -19,7 +19,7 @@ from lstm_search import config
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
 from lstm_search.cli.submit import ask
 from lstm_search.cli.verbs import VERBS
-from lstm_search.config import ConfigError, keys
+from lstm_search.config import ConfigError, describe, nearest
 from lstm_search.execute import ClusterUnreachable
 from lstm_search.record import RecordFull, StudyLocked
 from lstm_search.tracking import TrackingFailed
@@ -65,7 +65,7 @@ def _dispatch(words: list[str]) -> int:
         return Exit.DONE
     name = words.pop(0)
     if name not in VERBS:
-        raise ConfigError(f"{ascii(name)[1:-1][:80]}: no such verb{keys.nearest(name, VERBS)}")
+        raise ConfigError(f"{ascii(name)[1:-1][:80]}: no such verb{nearest(name, VERBS)}")
     verb = VERBS[name]
     arguments = [words.pop(0)] if verb.positional and words and "=" not in words[0] else []
     if verb.positional and not arguments:
@@ -81,7 +81,7 @@ def _dispatch(words: list[str]) -> int:
 def _help() -> str:
     lines = ["usage: lstm-search VERB [KEY=VALUE ...]    for example: lstm-search run table=9", "", "Verbs:"]
     lines += [f"  {f'{name} {verb.positional}':<36} {verb.meaning}" for name, verb in VERBS.items()]
-    lines += [f"  {'--help, --version':<36} this text; the version", "", keys.describe()]
+    lines += [f"  {'--help, --version':<36} this text; the version", "", describe()]
     return "\n".join(lines)
 
 

@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 from lstm_search.cli.shell import Exit
 from lstm_search.config import Settings
-from lstm_search.execute import ClusterUnreachable, cluster
-from lstm_search.execute import executor as execute
-from lstm_search.simd import jit, lanes
-from lstm_search.tracking import tracker as tracking
+from lstm_search.execute import ClusterUnreachable, reach, token_path
+from lstm_search.simd import CACHE_DIR, UnsupportedProcessor, full_width
+from lstm_search.tracking import Tracker, TrackingFailed, shown
 
 LEAST_PYTHON = (3, 11)
 LEAST_RAY = (2, 59)
@@ -56,8 +55,8 @@ def python(_: Settings) -> Finding:
 def processor(_: Settings) -> Finding:
     """Whether the kernels know this processor's vectors."""
     try:
-        width = lanes.full_width()
-    except jit.UnsupportedProcessor as error:
+        width = full_width()
+    except UnsupportedProcessor as error:
         return Finding(False, str(error))
     return Finding(True, f"{width} trials side by side on each of {len(os.sched_getaffinity(0))} cores")
 
@@ -65,11 +64,11 @@ def processor(_: Settings) -> Finding:
 def cache(_: Settings) -> Finding:
     """Whether compiled kernels can be kept."""
     try:
-        _try_writing(jit.CACHE_DIR)
+        _try_writing(CACHE_DIR)
     except OSError as error:
         reason = error.strerror or error
-        return Finding(False, f"{jit.CACHE_DIR} cannot be written ({reason}): set LSTM_SEARCH_CACHE to a folder")
-    return Finding(True, str(jit.CACHE_DIR))
+        return Finding(False, f"{CACHE_DIR} cannot be written ({reason}): set LSTM_SEARCH_CACHE to a folder")
+    return Finding(True, str(CACHE_DIR))
 
 
 def _try_writing(folder: Path) -> None:
@@ -90,7 +89,7 @@ def ray(_: Settings) -> Finding:
 
 
 def _authentication(found: str) -> Finding:
-    mode, path = os.environ.get("RAY_AUTH_MODE", ""), cluster.token_path()
+    mode, path = os.environ.get("RAY_AUTH_MODE", ""), token_path()
     if mode == "disabled":
         return Finding(False, f"{found}, RAY_AUTH_MODE=disabled lets everyone in: set RAY_AUTH_MODE=token")
     if mode not in ("", "token"):
@@ -121,7 +120,7 @@ def ray_cluster(settings: Settings) -> Finding:
     if settings.execute.kind != "ray":
         return Finding(True, f"execute={settings.execute.kind} needs none; execute=ray checks one")
     try:
-        return Finding(True, f"{execute.reach(settings.execute)} answers and takes the token")
+        return Finding(True, f"{reach(settings.execute)} answers and takes the token")
     except ClusterUnreachable as error:
         return Finding(False, str(error))
 
@@ -130,12 +129,12 @@ def mlflow(settings: Settings) -> Finding:
     """Whether MLflow answers and takes the login."""
     if settings.tracking.kind == "none":
         return Finding(True, "tracking=none")
-    tracker = tracking.Tracker(settings.tracking.uri, settings.home)
+    tracker = Tracker(settings.tracking.uri, settings.home)
     try:
         there = tracker.reach()
-    except tracking.TrackingFailed as error:
+    except TrackingFailed as error:
         return Finding(False, f"{error}: {_remedy(str(error))}")
-    where = tracking.shown(tracker.uri)
+    where = shown(tracker.uri)
     return Finding(True, f"{where} answers" if there else f"{where} will be made by the first study")
 
 

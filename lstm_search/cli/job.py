@@ -6,7 +6,7 @@ import os
 import sys
 
 from lstm_search.cli import dispatch as cli
-from lstm_search.execute import jobs_api
+from lstm_search.execute import JOB_VARIABLE, unpacked
 
 CLUSTER = ("execute=ray", "execute.address=auto")
 """Given last, so that they count: the study is trained on the cluster that the job belongs to."""
@@ -15,7 +15,7 @@ CLUSTER = ("execute=ray", "execute.address=auto")
 def main(verb: str = "run") -> int:
     """Run the study, or show what is recorded here; the exit code."""
     try:
-        words = jobs_api.unpacked(os.environ.pop(jobs_api.VARIABLE, ""))
+        words = unpacked(os.environ.pop(JOB_VARIABLE, ""))
     except ValueError as error:
         print("lstm-search:", error, file=sys.stderr)
         return 2

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lstm_search.simd import jit
+from lstm_search.simd import CACHE_DIR
 from lstm_search.spec import BROKEN, SEQUENCES, Outcome, Row
 from lstm_search.stats import success_interval
 from lstm_search.study import Moment
@@ -131,7 +131,7 @@ def starting(workers: int | None) -> str:
     """What happens before the first trial, which takes a while."""
     number = "" if workers is None else f"{workers:,} "
     text = f"starting {number}worker{'' if workers == 1 else 's'}"
-    if workers is None or next(jit.CACHE_DIR.rglob("*.nbc"), None):
+    if workers is None or next(CACHE_DIR.rglob("*.nbc"), None):
         return text
     return f"{text}; kernels are compiled the first time (about 30 s)"
 

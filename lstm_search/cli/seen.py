@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from lstm_search.config import ConfigError, Settings, keys
-from lstm_search.record import Record, shipped
-from lstm_search.record import study_file as recordfile
+from lstm_search.config import ConfigError, Settings, nearest
+from lstm_search.record import Record, shipped_trials, studies
 from lstm_search.spec import Definition, Trial
 
 
@@ -23,9 +22,9 @@ def see(settings: Settings, *, curves: bool = False) -> Seen:
     """Read the record. A study chosen by its name alone is seen as it was recorded."""
     asked = settings.definition
     if settings.source == "shipped":
-        return Seen(asked, shipped.trials(asked))
+        return Seen(asked, shipped_trials(asked))
     if not asked.name:
-        known = recordfile.studies(settings.home)
+        known = studies(settings.home)
         raise ConfigError(f"choose a study with table= or study=; {settings.home} has {', '.join(known) or 'none'}")
     with Record.read(settings.home, asked.name) as record:
         recorded = record.definition()
@@ -45,7 +44,7 @@ def _narrowed(recorded: Definition, settings: Settings) -> Definition:
     known = [row.name for row in recorded.rows]
     for name in settings.rows or ():
         if name not in known:
-            raise ConfigError(f"rows={name}: study {recorded.name} has no such row{keys.nearest(name, known)}")
+            raise ConfigError(f"rows={name}: study {recorded.name} has no such row{nearest(name, known)}")
     rows = [
         replace(row, replicates=settings.replicates or row.replicates)
         for row in recorded.rows

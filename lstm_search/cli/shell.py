@@ -8,9 +8,9 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 
-from lstm_search.config import ConfigError, Settings, keys
+from lstm_search.config import ConfigError, Settings, options
 from lstm_search.spec import Row
-from lstm_search.tracking import tracker as tracking
+from lstm_search.tracking import shown
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a program that Ctrl-C or SIGTERM ended."""
@@ -39,7 +39,7 @@ def say(text: str) -> None:
 def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
     """The study's rows. Raises ConfigError where neither table nor task was chosen."""
     if not settings.definition.rows:
-        tables, tasks = (" or ".join(f"{group}={name}" for name in keys.options(group)) for group in ("table", "task"))
+        tables, tasks = (" or ".join(f"{group}={name}" for name in options(group)) for group in ("table", "task"))
         raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
     if settings.source == "shipped":
         raise ConfigError(f"source=shipped: {verb} takes source=record; table, plot and export show what is shipped")
@@ -50,7 +50,7 @@ def same_place(settings: Settings) -> str:
     """The settings that let another command find this study, as far as they were given."""
     words = [] if settings.home == Path("studies") else [f"home={settings.home}"]
     if settings.tracking.uri:
-        words.append(f"tracking.uri={tracking.shown(settings.tracking.uri)}")
+        words.append(f"tracking.uri={shown(settings.tracking.uri)}")
     return "".join(f" {shlex.quote(word)}" for word in words)
 
 

@@ -12,15 +12,15 @@ from dataclasses import asdict
 
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, chosen, say
 from lstm_search.config import ConfigError, Settings
-from lstm_search.execute import Job, Jobs, jobs_api
+from lstm_search.execute import Job, Jobs, connect
 from lstm_search.spec import digest
-from lstm_search.tracking import tracker as tracking
+from lstm_search.tracking import shown
 
 
 def submit(settings: Settings, _: Sequence[str]) -> int:
     """Start the study on a cluster, or attach to it, or stop it; the exit code of the remote run."""
     _check(settings)
-    with jobs_api.connect(settings.submit.address) as jobs:
+    with connect(settings.submit.address) as jobs:
         if settings.submit.stop:
             return _stop(settings, jobs, _existing(settings, jobs))
         job = _attached(settings, jobs)
@@ -43,7 +43,7 @@ def ask(settings: Settings, verb: str) -> int:
     if verb not in SHOWN_AFAR:
         raise ConfigError(f"source=cluster: only {', '.join(SHOWN_AFAR)} take it, not {verb}")
     words = [word for word in settings.words if not word.startswith(("submit.", "source="))]
-    with jobs_api.connect(settings.submit.address) as jobs:
+    with connect(settings.submit.address) as jobs:
         job, text = jobs.ask(verb, words)
     for line in _safe(text).splitlines(keepends=True):
         (sys.stderr if line.startswith("lstm-search: ") else sys.stdout).write(line)
@@ -63,7 +63,7 @@ def _check(settings: Settings) -> None:
     uri = settings.tracking.uri or ""
     if re.search(r"://[^/]*:[^/]*@|(?i:[?&][^=]*(pass|token|secret|key)[^=]*=)", uri):
         raise ConfigError(
-            f"tracking.uri={tracking.shown(uri).partition('?')[0]}: a password would be readable by all who see the "
+            f"tracking.uri={shown(uri).partition('?')[0]}: a password would be readable by all who see the "
             "cluster's jobs; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the head is started"
         )
 

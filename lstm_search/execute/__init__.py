@@ -2,12 +2,14 @@
 Ray enters the package here and nowhere else.
 """
 
-from lstm_search.execute.cluster import ClusterUnreachable
+from lstm_search.execute.cluster import ClusterUnreachable, token_path
 from lstm_search.execute.crew import Finished
-from lstm_search.execute.executor import ExecuteSettings, Executor, open_executor
-from lstm_search.execute.jobs_api import Job, Jobs, SubmitSettings
+from lstm_search.execute.executor import ExecuteSettings, Executor, open_executor, reach
+from lstm_search.execute.jobs_api import VARIABLE as JOB_VARIABLE
+from lstm_search.execute.jobs_api import Job, Jobs, SubmitSettings, connect, unpacked
 
 __all__ = [
+    "JOB_VARIABLE",
     "ClusterUnreachable",
     "ExecuteSettings",
     "Executor",
@@ -15,5 +17,9 @@ __all__ = [
     "Job",
     "Jobs",
     "SubmitSettings",
+    "connect",
     "open_executor",
+    "reach",
+    "token_path",
+    "unpacked",
 ]

@@ -3,5 +3,22 @@ the trials that are shipped with the package.
 """
 
 from lstm_search.record.record import Record, RecordFull, StudyLocked, check_name
+from lstm_search.record.shipped import FOLDER as SHIPPED
+from lstm_search.record.shipped import studies as shipped_studies
+from lstm_search.record.shipped import trials as shipped_trials
+from lstm_search.record.study_file import delete as delete_study
+from lstm_search.record.study_file import existing as existing_study
+from lstm_search.record.study_file import studies
 
-__all__ = ["Record", "RecordFull", "StudyLocked", "check_name"]
+__all__ = [
+    "SHIPPED",
+    "Record",
+    "RecordFull",
+    "StudyLocked",
+    "check_name",
+    "delete_study",
+    "existing_study",
+    "shipped_studies",
+    "shipped_trials",
+    "studies",
+]

@@ -1,5 +1,21 @@
-"""What trials come to: summaries with intervals and verdicts, tables, plots and comparisons. Pure functions of a record
-and of what was printed in 1997.
+"""What trials come to: summaries with intervals and verdicts, tables, plots and comparisons. Pure functions of the
+recorded trials and of what was printed in 1997; nothing here reads or writes a record.
 """
 
-__all__ = []
+from lstm_search.report.comparison import compare, comparison_table
+from lstm_search.report.plot import learning_curves, solved_fraction
+from lstm_search.report.summary import Summary, summaries, summarise
+from lstm_search.report.table import RENDERERS, export_trials, render
+
+__all__ = [
+    "RENDERERS",
+    "Summary",
+    "compare",
+    "comparison_table",
+    "export_trials",
+    "learning_curves",
+    "render",
+    "solved_fraction",
+    "summaries",
+    "summarise",
+]

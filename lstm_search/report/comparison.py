@@ -116,7 +116,7 @@ LEGEND = (
 )
 
 
-def markdown(found: Sequence[Comparison], a: str, b: str) -> str:
+def comparison_table(found: Sequence[Comparison], a: str, b: str) -> str:
     """The comparison as a table of Markdown, `a` and `b` being the names of the studies."""
     head = [text.format(a=a, b=b) for text in HEADER]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *map(_cells, found))]

@@ -225,7 +225,7 @@ RENDERERS: dict[str, Callable[[Sequence[Summary], str], str]] = {
 }
 
 
-def export(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], format: str = "csv") -> str:  # noqa: A002
+def export_trials(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], format: str = "csv") -> str:  # noqa: A002
     """Every trial as text, in order of row and replicate; `format` is one of EXPORTERS.
 
     One line a milestone that the trial reached under its row's cap, and one with no milestone for a trial that missed

@@ -15,6 +15,7 @@ from lstm_search.search.space import Draw, Interval, Numbers, Values, points
 from lstm_search.spec import BROKEN, Row, Trial, TrialSpec
 
 __all__ = [
+    "FRESH",
     "Draw",
     "Grid",
     "Interval",

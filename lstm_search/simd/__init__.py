@@ -17,7 +17,7 @@ from lstm_search.simd.draws import (
     uniform,
     uniforms,
 )
-from lstm_search.simd.jit import inlined, kernel
+from lstm_search.simd.jit import CACHE_DIR, LEVELS, UnsupportedProcessor, inlined, kernel, target_features
 from lstm_search.simd.lanes import (
     MOST_LANES,
     Index,
@@ -78,12 +78,14 @@ __all__ = [
     "ABSOLUTE",
     "ACTIVE",
     "APART",
+    "CACHE_DIR",
     "CHECKPOINTS",
     "CHECKS",
     "COMMON",
     "DIVERGED",
     "EVERY",
     "LEARNING",
+    "LEVELS",
     "MOST_LANES",
     "NEVER",
     "RANKED",
@@ -100,6 +102,7 @@ __all__ = [
     "Lanes",
     "Layout",
     "Stream",
+    "UnsupportedProcessor",
     "Value",
     "Watch",
     "aligned_zeros",
@@ -137,6 +140,7 @@ __all__ = [
     "store",
     "store_run",
     "stream_key",
+    "target_features",
     "uniform",
     "uniforms",
 ]

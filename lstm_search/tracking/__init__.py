@@ -4,7 +4,7 @@ else; results never wait for it.
 
 from lstm_search.tracking.projection import CellView, StudyView, definition_of, error_of, metric_name
 from lstm_search.tracking.reader import CURVES, Stored
-from lstm_search.tracking.tracker import BackgroundTracker, Tracker, TrackingFailed, shown
+from lstm_search.tracking.tracker import BackgroundTracker, Tracker, TrackingFailed, shown, ui
 
 __all__ = [
     "CURVES",
@@ -18,4 +18,5 @@ __all__ = [
     "error_of",
     "metric_name",
     "shown",
+    "ui",
 ]

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from lstm_search import config
+from lstm_search import config, study
 from lstm_search.cli import dispatch as cli
-from lstm_search.cli import verbs
+from lstm_search.cli import plan
 from lstm_search.cli.verbs import Verb
 from lstm_search.execute.executor import ClusterUnreachable, ExecuteSettings
 from lstm_search.record.record import RecordFull, StudyLocked
@@ -30,7 +30,7 @@ def no_study(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(*_: object, **__: object) -> None:
         raise AssertionError("a study was started")
 
-    monkeypatch.setattr(verbs.study, "run", start)
+    monkeypatch.setattr(study, "run", start)
 
 
 # the words after `lstm-search`, and what the message must say
@@ -326,7 +326,7 @@ def test_only_what_this_package_raises_is_a_mistake_of_the_user(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(empty))
     calls: dict[int, Callable[[Any, Any], int]] = {
-        1: lambda *_: len(verbs._pairs([("a",)])),
+        1: lambda *_: len(plan._pairs([("a",)])),
         2: lambda *_: ExecuteSettings(workers=0).workers or 0,
     }
     for expected, call in calls.items():

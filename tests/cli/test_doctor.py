@@ -11,7 +11,7 @@ from helpers.program import free_port, lstm
 from lstm_search import config
 from lstm_search.cli import doctor
 from lstm_search.config.composition import Settings
-from lstm_search.simd import jit, lanes
+from lstm_search.simd import UnsupportedProcessor
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
@@ -90,15 +90,15 @@ def test_a_python_and_a_processor_that_will_not_do(tmp_path: Path, monkeypatch: 
         assert doctor.python(settings) == (False, "3.10.2: take Python 3.11 or newer")
 
     def refuse() -> int:
-        raise lanes.UnsupportedProcessor("processor x: the kernels need AVX2")
+        raise UnsupportedProcessor("processor x: the kernels need AVX2")
 
-    monkeypatch.setattr(lanes, "full_width", refuse)
+    monkeypatch.setattr(doctor, "full_width", refuse)
     assert doctor.processor(settings) == (False, "processor x: the kernels need AVX2")
 
 
 def test_a_cache_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(jit, "CACHE_DIR", tmp_path / "file" / "kernels")
+    monkeypatch.setattr(doctor, "CACHE_DIR", tmp_path / "file" / "kernels")
     found = doctor.cache(asked(tmp_path))
     assert not found.well
     assert "set LSTM_SEARCH_CACHE" in found.text

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from lstm_search.cli import progress
 from lstm_search.networks import Lstm1997
-from lstm_search.simd import jit
 from lstm_search.spec import Cell, Outcome, Row, Stop, Training
 from lstm_search.study import Moment
 from lstm_search.tasks import TemporalOrder
@@ -76,7 +75,7 @@ def test_a_row_is_queued_only_when_others_have_started() -> None:
 
 
 def test_compiling_is_told_where_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jit, "CACHE_DIR", tmp_path)
+    monkeypatch.setattr(progress, "CACHE_DIR", tmp_path)
     assert progress.starting(2) == "starting 2 workers; kernels are compiled the first time (about 30 s)"
     (tmp_path / "lanes").mkdir()
     (tmp_path / "lanes" / "kernel.1.nbc").touch()

@@ -9,7 +9,7 @@ import pytest
 
 from lstm_search.config.composition import compose
 from lstm_search.published import published_rows
-from lstm_search.record import shipped
+from lstm_search.record import SHIPPED
 
 PAGE = Path(__file__).parents[2] / "docs" / "reproduction.md"
 SCRIPT = runpy.run_path(str(PAGE.with_name("reproduce.py")))
@@ -52,7 +52,7 @@ def test_readings_are_shown_under_a_seed_that_nothing_was_chosen_by(words: str) 
 
 def test_a_study_is_shipped_row_by_row_and_what_was_trained_again_counts() -> None:
     asked = compose(["table=9"]).definition
-    text = (shipped.FOLDER / "table-9.csv").read_text(encoding="utf-8")
+    text = (SHIPPED / "table-9.csv").read_text(encoding="utf-8")
     head, *lines = text.splitlines(keepends=True)
     first = [line for line in lines if ",6a," in line]
     second = [line for line in lines if ",6b," in line]
@@ -81,7 +81,7 @@ def test_what_is_ahead_is_told_before_each_study(
 
 
 def test_a_study_costs_what_its_shipped_trials_took() -> None:
-    lines = (shipped.FOLDER / "table-4.csv").read_text(encoding="utf-8").splitlines()[1:]
+    lines = (SHIPPED / "table-4.csv").read_text(encoding="utf-8").splitlines()[1:]
     seconds = {line.split(",")[0]: float(line.split(",")[9]) for line in lines}  # two milestones, one trial
     assert SCRIPT["cost"]("table=4") == pytest.approx(sum(seconds.values()))
     assert SCRIPT["cost"]("table=4 seed=3") == 0

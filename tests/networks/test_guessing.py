@@ -158,7 +158,7 @@ def test_other_formats_name_draws_too(format: str) -> None:  # noqa: A002  # the
 
 
 def test_export_has_a_column_of_draws_and_what_is_shipped_can_be_read(tmp_path: Any) -> None:
-    text = table.export([ROW], {ROW.name: FOUND})
+    text = table.export_trials([ROW], {ROW.name: FOUND})
     lines = list(csv.DictReader(io.StringIO(text)))
     assert [line["draws"] for line in lines] == ["700", "3590"]
     assert "sequences" not in lines[0]
@@ -185,19 +185,19 @@ def test_draws_and_sequences_do_not_stand_side_by_side() -> None:
     with pytest.raises(ValueError, match="rows '3a-A2' and '6a' count draws and sequences, which cannot stand side"):
         compare.compare(*studies)
     with pytest.raises(ValueError, match="count draws and sequences"):
-        table.export([ROW, other], {})
+        table.export_trials([ROW, other], {})
     with pytest.raises(ValueError, match="count sequences and draws"):
         plot._xlabel([other, ROW])
 
 
 def test_a_comparison_of_guesses_is_one_of_draws() -> None:
     study = (Definition("guesses", synthetic.SEED, (ROW,)), {ROW.name: FOUND})
-    text = compare.markdown(compare.compare(study, study), "a", "b")
+    text = compare.comparison_table(compare.compare(study, study), "a", "b")
     assert "ERT: all draws spent" in text
 
 
 def test_plan_counts_draws(capsys: pytest.CaptureFixture[str]) -> None:
-    from lstm_search.cli import verbs
+    from lstm_search.cli.plan import plan
 
-    verbs.plan(config.compose(["table=guessing", "tracking=none"]), ())
+    plan(config.compose(["table=guessing", "tracking=none"]), ())
     assert "draws" in capsys.readouterr().out

@@ -25,7 +25,7 @@ def test_what_is_shipped_is_exported_as_it_is(name: str) -> None:
     if recipe and recipe != ["rivals"]:
         words.append(f"recipe={recipe[0]}")
     asked = compose([*words, *(["seed=2026"] if recipe or number == "guessing" else [])]).definition
-    assert table.export(asked.rows, shipped.trials(asked), "csv") == text
+    assert table.export_trials(asked.rows, shipped.trials(asked), "csv") == text
 
 
 def test_another_seed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from helpers.program import ALONE, QUICK, Lstm
 from helpers.synthetic import CAPPED, LOST, TWO_STOPS, ended, row, solved, trials
 
 from lstm_search import stats
-from lstm_search.report.comparison import Recorded, compare, markdown
+from lstm_search.report.comparison import Recorded, compare, comparison_table
 from lstm_search.spec import Definition, Row, TrialResult
 
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 
 def test_the_table_names_both_studies() -> None:
-    text = markdown(compare(A, B), "a", "b")
+    text = comparison_table(compare(A, B), "a", "b")
     assert text.splitlines()[0] == "| row | a | b | p (rate) | ERT a | ERT b | ratio | p (times) |"
     assert "| 6a | 6/6 | 2/6 | 0.12 (6 pairs: 4 and 0 alone) | 350 | 2,450 | 0.14 [" in text
 

@@ -54,7 +54,7 @@ def test_rendered_study_is_the_golden_file(format: str, ending: str) -> None:  #
 
 
 def test_exported_study_is_the_golden_file() -> None:
-    text = re.sub(r"\b[0-9a-f]{64}\b", "SHA-256", table.export(*synthetic.study(), "csv"))
+    text = re.sub(r"\b[0-9a-f]{64}\b", "SHA-256", table.export_trials(*synthetic.study(), "csv"))
     path = GOLDEN / "trials.csv"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
@@ -217,7 +217,7 @@ def test_hostile_names_stay_in_their_cell(name: str) -> None:
     body = [part for part in table.render([summary], title=name).splitlines() if part.startswith("| ")]
     assert [len(re.findall(r"(?<!\\)(?:\\\\)*\|", part)) for part in body] == [9, 9]
     assert "<img" not in table.render([summary], title=name)
-    for text in (table.render([summary], "csv"), table.export([line], record, "csv")):
+    for text in (table.render([summary], "csv"), table.export_trials([line], record, "csv")):
         parsed = list(csv.DictReader(io.StringIO(text, newline="")))
         assert len(parsed) == 1
         assert parsed[0]["row"].removeprefix("'") == name
@@ -232,7 +232,7 @@ def test_json_holds_null_for_what_it_cannot_hold() -> None:
     assert found["success_interval"][0] == 0
 
 
-@pytest.mark.parametrize("call", [lambda name: table.render([], name), lambda name: table.export([], {}, name)])
+@pytest.mark.parametrize("call", [lambda name: table.render([], name), lambda name: table.export_trials([], {}, name)])
 def test_unknown_format_names_the_known_ones(call: object) -> None:
     with pytest.raises(ValueError, match=r"format=docx: .* csv, json"):
         call("docx")  # type: ignore[operator]  # one of the two above
@@ -240,13 +240,13 @@ def test_unknown_format_names_the_known_ones(call: object) -> None:
 
 def test_export_has_a_line_for_each_milestone_and_for_what_was_missed() -> None:
     lines, record = synthetic.study()
-    found = json.loads(table.export(lines, record, "json"))
+    found = json.loads(table.export_trials(lines, record, "json"))
     per_trial = Counter(entry["key"] for entry in found if entry["row"] == "T100-N3")
     assert sorted(per_trial.values()) == [2] * 5  # st1 and st2, or st1 and given up
     missed = [entry for entry in found if entry["row"] == "6b" and entry["milestone"] == ""]
     assert Counter(entry["outcome"] for entry in missed) == {"CAPPED": 6, "DIVERGED": 1, "FAILED": 1}
     assert {entry["key"] for entry in found} == {trial.spec.key for some in record.values() for trial in some}
-    header = table.export(lines, {}, "csv")
+    header = table.export_trials(lines, {}, "csv")
     assert header == (
         "key,row,cell,replicate,outcome,milestone,sequences,test_wrong,test_error,seconds,weights_sha256\n"
     )
@@ -265,7 +265,7 @@ def test_hash_ignores_order_time_place_and_what_the_machine_ended() -> None:
     moved = {name: [elsewhere(trial) for trial in some] for name, some in shuffled(record).items()}
     moved["T100"] = [trial for trial in moved["T100"] if trial.result.outcome != Outcome.LOST]
     assert table.canonical_hash(moved) == table.canonical_hash(record)
-    assert table.export(lines, record, "hash") == table.canonical_hash(record) + "\n"
+    assert table.export_trials(lines, record, "hash") == table.canonical_hash(record) + "\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""The verb `run`: train what is missing of a study, then show its table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from lstm_search import study
+from lstm_search.cli.progress import display
+from lstm_search.cli.shell import Exit, chosen, same_place, say
+from lstm_search.cli.views import refuse_hash, show_table
+from lstm_search.config import Settings
+from lstm_search.simd import full_width
+from lstm_search.tracking import Tracker, TrackingFailed, shown
+
+
+def train(settings: Settings) -> study.Ended:
+    """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
+    rows, publishing = chosen(settings, "run"), None
+    if settings.execute.kind != "ray":
+        full_width()  # a processor that will not do is refused before anything is written
+    if settings.tracking.kind == "mlflow":
+        tracker = Tracker(settings.tracking.uri, settings.home)
+        publishing = study.Publishing(tracker, settings.tracking.wait, say)
+    with display(rows, _workers(settings)) as watch:
+        return study.run(
+            settings.definition,
+            settings.home,
+            settings.execute,
+            search=settings.search,
+            publishing=publishing,
+            hours=settings.budget_hours,
+            retry=settings.retry,
+            watch=watch,
+        )
+
+
+def _workers(settings: Settings) -> int | None:
+    """How many workers this machine starts; None where a cluster has them."""
+    if settings.execute.kind == "ray":
+        return settings.execute.workers
+    return 1 if settings.execute.kind == "inline" else settings.execute.workers or len(os.sched_getaffinity(0))
+
+
+def run(settings: Settings, _: Sequence[str]) -> int:
+    """Train what is missing and print the table."""
+    refuse_hash(settings, "run")
+    ended = train(settings)
+    show_table(settings, _)
+    if ended.left:
+        say(
+            f"{ended.left:,} trials are left (budget.hours={settings.budget_hours}); the same command goes on from here"
+        )
+    name = settings.definition.name
+    if settings.tracking.kind == "mlflow" and ended.published:
+        say(f"the runs in a browser: {_where(settings)}")
+    if ended.broken > settings.max_failed:
+        say(f"{100 * ended.broken:.0f} % of the trials failed or were lost; max_failed={settings.max_failed}")
+        return Exit.TOO_MANY_FAILED
+    if not ended.published:
+        why = f" ({ended.trouble})" if ended.trouble else ""
+        again = f"lstm-search sync study={name}{same_place(settings)}"
+        say(f"not everything is in MLflow yet{why}; {again} goes on with it")
+        return Exit.UNPUBLISHED
+    return Exit.DONE
+
+
+def _where(settings: Settings) -> str:
+    """The link to a study's runs, or the command that makes one."""
+    name, uri = settings.definition.name, settings.tracking.uri
+    with suppress(TrackingFailed):
+        link = Tracker(uri, settings.home).link(name)
+        if link:
+            return shown(link)
+    return f"lstm-search ui study={name}" + same_place(settings)

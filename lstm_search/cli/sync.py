@@ -1,0 +1,93 @@
+"""The verbs between the record and MLflow: `sync`, `ui`, `verify` and `recover`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from lstm_search import publish
+from lstm_search import recover as recovering
+from lstm_search.cli.seen import see
+from lstm_search.cli.shell import Exit, refuse_untracked, same_place, say
+from lstm_search.cli.studies import names
+from lstm_search.config import ConfigError, Settings
+from lstm_search.record import existing_study
+from lstm_search.tracking import Tracker
+from lstm_search.tracking import ui as served
+
+
+def sync(settings: Settings, _: Sequence[str]) -> int:
+    """Bring MLflow up to date with the record of one study, or of all."""
+    refuse_untracked(settings, "sync")
+    tracker = Tracker(settings.tracking.uri, settings.home)
+    for name in names(settings, hint=True):
+        print(f"{name}: {tracker.sync(publish.view(settings.home, name))} runs written")
+    return Exit.DONE
+
+
+def ui(settings: Settings, _: Sequence[str]) -> int:
+    """Serve the dashboard until interrupted."""
+    refuse_untracked(settings, "ui")
+    name, uri = settings.definition.name or None, settings.tracking.uri
+    if name:
+        existing_study(settings.home, name)
+    if not (uri or "").startswith("http"):
+        say("starting the MLflow server ...")
+    with suppress(KeyboardInterrupt):  # the way to end it
+        with served(settings.home, uri, settings.tracking.port, name) as dashboard:
+            print(*filter(None, (dashboard.link, dashboard.study_link)), sep="\n", flush=True)
+            dashboard.wait()
+        return Exit.DONE
+    say("stopped")
+    return Exit.DONE
+
+
+def verify(settings: Settings, _: Sequence[str]) -> int:
+    """Compare how many trials are planned, recorded and published, of one study or of all."""
+    one = settings.definition.name
+    agree = True
+    for name in names(settings, hint=True):
+        counts = _counts(settings if one else replace(settings, definition=replace(settings.definition, name=name)))
+        if one:
+            print(*(f"{what}: {count:,}" for what, count in counts.items()), sep="\n")
+        else:
+            print(f"{name}:", ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+        agree &= _agree(settings, name, counts)
+    return Exit.DONE if agree else Exit.MISMATCH
+
+
+def _counts(settings: Settings) -> dict[str, int]:
+    seen = see(settings)
+    planned = sum(
+        len(seen.trials[row.name]) if row.purpose == "race" else row.replicates for row in seen.definition.rows
+    )
+    counts = {"planned": planned, "recorded": sum(len(seen.trials[row.name]) for row in seen.definition.rows)}
+    if settings.tracking.kind == "mlflow":
+        tracker = Tracker(settings.tracking.uri, settings.home)
+        counts["runs not published"] = tracker.unpublished(publish.view(settings.home, seen.definition.name))
+    return counts
+
+
+def _agree(settings: Settings, name: str, counts: Mapping[str, int]) -> bool:
+    """Whether nothing is missing; what is, is told."""
+    missing, unpublished = counts["planned"] - counts["recorded"], counts.get("runs not published", 0)
+    if missing:
+        say(f"{missing:,} trials of study {name} are planned and not recorded: its lstm-search run command trains them")
+    if unpublished:
+        sync = f"lstm-search sync study={name}{same_place(settings)}"
+        say(f"{unpublished:,} runs of study {name} are not in MLflow as recorded: {sync} writes them")
+    return not missing and not unpublished
+
+
+def recover(settings: Settings, _: Sequence[str]) -> int:
+    """Rebuild a lost record from MLflow."""
+    refuse_untracked(settings, "recover")
+    if not settings.definition.name:
+        raise ConfigError("recover: takes the study, study=NAME")
+    tracker = Tracker(settings.tracking.uri, settings.home)
+    found = recovering.recover(settings.home, tracker, settings.definition.name)
+    print(f"{found.definition.name}: {len(found.trials):,} trials recovered, without their weights")
+    if found.unfinished:
+        say(f"{found.unfinished:,} trials were still being published; the study's run command trains them again")
+    return Exit.DONE
