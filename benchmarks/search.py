@@ -48,7 +48,7 @@ REPLICATES, LANES = 30, 32
 SETTINGS = SearchSettings("race", blocks=(5, 10, 20, REPLICATES), error=0.05, finalists=1, confirm=1)
 
 Codes = Mapping[str, Sequence[int]]
-"""Trials by row name: training sequences of one that solved, minus those after which another was given up."""
+"""Trials by row name: training sequences of one that solved, minus those after which another was censored."""
 
 
 class Repetition(NamedTuple):
@@ -70,7 +70,7 @@ def record(home: Path, study: str = STUDY) -> str:
         for row in recorded.definition().rows:
             milestone = row.cell.stop[-1].milestone
             ended = [row.times([result], milestone) for result in row.finished(trials[row.name])]
-            codes = [reached[0] if reached else -given_up[0] for reached, given_up in ended]
+            codes = [reached[0] if reached else -censored[0] for reached, censored in ended]
             lines.append(",".join([row.name, *map(str, codes)]))
     return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import combinations
@@ -18,41 +19,39 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 Times = tuple[Sequence[float], Sequence[float]]
-"""Of one cell: the times of the trials that reached the milestone, and of those that were given up."""
+"""Of one cell: the times of the trials that reached the milestone, and of the censored trials."""
 Array = NDArray[np.float64]
 
 RESAMPLES = 10_000
 BLOCK = 500
 SEED = 1997
+MOST_COUNTED = 500
+"""Trials of a cell up to which Boschloo's test counts all outcomes: a tenth of a second for two cells of so many."""
+
 FEWEST_FOR_PREDICTION = 5
 """With fewer values a bootstrap knows too little of their spread (coverage falls below 90 %)."""
 
+_RATES = np.linspace(0, 1, 1001)
+"""Common success rates among which the least favourable is looked for."""
 
+_ROUNDING = 1e-7
+"""Relative difference of two probabilities that are equal but for rounding."""
+
+
+@cache
 def success_interval(k: int, n: int, level: float = 0.95) -> Interval:
-    """Exact interval of a success rate from `k` successes in `n` trials (Clopper & Pearson 1934); (0, 1) for n = 0."""
-    if not 0 <= k <= n:
-        raise ValueError(f"k={k}, n={n}: takes 0 <= k <= n")
-    from scipy import stats
+    """Exact interval of a success rate from `k` successes in `n` trials (Clopper & Pearson 1934); (0, 1) for n = 0.
 
-    tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, k, n - k + 1)) if k > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
-    return low, high
-
-
-def wilson_interval(k: int, n: int, level: float = 0.95) -> Interval:
-    """Score interval of a success rate (Wilson 1927): narrower than the exact one, its coverage right on average only;
-    (0, 1) for n = 0."""
+    Raises ValueError for counts that cannot be.
+    """
     if not 0 <= k <= n:
         raise ValueError(f"k={k}, n={n}: takes 0 <= k <= n")
     if n == 0:
         return 0.0, 1.0
     from scipy import stats
 
-    z = float(stats.norm.ppf((1 + level) / 2))
-    centre = (k + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = stats.binomtest(k, n).proportion_ci(level)
+    return float(interval.low), float(interval.high)
 
 
 def mean(values: Sequence[float]) -> float | None:
@@ -68,44 +67,34 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval | No
     return _quantiles(means, level)
 
 
-def expected_running_time(reached: Sequence[float], given_up: Sequence[float]) -> float | None:
+def expected_running_time(reached: Sequence[float], censored: Sequence[float]) -> float | None:
     """All that was spent divided by the successes (ERT): infinite where nothing succeeded, None without trials."""
     if not reached:
-        return math.inf if given_up else None
-    return (math.fsum(reached) + math.fsum(given_up)) / len(reached)
+        return math.inf if censored else None
+    return (math.fsum(reached) + math.fsum(censored)) / len(reached)
 
 
-def ert_interval(reached: Sequence[float], given_up: Sequence[float], level: float = 0.95) -> Interval:
-    """Percentile bootstrap interval of the expected running time; trials are drawn. Infinite above where many draws
-    hold no success; (0, inf) without trials."""
-    if not reached and not given_up:
-        return 0.0, math.inf
-    times = _running_times(np.random.default_rng(SEED), reached, given_up)
-    low, high = np.quantile(times, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return float(low), float(high)
-
-
-def solved_curve(reached: Sequence[float], given_up: Sequence[float]) -> tuple[Array, Array]:
+def solved_curve(reached: Sequence[float], censored: Sequence[float]) -> tuple[Array, Array]:
     """Kaplan-Meier estimate of the solved fraction: times (n_steps,) ascending, and the fraction from each on.
 
-    Trials given up are censored where they were given up. While no trial was given up before the last success this is
-    the plain fraction of the trials.
+    A trial that was not solved is censored where its training ended. While no trial is censored before the last success
+    this is the plain fraction of the trials.
     """
     if not reached:
         return np.empty(0), np.empty(0)
     from scipy import stats
 
-    sample = stats.CensoredData(uncensored=np.array(reached, float), right=np.array(given_up, float))
+    sample = stats.CensoredData(uncensored=np.array(reached, float), right=np.array(censored, float))
     curve = stats.ecdf(sample).cdf
     steps = np.isin(curve.quantiles, reached)
     return curve.quantiles[steps], curve.probabilities[steps]
 
 
-def median_time(reached: Sequence[float], given_up: Sequence[float]) -> float | None:
+def median_time(reached: Sequence[float], censored: Sequence[float]) -> float | None:
     """Kaplan-Meier median: the first time by which half are solved; infinite when fewer are, None without trials."""
-    if not reached and not given_up:
+    if not reached and not censored:
         return None
-    times, fractions = solved_curve(reached, given_up)
+    times, fractions = solved_curve(reached, censored)
     half = np.flatnonzero(fractions >= 0.5 - 1e-12)  # fractions are products of rounded factors
     return float(times[half[0]]) if half.size else math.inf
 
@@ -126,16 +115,69 @@ def fewer_p(k1: int, n1: int, k2: int, n2: int) -> float:
     return float(stats.hypergeom.cdf(k1, n1 + n2, k1 + k2, n1)) if n1 and n2 else 1.0
 
 
-@cache
 def boschloo_p(k1: int, n1: int, k2: int, n2: int) -> float:
-    """Two-sided p-value of Boschloo's exact test that both success rates are one; nowhere less powerful than Fisher's.
+    """Two-sided p-value of Boschloo's exact test that k1 of n1 and k2 of n2 come from one success rate.
 
-    Fisher's p-value is the statistic: the largest probability, over the common rate, of one as small (Boschloo 1970;
-    the rate is searched by scipy, among 64 starting points).
+    The statistic is Fisher's two-sided p-value, and the p-value is the largest probability, over the common success
+    rate, of one as small (Boschloo 1970). It is therefore never above Fisher's, which scipy's two-sided version can be
+    where n1 and n2 differ. Beyond MOST_COUNTED trials of a cell, where the two are near each other, it is Fisher's.
     """
-    from scipy import stats
+    if max(n1, n2) > MOST_COUNTED:
+        return fisher_p(k1, n1, k2, n2)
+    p = _fisher_table(n1, n2)
+    return _size(p <= p[k1, k2] * (1 + _ROUNDING))
 
-    return float(stats.boschloo_exact(np.array([[k1, k2], [n1 - k1, n2 - k2]]), n=64).pvalue)
+
+@cache
+def rate_told_apart(n: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """The lowest success rate above one half that Boschloo's test on `n` trials of each of two cells tells from one
+    half: with probability `power` or more its p-value is below `alpha`. None where no rate is told apart.
+
+    Raises ValueError for n above MOST_COUNTED.
+    """
+    if not 1 <= n <= MOST_COUNTED:
+        raise ValueError(f"n={n}: takes 1 to {MOST_COUNTED}")
+    p = _fisher_table(n, n)
+    levels = np.unique(p)
+    too_large = bisect_left(range(len(levels)), alpha, key=lambda i: _size(p <= levels[i] * (1 + _ROUNDING)))
+    rejected = p < levels[min(too_large, len(levels) - 1)] * (1 - _ROUNDING)
+    half = len(_RATES) // 2
+    noticed = _chances(n)[:, half] @ rejected @ _chances(n)[:, half:]
+    enough = np.flatnonzero(noticed >= power)
+    return float(_RATES[half + enough[0]]) if enough.size else None
+
+
+@cache
+def _fisher_table(n1: int, n2: int) -> Array:
+    """The p-values of Fisher's two-sided test, (n1 + 1, n2 + 1), by how many trials of each cell succeeded."""
+    ways = np.outer(_ways(n1), _ways(n2))
+    p = np.empty_like(ways)
+    for successes in range(n1 + n2 + 1):
+        k1 = np.arange(max(0, successes - n2), min(n1, successes) + 1)
+        these = ways[k1, successes - k1]
+        order = np.sort(these)
+        as_rare = np.searchsorted(order, these * (1 + _ROUNDING), side="right")
+        p[k1, successes - k1] = np.cumsum(order)[as_rare - 1] / order.sum()
+    return p
+
+
+def _size(rejected: NDArray[np.bool_]) -> float:
+    """The largest probability of the `rejected` pairs of counts, (n1 + 1, n2 + 1), over the common success rates."""
+    n1, n2 = (count - 1 for count in rejected.shape)
+    return min(1.0, float((_chances(n1) * (rejected.astype(float) @ _chances(n2))).sum(axis=0).max()))
+
+
+@cache
+def _chances(n: int) -> Array:
+    """The probability of each number of successes in `n` trials, (n + 1, n_rates), for each success rate."""
+    counts = np.arange(n + 1)[:, np.newaxis]
+    chances: Array = _ways(n)[:, np.newaxis] * _RATES**counts * (1 - _RATES) ** (n - counts)
+    return chances
+
+
+def _ways(n: int) -> Array:
+    """The binomial coefficients of `n`, (n + 1,)."""
+    return np.array([math.comb(n, k) for k in range(n + 1)], float)
 
 
 def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:
@@ -204,8 +246,8 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
 def logrank_p(first: Times, second: Times) -> float:
     """Two-sided p-value of the log-rank test that two cells learn equally fast.
 
-    Each as times of the trials that reached the milestone, and of those given up, which are censored. 1 where none of
-    them reached it.
+    The times of each cell are those of the trials that reached the milestone, and of the censored ones. 1 where no
+    trial reached it.
     """
     if not first[0] and not second[0]:
         return 1.0
@@ -240,9 +282,9 @@ def ratio_interval(first: Times, second: Times, level: float = 0.95) -> Interval
     return float(low), float(high)
 
 
-def _running_times(rng: np.random.Generator, reached: Sequence[float], given_up: Sequence[float]) -> Array:
+def _running_times(rng: np.random.Generator, reached: Sequence[float], censored: Sequence[float]) -> Array:
     """Expected running times (RESAMPLES,) of draws of as many trials."""
-    spent, solved = np.array([*reached, *given_up], float), np.arange(len(reached) + len(given_up)) < len(reached)
+    spent, solved = np.array([*reached, *censored], float), np.arange(len(reached) + len(censored)) < len(reached)
     draws = rng.integers(0, len(spent), (RESAMPLES, len(spent)))
     with np.errstate(divide="ignore"):
         times: Array = spent[draws].sum(axis=1) / solved[draws].sum(axis=1)
@@ -301,35 +343,6 @@ def detectable_difference(n1: int, k2: int, n2: int, alpha: float = 0.05, power:
     rate = k2 / n2
     distances = [abs(_root(excess, rate, end) - rate) for end in (0.0, 1.0) if end != rate and excess(end) >= 0]
     return min(distances, default=None)
-
-
-def replicates_needed(rate1: float, rate2: float, alpha: float = 0.05, power: float = 0.8, most: int = 2000) -> int:
-    """Trials of each of two cells with which Fisher's exact test tells these success rates apart: p < alpha with
-    probability `power` or more, exact by enumeration of all counts. The smallest number from which on it holds for ten
-    numbers in a row, as the power of an exact test is not monotone. Raises ValueError where `most` are too few.
-    """
-    if not (0 <= rate1 <= 1 and 0 <= rate2 <= 1):
-        raise ValueError(f"rates {rate1}, {rate2}: take numbers from 0 to 1")
-    held = 0
-    for n in range(2, most + 10):
-        held = held + 1 if _fisher_power(n, rate1, rate2, alpha) >= power else 0
-        if held == 10:
-            return n - 9
-    raise ValueError(f"rates {rate1} and {rate2}: more than {most} trials a cell would be needed to tell them apart")
-
-
-def _fisher_power(n: int, rate1: float, rate2: float, alpha: float) -> float:
-    """The probability that Fisher's exact test on `n` trials of each cell gives p < alpha."""
-    from scipy import stats
-
-    counts = np.arange(n + 1)
-    total = np.add.outer(counts, counts)
-    weights = stats.hypergeom.pmf(counts[:, np.newaxis], 2 * n, total, n)
-    order = np.array([stats.hypergeom.pmf(counts, 2 * n, margin, n) for margin in range(2 * n + 1)])
-    cells = zip(total.ravel(), np.asarray(weights).ravel(), strict=True)
-    p = np.array([order[m][order[m] <= w * (1 + 1e-7)].sum() for m, w in cells]).reshape(total.shape)
-    joint = np.outer(stats.binom.pmf(counts, n, rate1), stats.binom.pmf(counts, n, rate2))
-    return float(joint[p < alpha].sum())
 
 
 def _root(excess: Callable[[float], float], inside: float, end: float) -> float:

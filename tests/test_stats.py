@@ -27,11 +27,11 @@ def fisher_by_counting(k1: int, n1: int, k2: int, n2: int) -> float:
     return float(sum(p for p in chance.values() if p <= chance[k1]))
 
 
-def kaplan_meier(reached: list[float], given_up: list[float]) -> dict[float, float]:
+def kaplan_meier(reached: list[float], censored: list[float]) -> dict[float, float]:
     """Solved fraction from each time on, by the product over times: one minus solved there over still running."""
     left, curve = 1.0, {}
     for time in sorted(set(reached)):
-        at_risk = sum(t >= time for t in [*reached, *given_up])
+        at_risk = sum(t >= time for t in [*reached, *censored])
         left *= 1 - reached.count(time) / at_risk
         curve[time] = 1 - left
     return curve
@@ -85,8 +85,8 @@ def test_mean_interval_is_the_same_every_time_and_needs_two_values() -> None:
 
 def test_expected_running_time_is_what_restarts_cost() -> None:
     """Restarting until success costs ERT on average: simulated with runs drawn from the trials themselves."""
-    reached, given_up = [100.0, 300.0, 200.0], [500.0, 500.0]
-    runs = [(time, True) for time in reached] + [(time, False) for time in given_up]
+    reached, censored = [100.0, 300.0, 200.0], [500.0, 500.0]
+    runs = [(time, True) for time in reached] + [(time, False) for time in censored]
     rng, costs = np.random.default_rng(3), []
     for _ in range(20_000):
         cost, solved = 0.0, False
@@ -94,7 +94,7 @@ def test_expected_running_time_is_what_restarts_cost() -> None:
             time, solved = runs[rng.integers(len(runs))]
             cost += time
         costs.append(cost)
-    assert stats.expected_running_time(reached, given_up) == pytest.approx(np.mean(costs), rel=0.02)
+    assert stats.expected_running_time(reached, censored) == pytest.approx(np.mean(costs), rel=0.02)
 
 
 def test_expected_running_time_without_success_is_infinite_and_without_trials_unknown() -> None:
@@ -108,13 +108,13 @@ def test_solved_curve_and_median_by_definition(seed: int) -> None:
     reached = rng.integers(
         1, 12, rng.integers(1, 12)
     ).tolist()  # few distinct values: ties with each other and with caps
-    given_up = rng.integers(1, 15, rng.integers(0, 9)).tolist()
-    times, fractions = stats.solved_curve(reached, given_up)
-    expected = kaplan_meier(reached, given_up)
+    censored = rng.integers(1, 15, rng.integers(0, 9)).tolist()
+    times, fractions = stats.solved_curve(reached, censored)
+    expected = kaplan_meier(reached, censored)
     assert times.tolist() == list(expected)
     assert fractions.tolist() == pytest.approx(list(expected.values()), abs=1e-12)
     half = [time for time, solved in expected.items() if solved >= 0.5 - 1e-12]
-    assert stats.median_time(reached, given_up) == (half[0] if half else math.inf)
+    assert stats.median_time(reached, censored) == (half[0] if half else math.inf)
 
 
 def test_solved_curve_is_the_plain_fraction_when_all_are_given_up_at_the_cap() -> None:
@@ -123,10 +123,10 @@ def test_solved_curve_is_the_plain_fraction_when_all_are_given_up_at_the_cap() -
     assert fractions.tolist() == pytest.approx([0.2, 0.4, 0.6])
 
 
-@pytest.mark.parametrize(("reached", "given_up", "median"), [([], [], None), ([], [9], math.inf), ([4], [], 4)])
-def test_median_of_degenerate_samples(reached: list[float], given_up: list[float], median: float | None) -> None:
-    assert stats.median_time(reached, given_up) == median
-    assert len(stats.solved_curve(reached, given_up)[0]) == len(reached)
+@pytest.mark.parametrize(("reached", "censored", "median"), [([], [], None), ([], [9], math.inf), ([4], [], 4)])
+def test_median_of_degenerate_samples(reached: list[float], censored: list[float], median: float | None) -> None:
+    assert stats.median_time(reached, censored) == median
+    assert len(stats.solved_curve(reached, censored)[0]) == len(reached)
 
 
 def test_fisher_p_by_counting_tables() -> None:

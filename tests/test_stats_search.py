@@ -11,34 +11,6 @@ import scipy.stats
 
 from lstm_search import stats
 
-COUNTS = [(0, 1), (0, 5), (3, 7), (10, 10), (29, 30), (450, 1000)]
-
-
-@pytest.mark.parametrize(("k", "n"), COUNTS)
-@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
-def test_wilson_interval_is_scipys(k: int, n: int, level: float) -> None:
-    theirs = scipy.stats.binomtest(k, n).proportion_ci(level, method="wilson")
-    assert stats.wilson_interval(k, n, level) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-
-
-def test_wilson_interval_without_trials_and_for_nonsense() -> None:
-    assert stats.wilson_interval(0, 0) == (0, 1)
-    with pytest.raises(ValueError, match="k=3, n=2"):
-        stats.wilson_interval(3, 2)
-
-
-@pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9])
-@pytest.mark.parametrize("n", [10, 30])
-def test_coverage_of_both_intervals_by_enumeration(rate: float, n: int) -> None:
-    """The exact one never falls below its level; Wilson's is near it."""
-    weights = scipy.stats.binom.pmf(np.arange(n + 1), n, rate)
-    inside = {
-        interval: sum(w for k, w in enumerate(weights) if interval(k, n)[0] <= rate <= interval(k, n)[1])
-        for interval in (stats.success_interval, stats.wilson_interval)
-    }
-    assert inside[stats.success_interval] >= 0.95
-    assert 0.88 <= inside[stats.wilson_interval] <= 0.995
-
 
 @pytest.mark.parametrize("counts", [(0, 5, 5, 5), (3, 10, 9, 10), (7, 8, 2, 30), (0, 4, 0, 4), (4, 4, 4, 4)])
 def test_fewer_p_is_one_side_of_fishers_test(counts: tuple[int, int, int, int]) -> None:
@@ -51,19 +23,36 @@ def test_fewer_p_without_trials() -> None:
     assert stats.fewer_p(0, 0, 3, 5) == stats.fewer_p(1, 3, 0, 0) == 1
 
 
-def two_rates(n: int, rate1: float, rate2: float) -> np.ndarray:
-    counts = np.arange(n + 1)
-    return np.outer(scipy.stats.binom.pmf(counts, n, rate1), scipy.stats.binom.pmf(counts, n, rate2))
+def two_rates(n1: int, n2: int, rate1: float, rate2: float) -> np.ndarray:
+    first, second = (scipy.stats.binom.pmf(np.arange(n + 1), n, rate) for n, rate in ((n1, rate1), (n2, rate2)))
+    return np.outer(first, second)
 
 
-def test_boschloo_is_exact_and_more_powerful_than_fisher() -> None:
-    n = 8
-    p = {test: np.array([[test(a, n, b, n) for b in range(n + 1)] for a in range(n + 1)])
+@pytest.mark.parametrize(("n1", "n2"), [(8, 8), (5, 17), (12, 7)])
+def test_boschloo_is_exact_and_more_powerful_than_fisher(n1: int, n2: int) -> None:
+    p = {test: np.array([[test(a, n1, b, n2) for b in range(n2 + 1)] for a in range(n1 + 1)])
          for test in (stats.boschloo_p, stats.fisher_p)}  # fmt: skip
     assert (p[stats.boschloo_p] <= p[stats.fisher_p] + 1e-9).all()
     assert p[stats.boschloo_p].sum() < 0.95 * p[stats.fisher_p].sum()
     for rate in np.linspace(0.02, 0.98, 25):
-        assert (two_rates(n, rate, rate)[p[stats.boschloo_p] <= 0.05]).sum() <= 0.05 + 1e-4
+        assert (two_rates(n1, n2, rate, rate)[p[stats.boschloo_p] <= 0.05]).sum() <= 0.05 + 1e-4
+
+
+def test_boschloo_is_scipys_where_both_cells_have_as_many_trials() -> None:
+    for k1, k2 in [(0, 5), (3, 8), (7, 9), (10, 10), (2, 0)]:
+        theirs = scipy.stats.boschloo_exact([[k1, k2], [10 - k1, 10 - k2]], n=64).pvalue
+        assert stats.boschloo_p(k1, 10, k2, 10) == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize(("n1", "n2"), [(1, 1), (9, 14), (20, 20)])
+def test_fishers_p_values_of_all_counts_are_scipys(n1: int, n2: int) -> None:
+    theirs = np.array([[stats.fisher_p(a, n1, b, n2) for b in range(n2 + 1)] for a in range(n1 + 1)])
+    assert stats._fisher_table(n1, n2) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_boschloo_of_many_trials_is_fishers_test() -> None:
+    assert stats.boschloo_p(300, 501, 250, 501) == stats.fisher_p(300, 501, 250, 501)
+    assert 0.8 < stats.boschloo_p(300, 500, 270, 500) / stats.fisher_p(300, 500, 270, 500) <= 1
 
 
 def welch(scores: np.ndarray, part: tuple[int, ...]) -> float:
@@ -138,21 +127,6 @@ def test_ert_p_is_right_for_cells_that_are_alike(sizes: tuple[int, int]) -> None
         assert (found <= q).mean() <= q + 3 * math.sqrt(q * (1 - q) / 600)
 
 
-def test_ert_interval_covers_the_running_time() -> None:
-    rng, hits = np.random.default_rng(3), 0
-    truth = (0.7 * 4 + 0.3 * 100) / 0.7
-    for _ in range(150):
-        low, high = stats.ert_interval(*cell(rng, 40, 1.0))
-        hits += low <= truth <= high
-    assert 0.86 <= hits / 150 <= 1
-
-
-def test_ert_interval_without_trials_or_successes() -> None:
-    assert stats.ert_interval([], []) == (0, math.inf)
-    assert stats.ert_interval([], [5.0, 5.0]) == (math.inf, math.inf)
-    assert stats.ert_interval([5.0, 5.0], []) == (5, 5)
-
-
 def test_prediction_p_agrees_with_the_prediction() -> None:
     values = np.random.default_rng(4).gamma(4, 100, 15).tolist()
     low, high = stats.mean_prediction(values, 10)
@@ -164,19 +138,19 @@ def test_prediction_p_agrees_with_the_prediction() -> None:
 
 
 def power(n: int, rate1: float, rate2: float) -> float:
-    weights = two_rates(n, rate1, rate2)
-    return sum(weights[a, b] for a in range(n + 1) for b in range(n + 1) if stats.fisher_p(a, n, b, n) < 0.05)
+    weights = two_rates(n, n, rate1, rate2)
+    return sum(weights[a, b] for a in range(n + 1) for b in range(n + 1) if stats.boschloo_p(a, n, b, n) < 0.05)
 
 
-@pytest.mark.parametrize("rates", [(0.1, 0.9), (0.5, 0.95), (1.0, 0.6)])
-def test_replicates_needed_by_enumeration(rates: tuple[float, float]) -> None:
-    n = stats.replicates_needed(*rates)
-    assert all(power(more, *rates) >= 0.8 for more in range(n, n + 10))
-    assert power(n - 1, *rates) < 0.8
+@pytest.mark.parametrize("n", [10, 20, 31])
+def test_the_rate_that_is_told_apart_by_enumeration(n: int) -> None:
+    rate = stats.rate_told_apart(n)
+    assert rate is not None
+    assert power(n, 0.5, rate) >= 0.8 > power(n, 0.5, rate - 0.001)
+    assert power(n, 1 - rate, 0.5) == pytest.approx(power(n, 0.5, rate))
 
 
-def test_replicates_needed_for_what_cannot_be_told() -> None:
-    with pytest.raises(ValueError, match="more than 30 trials"):
-        stats.replicates_needed(0.5, 0.51, most=30)
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        stats.replicates_needed(0.5, 1.2)
+def test_few_trials_tell_no_rate_apart() -> None:
+    assert stats.rate_told_apart(1) is stats.rate_told_apart(5) is None
+    with pytest.raises(ValueError, match="n=501: takes 1 to 500"):
+        stats.rate_told_apart(501)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from lstm_search.config import SECTIONS, Settings
 from lstm_search.published import published_at
 from lstm_search.search import problem_of
 from lstm_search.spec import Row, counted, unit_of
+from lstm_search.stats import rate_told_apart
 from lstm_search.worker import Worker, demand, warm
 
 SLICE = 0.5
@@ -18,6 +20,9 @@ SLICE = 0.5
 
 PILOT_TRIALS = 64
 """More than any processor has lanes: a slice is trained with all of them in use."""
+
+MOST_TOLD = 200
+"""Trials of a row up to which `plan` computes what success rates they tell apart."""
 
 
 def plan(settings: Settings, _: Sequence[str]) -> int:
@@ -32,11 +37,21 @@ def plan(settings: Settings, _: Sequence[str]) -> int:
     what, seed = counted(unit_of(rows)), settings.definition.seed
     steps = f"{_steps(rows):.1e} time steps"
     print(f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} {what} ({steps}), seed {seed}")
+    print(_told_apart(min(row.replicates for row in rows)))
     for line in _searched(settings, rows):
         print(line)
     if settings.search.pilot:
         print(_cost(rows, settings))
     return Exit.DONE
+
+
+def _told_apart(replicates: int) -> str:
+    """Which success rates so many trials of a row tell apart, by the exact test that `compare` makes."""
+    n = min(replicates, MOST_TOLD)
+    rate = rate_told_apart(n)
+    trials = f"{n} trial{'' if n == 1 else 's'} a row{' or more' if replicates > n else ''}"
+    what = "no success rate from 50 %" if rate is None else f"success rates of 50 % and {math.ceil(100 * rate)} % apart"
+    return f"{trials} can tell {what} (Boschloo's exact test at 5 %, power 80 %)"
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from lstm_search.checks import expect, setting_of, typed, types_of, written
 from lstm_search.networks import NETWORKS
-from lstm_search.search import Draw, Interval, Numbers, SearchSettings, Values, points
+from lstm_search.search import Draw, Numbers, SearchSettings, Span, Values, points
 from lstm_search.spec import Cell, Purpose, Row, Stop, Training
 from lstm_search.tasks import TASKS
 
@@ -111,7 +111,7 @@ def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
     return tuple(construct(Stop, part) for part in each)
 
 
-def expand(base: Base, axes: Sequence[Axis | Interval], draw: Draw | None = None) -> Iterator[Row]:
+def expand(base: Base, axes: Sequence[Axis | Span], draw: Draw | None = None) -> Iterator[Row]:
     """The base's rows: one for every combination of the axes' values, the last axis varying fastest; or those drawn."""
     literal = {section: _build(section, base.literal[section]) for section in SECTIONS}
     options = [_options(base.sections, axis) for axis in axes]
@@ -204,9 +204,9 @@ def _staggered(biases: Sequence[float], blocks: int) -> list[float]:
     return [*biases, *(biases[-1] + step * (i + 1) for i in range(more))][: max(blocks, 0)]
 
 
-def _options(sections: Sections, axis: Axis | Interval) -> Values:
+def _options(sections: Sections, axis: Axis | Span) -> Values:
     kind = kind_of(sections, axis.key)
-    if isinstance(axis, Interval):
+    if isinstance(axis, Span):
         kinds = {int, float} & {kind, *get_args(kind)}
         expect(bool(kinds), axis.key, f"interval({axis.low:g},{axis.high:g})", _choices(kind))
         if int in kinds and math.ceil(axis.low) > math.floor(axis.high):
@@ -255,12 +255,12 @@ def check_distinct(rows: Sequence[Row]) -> None:
             )
 
 
-def drawing(search: SearchSettings, axes: Sequence[Axis | Interval], seed: int) -> Draw | None:
+def drawing(search: SearchSettings, axes: Sequence[Axis | Span], seed: int) -> Draw | None:
     """How cells are drawn from the space; None for all combinations. Raises ConfigError where these have no end."""
     if search.cells is not None:
         return Draw(search.cells, search.draw, seed)
     for axis in axes:
-        if isinstance(axis, Interval):
+        if isinstance(axis, Span):
             raise ConfigError(
                 f"{axis.key}=interval({axis.low:g},{axis.high:g}): search={search.kind} needs a finite list of values, "
                 f"for example {axis.key}=0.1,0.5; search=random draws from intervals, and search=race does with "
@@ -269,9 +269,7 @@ def drawing(search: SearchSettings, axes: Sequence[Axis | Interval], seed: int) 
     return None
 
 
-def check_size(
-    bases: Sequence[Base], axes: Sequence[Axis | Interval], search: SearchSettings, draw: Draw | None
-) -> None:
+def check_size(bases: Sequence[Base], axes: Sequence[Axis | Span], search: SearchSettings, draw: Draw | None) -> None:
     """Refuse more trials than allowed, counted before anything is expanded, and replicates of both uses."""
     cells = draw.count if draw else math.prod(axis.count for axis in axes if isinstance(axis, Axis))
     trials = cells * sum(base.replicates for base in bases)

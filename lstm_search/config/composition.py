@@ -39,7 +39,7 @@ from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.networks import NETWORKS
 from lstm_search.published import CAP_FACTOR, published_at
 from lstm_search.record import check_name
-from lstm_search.search import Draw, Interval, SearchSettings
+from lstm_search.search import Draw, SearchSettings, Span
 from lstm_search.search import check as check_objective
 from lstm_search.spec import Definition, unit_of
 from lstm_search.tracking import shown as shown_uri
@@ -112,7 +112,7 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     bases = [_base(row, literal, changed, general, search) for row, literal in zip(wanted, trees, strict=False)]
     draw = drawing(search, axes, general.seed)
     check_size(bases, axes, search, draw)
-    axes = [axis if isinstance(axis, Interval) else replace(axis, values=list(axis.values)) for axis in axes]
+    axes = [axis if isinstance(axis, Span) else replace(axis, values=list(axis.values)) for axis in axes]
     definition = _definition(texts, general, bases, axes, draw)
     check_objective(search, definition.rows)
     return Settings(
@@ -204,10 +204,10 @@ def _text(key: str, value: str) -> str | None:
     return str(_parse(key, value)) if quoted else value
 
 
-def _read(texts: Mapping[str, str], valid: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis | Interval]]:
+def _read(texts: Mapping[str, str], valid: Mapping[str, Any]) -> tuple[dict[str, Any], list[Axis | Span]]:
     """The changed keys with their values, still untyped, and the axes."""
     changed: dict[str, Any] = {}
-    axes: list[Axis | Interval] = []
+    axes: list[Axis | Span] = []
     for key, text in texts.items():
         if key in GROUPS or key in {"table", "rows", "recipe"}:
             continue
@@ -232,7 +232,7 @@ def _unknown(key: str, valid: Iterable[str]) -> str:
     return f"{key}: no such key{nearest(key, [*GROUPS, *(name for name in valid if name not in SELECTED)])}"
 
 
-def _axis(key: str, text: str, sweep: Sweep) -> Axis | Interval:
+def _axis(key: str, text: str, sweep: Sweep) -> Axis | Span:
     """A sweep of Hydra's grammar as an axis, counted but not expanded."""
     if key.partition(".")[0] not in SECTIONS:
         hint = f", and a list is written {key}=[{text}]" if key == "retry" else ""
@@ -240,7 +240,7 @@ def _axis(key: str, text: str, sweep: Sweep) -> Axis | Interval:
     if isinstance(sweep, IntervalSweep):
         if sweep.tags - {"log"}:
             raise ConfigError(f"{key}={text}: takes no tag but log: {key}=tag(log,interval(0.01,1))")
-        return Interval(key, float(sweep.start or 0), float(sweep.end or 0), log=bool(sweep.tags))
+        return Span(key, float(sweep.start or 0), float(sweep.end or 0), log=bool(sweep.tags))
     if not isinstance(sweep, ChoiceSweep | RangeSweep) or sweep.shuffle or sweep.tags:
         raise ConfigError(f"{key}={text}: takes values, range(...) or choice(...); order and tags mean nothing here")
     if isinstance(sweep, RangeSweep):
@@ -373,7 +373,7 @@ def _definition(
     texts: Mapping[str, str],
     general: General,
     bases: Sequence[Base],
-    axes: Sequence[Axis | Interval],
+    axes: Sequence[Axis | Span],
     draw: Draw | None,
 ) -> Definition:
     rows = [row for base in bases for row in expand(base, axes, draw)]

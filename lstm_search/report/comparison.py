@@ -1,6 +1,7 @@
 """Two studies side by side: whether one cell is more reliable, or faster, than another. Pure functions of the records.
 
 Where both studies have the same seed, trials of the same replicate saw the same data and are compared in pairs.
+Otherwise their success rates are compared by Boschloo's exact test, which is more powerful than Fisher's.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ Times = tuple[list[int], list[int]]
 class Comparison:
     """Two rows at one milestone. Times are in the `unit` that both count, training sequences for learners.
 
-    `k` of `n` trials reached the milestone in each study; `p_rate`: Fisher's exact test on these, or McNemar's on
-    `pairs` trials with shared seeds, of which `only` one study solved; `p_time`: log-rank test on the times; both
-    adjusted for the number of rows compared (Holm). `ratio`: expected running time of the first over the second.
+    `k` of `n` trials reached the milestone in each study. `p_rate`: McNemar's exact test where all trials are paired
+    (`pairs` have a seed in common, and of `only` so many one study alone was solved), else Boschloo's; `p_time`: the
+    log-rank test on the times; both are adjusted for the number of rows compared (Holm). `ratio`: expected running time
+    of the first over the second.
     """
 
     name: str
@@ -71,7 +73,7 @@ def _matched(first: Definition, second: Definition) -> list[tuple[Row, Row]]:
 
 
 def _compared(first: Recorded, a: Row, second: Recorded, b: Row, milestone: str) -> Comparison:
-    results = _telling(first, a), _telling(second, b)
+    results = _valid(first, a), _valid(second, b)
     times = a.times(results[0].values(), milestone), b.times(results[1].values(), milestone)
     shared = results[0].keys() & results[1].keys() if first[0].seed == second[0].seed else set()
     solved = [{r for r in shared if found[r].reached(milestone)} for found in results]
@@ -88,7 +90,7 @@ def _compared(first: Recorded, a: Row, second: Recorded, b: Row, milestone: str)
         ert=ert,
         pairs=len(shared),
         only=only,
-        p_rate=stats.mcnemar_p(*only) if paired else stats.fisher_p(k[0], n[0], k[1], n[1]),
+        p_rate=stats.mcnemar_p(*only) if paired else stats.boschloo_p(k[0], n[0], k[1], n[1]),
         p_time=stats.logrank_p(*times),
         ratio=ert[0] / ert[1] if ert[0] and ert[1] and k[1] else None,
         ratio_interval=stats.ratio_interval(*times),
@@ -96,7 +98,7 @@ def _compared(first: Recorded, a: Row, second: Recorded, b: Row, milestone: str)
     )
 
 
-def _telling(study: Recorded, row: Row) -> dict[int, TrialResult]:
+def _valid(study: Recorded, row: Row) -> dict[int, TrialResult]:
     """Results by replicate, without those that broke. Raises ValueError for none."""
     trials = study[1].get(row.name, ())
     ended = {result.key: result for result in row.finished(trials) if result.outcome not in BROKEN}
@@ -110,8 +112,8 @@ HEADER = ("row", "{a}", "{b}", "p (rate)", "ERT {a}", "ERT {b}", "ratio", "p (ti
 
 LEGEND = (
     "{a}, {b}: solved; p (rate): of McNemar's exact test over trials with the same seed where all are paired, else of "
-    "Fisher's exact test; ERT: all {unit} spent, failures included, for one success; ratio: of the two, with its "
-    "95 % bootstrap interval; p (times): of the log-rank test, trials given up censored. Both p are adjusted for the "
+    "Boschloo's exact test; ERT: all {unit} spent, failures included, for one success; ratio: of the two, with its "
+    "95 % bootstrap interval; p (times): of the log-rank test, censored trials included. Both p are adjusted for the "
     "number of lines (Holm)."
 )
 

@@ -24,13 +24,13 @@ WIDTH = 6.0
 """Inches: the width of a text column."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-"""Told apart by colour-blind readers (Okabe & Ito 2008), darkest contrasts first."""
+"""Colours that colour-blind readers can tell apart (Okabe & Ito 2008), the strongest contrasts first."""
 
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
-"""Styles of the first, second and third round of the colours."""
+"""Line styles: each is used with all colours before the next one is."""
 
 MOST = 24
-"""Rows that one figure shows; a larger sweep is for the table."""
+"""Rows that one figure shows at most; of a larger sweep the table shows all."""
 
 GREY = "#666666"
 
@@ -51,26 +51,27 @@ STYLE = {
     "savefig.dpi": 200,
 }
 
-GIVEN_UP: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 1.2, "clip_on": False, "ls": "none"}
+CENSORED: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 1.2, "clip_on": False, "ls": "none"}
 HERE: dict[str, Any] = {"marker": "D", "markersize": 5, "clip_on": False, "zorder": 4, "ls": "none"}
 PRINTED: dict[str, Any] = HERE | {"markersize": 7.5, "markerfacecolor": "none", "zorder": 5}
 
 TRIAL: dict[str, Any] = {"color": COLOURS[0], "linewidth": 0.5, "alpha": 0.45}
 MEDIAN: dict[str, Any] = {"color": "black", "linewidth": 1.6}
 SOLVED: dict[str, Any] = {"color": COLOURS[0], "marker": "o", "markersize": 2.2, "clip_on": False, "ls": "none"}
-MISSED: dict[str, Any] = GIVEN_UP | {"color": COLOURS[1], "markersize": 5, "markeredgewidth": 0.9}
+MISSED: dict[str, Any] = CENSORED | {"color": COLOURS[1], "markersize": 5, "markeredgewidth": 0.9}
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row at one milestone as a step curve; `fractions` (n_steps,) hold from `times` (n_steps,) on."""
+    """A row at one milestone as a step curve: from each of `times` (n_steps,) on, the solved fraction is that of
+    `fractions` (n_steps,)."""
 
     label: str
     colour: str
     dashes: Any
     times: NDArray[np.float64]
     fractions: NDArray[np.float64]
-    given_up: tuple[int, ...]
+    censored: tuple[int, ...]
     end: int
     mean: float | None
     printed: tuple[float, float] | None
@@ -84,15 +85,15 @@ class Line:
 def solved_fraction(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], path: Path) -> None:
     """Write the solved fraction against training sequences: one step curve a row and milestone (Kaplan-Meier).
 
-    A tick marks where trials were given up, a diamond the mean of the successful trials at the final fraction: filled
-    here, open as printed. `path` ends in .png, .pdf or .svg, and is replaced in one go.
+    A tick marks where trials were censored, a diamond the mean of the successful trials at the final fraction: filled
+    for these trials, open as printed in 1997. `path` ends in .png, .pdf or .svg, and is replaced in one go.
     """
     lines = _lines(rows[:MOST], trials)
     with _figure(path, height=2.6 + 0.16 * max(0, len(lines) - 7)) as figure:
         axes = figure.subplots()
         limits = _reach(lines)
         for line in lines:
-            _draw(axes, line, limits)
+            _plot_line(axes, line, limits)
         _frame(axes, short=limits[1] < 100 * limits[0])
         axes.set_xlim(*limits)
         axes.set_xlabel(_xlabel(rows))
@@ -105,13 +106,13 @@ def solved_fraction(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], 
 def learning_curves(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], path: Path) -> None:
     """Write the training error against training sequences, one panel a row: a thin line a trial, their median in bold.
 
-    A trial ends in a dot where it was solved, at the error of its test, and in a tick where it was given up. The median
+    A trial ends in a dot where it was solved, at the error of its test, and in a tick where it was censored. The median
     at a checkpoint is over the trials that are still training there; it ends where fewer than half of the row's are.
     """
     shown = rows[:MOST]
     columns = min(len(shown), 3) or 1
     lines = math.ceil(len(shown) / columns) or 1
-    results = [_telling(row.finished(trials.get(row.name, ()))) for row in shown]
+    results = [_valid(row.finished(trials.get(row.name, ()))) for row in shown]
     titles = [_title(row.name, len(some), 66 // columns) for row, some in zip(shown, results, strict=True)]
     tallest = max((title.count("\n") for title in titles), default=0)
     with _figure(path, height=0.9 + (1.9 + 0.12 * tallest) * lines) as figure:
@@ -123,7 +124,7 @@ def learning_curves(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], 
             panel.set_visible(False)
         figure.supxlabel(_xlabel(rows), fontsize=STYLE["font.size"])
         figure.supylabel("mean training error", fontsize=STYLE["font.size"])
-        unused = {"solved", "given up"} - {_ending(result) for some in results for result in some}
+        unused = {"solved", "censored"} - {_ending(result) for some in results for result in some}
         looks = {label: look for label, look in LOOKS.items() if label not in unused}
         figure.legend(handles=_handles(looks), loc="outside upper left", ncols=len(LOOKS), columnspacing=1)
 
@@ -132,12 +133,12 @@ LOOKS: dict[str, dict[str, Any]] = {
     "one trial": TRIAL,
     "median of those still training": MEDIAN,
     "solved": SOLVED,
-    "given up": MISSED,
+    "censored": MISSED,
 }
 
 
 def _ending(result: TrialResult) -> str:
-    return "solved" if result.outcome == Outcome.SOLVED else "given up"
+    return "solved" if result.outcome == Outcome.SOLVED else "censored"
 
 
 def _lines(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]]) -> list[Line]:
@@ -147,14 +148,14 @@ def _lines(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]]) -> list[L
 
 def _line(row: Row, milestone: str, trials: Sequence[Trial], index: int) -> Line:
     results = row.finished(trials)
-    reached, given_up = row.times(results, milestone)
-    times, fractions = stats.solved_curve(reached, given_up)
+    reached, censored = row.times(results, milestone)
+    times, fractions = stats.solved_curve(reached, censored)
     printed = published_at(row.table, row.published, milestone)
     mark = None
     if printed and printed.mean_sequences and printed.successes is not None and printed.trials:
         mark = (printed.mean_sequences, printed.successes / printed.trials)
     name = row.name if milestone == "solved" else f"{row.name} {milestone}"
-    count = f"{len(reached)}/{len(reached) + len(given_up)}"
+    count = f"{len(reached)}/{len(reached) + len(censored)}"
     unfinished = f" (unfinished: {len(results)} of {row.replicates})" if len(results) < row.replicates else ""
     return Line(
         label=f"{name}  {count}{unfinished}",
@@ -162,23 +163,23 @@ def _line(row: Row, milestone: str, trials: Sequence[Trial], index: int) -> Line
         dashes=DASHES[index // len(COLOURS) % len(DASHES)],
         times=times,
         fractions=fractions,
-        given_up=tuple(sorted(given_up)),
-        end=max([*reached, *given_up], default=0),
+        censored=tuple(sorted(censored)),
+        end=max([*reached, *censored], default=0),
         mean=stats.mean(reached),
         printed=mark,
     )
 
 
-def _draw(axes: Any, line: Line, limits: tuple[float, float]) -> None:
+def _plot_line(axes: Any, line: Line, limits: tuple[float, float]) -> None:
     if line.end:
         start = line.times[0] if line.times.size else limits[0]
         x = np.concatenate(([start], line.times, [line.end]))
         y = np.concatenate(([0.0], line.fractions, [line.last]))
         axes.step(x, y, where="post", color=line.colour, linestyle=line.dashes, linewidth=1.6, clip_on=False)
         axes.plot((line.end, limits[1]), (line.last, line.last), ":", color=line.colour, linewidth=0.8, alpha=0.7)
-    for time in set(line.given_up):
+    for time in set(line.censored):
         solved = line.fractions[line.times <= time]
-        axes.plot(time, solved[-1] if solved.size else 0.0, color=line.colour, **GIVEN_UP)
+        axes.plot(time, solved[-1] if solved.size else 0.0, color=line.colour, **CENSORED)
     if line.mean:
         axes.plot(line.mean, line.last, color=line.colour, **HERE)
     if line.printed:
@@ -187,7 +188,7 @@ def _draw(axes: Any, line: Line, limits: tuple[float, float]) -> None:
 
 def _reach(lines: Sequence[Line]) -> tuple[float, float]:
     """Limits of the axis: all steps, ends and printed means, with a margin."""
-    seen = [time for line in lines for time in (*line.times, *line.given_up, *(line.printed or ())[:1])]
+    seen = [time for line in lines for time in (*line.times, *line.censored, *(line.printed or ())[:1])]
     return (0.6 * min(seen), 1.15 * max(seen)) if seen else (1e3, 1e6)
 
 
@@ -223,7 +224,7 @@ def _explain(axes: Any, lines: Sequence[Line]) -> None:
     marks = {
         "mean of the successes": (HERE, any(line.mean for line in lines)),
         "as printed in 1997": (PRINTED, any(line.printed for line in lines)),
-        "given up": (GIVEN_UP, any(line.given_up for line in lines)),
+        "censored": (CENSORED, any(line.censored for line in lines)),
     }
     handles = _handles({label: {"color": GREY} | look for label, (look, used) in marks.items() if used})
     if handles:
@@ -255,12 +256,12 @@ def _title(name: str, n: int, width: int) -> str:
     return "\n".join(lines)
 
 
-def _telling(results: Sequence[TrialResult]) -> list[TrialResult]:
+def _valid(results: Sequence[TrialResult]) -> list[TrialResult]:
     return [result for result in results if result.outcome not in BROKEN]
 
 
 def _fill(panels: Sequence[Any], titles: Sequence[str], rows: Sequence[Sequence[TrialResult]]) -> None:
-    """Draw the rows' trials into panels that share their axes."""
+    """Plot the trials of each row into its panel; the panels share their axes."""
     errors = [point.error for results in rows for result in results for point in result.curve if _shows(point)]
     errors += [_last_error(result, errors[-1]) for results in rows for result in results if errors]
     if errors:
@@ -287,7 +288,7 @@ def _curves(panel: Any, results: Sequence[TrialResult]) -> None:
 
 
 def _end(result: TrialResult) -> int:
-    """Training sequences after which the trial was solved or given up."""
+    """Training sequences after which the trial was solved or censored."""
     solved = result.outcome == Outcome.SOLVED
     return max(there.sequences for there in result.milestones) if solved else result.sequences
 
@@ -324,7 +325,8 @@ def _points(result: TrialResult) -> NDArray[np.float64]:
 def _median(curves: Sequence[NDArray[np.float64]], trials: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Checkpoints of `curves` (n_points, 2) that at least half of `trials` have, and the median error of those there.
 
-    Nothing of a trial that ended is carried on: the error of one that learned would pass for one that did not.
+    A trial that has ended is left out from there on. Its last error, carried on, would look like the error of a trial
+    that stopped learning.
     """
     grid = np.unique(np.concatenate([curve[:, 0] for curve in curves]))
     errors = np.array([_between(grid, curve) for curve in curves])

@@ -27,7 +27,7 @@ Verdict = Literal["consistent", "differs", "cannot tell", ""]
 class Summary:
     """What a row came to at one milestone. A figure that is not defined yet is None; an infinite one is `math.inf`.
 
-    Of the `planned` trials `n` say something about the cell: `k` reached the milestone, `capped` and `diverged` not.
+    Of the `planned` trials `n` are valid: `k` of them reached the milestone, `capped` and `diverged` did not. The
     `broken` ones (FAILED, TIMEOUT, OOM, LOST) are counted apart. Sequences are training sequences; `mean` and its 95 %
     bootstrap interval are over the `k` successes, as in the paper, while `ert` and `median` (Kaplan-Meier) take the
     others into account. `wrong` is the mean over the successful trials of the wrongly processed test sequences out of
@@ -87,31 +87,31 @@ def summaries(rows: Iterable[Row], trials: Mapping[str, Sequence[Trial]]) -> tup
 
 
 def _summary(row: Row, results: Sequence[TrialResult], milestone: str) -> Summary:
-    telling = [result for result in results if result.outcome not in BROKEN]
-    passed = [there for result in telling if (there := result.reached(milestone))]
-    missed = [result for result in telling if not result.reached(milestone)]
-    reached, given_up = row.times(telling, milestone)
+    valid = [result for result in results if result.outcome not in BROKEN]
+    passed = [there for result in valid if (there := result.reached(milestone))]
+    missed = [result for result in valid if not result.reached(milestone)]
+    reached, censored = row.times(valid, milestone)
     printed = published_at(row.table, row.published, milestone)
     return Summary(
         row=row.name,
         milestone=milestone,
         k=len(passed),
-        n=len(telling),
+        n=len(valid),
         planned=row.replicates,
         capped=sum(result.outcome != Outcome.DIVERGED for result in missed),
         diverged=sum(result.outcome == Outcome.DIVERGED for result in missed),
-        broken=len(results) - len(telling),
+        broken=len(results) - len(valid),
         cap=row.cap,
-        success_interval=stats.success_interval(len(passed), len(telling)),
+        success_interval=stats.success_interval(len(passed), len(valid)),
         mean=stats.mean(reached),
         mean_interval=stats.mean_interval(reached),
         ert=stats.expected_running_time(reached, [result.sequences for result in missed]),
-        median=stats.median_time(reached, given_up),
+        median=stats.median_time(reached, censored),
         **_tested(passed),
         sequences_total=sum(result.sequences for result in results),
         core_seconds=math.fsum(result.seconds for result in results),
         published=printed,
-        **_compared(reached, len(telling), printed),
+        **_compared(reached, len(valid), printed),
         readings=row.readings,
         altered=row.altered,
         purpose=row.purpose,
@@ -181,7 +181,7 @@ def _power(row: Summary) -> str:
 
 
 def _doubt(row: Summary) -> str:
-    """Why the trials cannot be judged at all, or nothing."""
+    """Why the trials cannot be judged at all; an empty text where they can."""
     if row.finished < row.planned:
         return f"unfinished: {row.finished} of {row.planned} trials ended"
     if row.broken > MOST_BROKEN * row.finished:
@@ -196,7 +196,8 @@ def _doubt(row: Summary) -> str:
 
 
 def _cut_short(row: Summary) -> str:
-    """What the cap is below where trials were given up so early that the paper's might have been, too; or nothing."""
+    """The figure that the cap is below, where trials were censored so early that the paper's might have been, too; an
+    empty text where the cap is high enough."""
     if row.published is None or not row.capped:
         return ""
     mean, bound = row.published.mean_sequences, row.published.bound

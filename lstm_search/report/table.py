@@ -45,7 +45,7 @@ LEGEND = (
     "bootstrap interval; ERT: all {unit} spent, failures included, for one success; wrong: of 2560 test sequences, "
     "mean over the successful trials (worst trial in parentheses); published: solved, {unit}, wrong; verdict: from "
     "Fisher's exact test on solved and the 95 % prediction for a mean of the published number of successes; median: "
-    "Kaplan-Meier, trials that were given up included."
+    "Kaplan-Meier, censored trials included."
 )
 
 
@@ -159,7 +159,7 @@ def _csv_table(rows: Sequence[Summary], _title: str) -> str:
 
 
 def _flat(row: Summary) -> dict[str, Any]:
-    """A summary as one line of plain values: intervals in two columns, settings in one, the printed figures last."""
+    """A summary as one line of plain values: an interval takes two columns, the settings one."""
     plain = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "published"}
     flat: dict[str, Any] = {}
     for name, value in plain.items():
@@ -228,8 +228,8 @@ RENDERERS: dict[str, Callable[[Sequence[Summary], str], str]] = {
 def export_trials(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], format: str = "csv") -> str:  # noqa: A002
     """Every trial as text, in order of row and replicate; `format` is one of EXPORTERS.
 
-    One line a milestone that the trial reached under its row's cap, and one with no milestone for a trial that missed
-    some: after how many sequences it was given up.
+    One line a milestone that the trial reached under its row's cap, and one without a milestone for a trial that
+    missed some: after how many sequences it was censored.
     """
     if format not in EXPORTERS:
         raise ValueError(f"format={format}: trials are exported as {', '.join(EXPORTERS)}")

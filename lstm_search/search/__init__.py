@@ -11,18 +11,18 @@ from lstm_search.search.grid import Grid
 from lstm_search.search.objective import objective_of, problem_of
 from lstm_search.search.race import Race
 from lstm_search.search.settings import SearchSettings
-from lstm_search.search.space import Draw, Interval, Numbers, Values, points
+from lstm_search.search.space import Draw, Numbers, Span, Values, points
 from lstm_search.spec import BROKEN, Row, Trial, TrialSpec
 
 __all__ = [
     "FRESH",
     "Draw",
     "Grid",
-    "Interval",
     "Numbers",
     "Race",
     "SearchSettings",
     "Searcher",
+    "Span",
     "Values",
     "check",
     "finalists",

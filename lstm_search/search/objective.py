@@ -1,6 +1,6 @@
 """What a search is for: an order of cells by their trials, and a test that one is worse than another.
 
-Failures count. A trial that was given up has spent its cap (ERT), or is one success less (success).
+Failures count. A censored trial has spent its cap (ERT), or is one success less (success).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Objective:
     printed: Published | None = None
 
     def times(self, row: Row, results: Iterable[TrialResult]) -> Times:
-        """Of the results: sequences to the milestone, and sequences of those that were given up."""
+        """Of the results: sequences to the milestone, and sequences of the censored trials."""
         return row.times((result.under_cap(row.cap) for result in results), self.milestone)
 
     def loss(self, times: Times) -> tuple[float, ...]:
-        """What the best cell has least of, compared from left to right; equal cells keep their order in the space."""
-        reached, given_up = times
-        ert = stats.expected_running_time(reached, given_up)
-        rate = len(reached) / max(len(reached) + len(given_up), 1)
+        """The loss of a cell, smallest for the best one and compared from left to right."""
+        reached, censored = times
+        ert = stats.expected_running_time(reached, censored)
+        rate = len(reached) / max(len(reached) + len(censored), 1)
         if self.printed:
             return (_distance(self.printed, reached, rate),)
         cost = math.inf if ert is None else ert
@@ -48,7 +48,7 @@ class Objective:
             return _printed_p(self.printed, worse)
         if self.kind == "ert":
             return stats.ert_p(worse, better, smallest)
-        n1, n2 = (len(reached) + len(given_up) for reached, given_up in (worse, better))
+        n1, n2 = (len(reached) + len(censored) for reached, censored in (worse, better))
         return stats.fewer_p(len(worse[0]), n1, len(better[0]), n2)
 
 
@@ -63,9 +63,9 @@ def _distance(printed: Published, reached: Sequence[float], rate: float) -> floa
 
 def _printed_p(printed: Published, times: Times) -> float:
     """Of Fisher's test on the rates and the prediction of the mean together (Bonferroni)."""
-    reached, given_up = times
+    reached, censored = times
     k, n = printed.successes or 0, printed.trials or 0
-    found = [stats.fisher_p(len(reached), len(reached) + len(given_up), k, n)]
+    found = [stats.fisher_p(len(reached), len(reached) + len(censored), k, n)]
     if printed.mean_sequences is not None:
         mean = stats.prediction_p(reached, k, printed.mean_sequences)
         found += [] if mean is None else [mean]

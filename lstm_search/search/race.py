@@ -1,9 +1,9 @@
 """Cells compete on the same replicates, block by block; those that an exact test finds worse than the leader drop out.
 
-The best cell is dropped with a probability of `error` at most. It could be found worse than any of its m - 1 rivals,
-after any of its L blocks and any of the rival's, so every test is made at the level error / ((m - 1) L^2) (Bonferroni).
-The levels add up whatever the results have to do with each other, so it does not matter when tests are made or which
-cell leads, and no block of all cells has to end before the next one begins.
+The best cell is dropped with a probability of `error` at most. It may be tested against each of the m - 1 other cells,
+after each of its own L blocks and each of the other's, so every test has the level error / ((m - 1) L^2) (Bonferroni).
+This bound holds however the tests depend on each other. Tests may therefore be made at any time and against whichever
+cell leads, and a cell need not wait until the others have ended the same block.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from lstm_search.spec import BROKEN, Row, Trial, TrialResult, TrialSpec
 from lstm_search.stats import Times
 
 DOUBT = 0.05
-"""A cell found worse than the leader at this level is not dropped for it, but others go first."""
+"""A cell that is worse than the leader at this level, but not at that of the race, stays; other cells go first."""
 
 
 @dataclass
-class _Racer:
-    """A cell in the race: the trials it may still get and those that ended, both by replicate. `size`, `times`, `loss`
-    are of the largest block of replicates that has ended; `doubtful`: it looks worse than the leader."""
+class _Candidate:
+    """A cell in the race. `waiting`: the trials that it may still get, `ended`: the results, both by replicate. `size`,
+    `times` and `loss` are those of the largest block that has ended; `doubtful`: it is worse than the leader at the
+    level DOUBT."""
 
     row: Row
     waiting: dict[int, TrialSpec]
@@ -38,7 +39,7 @@ class _Racer:
     doubtful: bool = False
 
     def take(self, trial: Trial, blocks: Sequence[int], objective: Objective) -> None:
-        """Take note of a result; trials that broke end a block like others, but say nothing about the cell."""
+        """Take note of a result. A broken trial counts towards the end of a block, but not towards the loss."""
         self.ended[trial.spec.replicate] = trial.result
         self.waiting.pop(trial.spec.replicate, None)  # by number: it may be recorded under another cap
         grown = [size for size in blocks if size > self.size and all(number in self.ended for number in range(size))]
@@ -49,54 +50,55 @@ class _Racer:
             self.loss = objective.loss(self.times)
 
 
-class _Heat:
+class _Bracket:
     """The cells that learn one task."""
 
     def __init__(self, rows: Sequence[Row], seed: int, settings: SearchSettings) -> None:
-        self.racers = {
-            row.cell.digest: _Racer(row, {trial.replicate: trial for trial in row.trials(seed)}) for row in rows
+        self.candidates = {
+            row.cell.digest: _Candidate(row, {trial.replicate: trial for trial in row.trials(seed)}) for row in rows
         }
         self.objective = objective_of(rows[0], settings.objective, settings.milestone)
         self.blocks = settings.blocks
         self.level = settings.error / (max(len(rows) - 1, 1) * len(settings.blocks) ** 2)
         self._tested: set[tuple[str, int, str, int]] = set()
 
-    def judge(self) -> None:
+    def drop_worse(self) -> None:
         """Drop every cell that is worse than the leader."""
         leader = self.leader()
-        for racer in self.racers.values():
-            if leader is None or racer is leader or racer.dropped or not racer.size:
+        for candidate in self.candidates.values():
+            if leader is None or candidate is leader or candidate.dropped or not candidate.size:
                 continue
-            test = (racer.row.name, racer.size, leader.row.name, leader.size)
+            test = (candidate.row.name, candidate.size, leader.row.name, leader.size)
             if test not in self._tested:
                 self._tested.add(test)
-                p = self.objective.worse_p(racer.times, leader.times, self.level)
-                racer.dropped, racer.doubtful = p < self.level, p < DOUBT
+                p = self.objective.worse_p(candidate.times, leader.times, self.level)
+                candidate.dropped, candidate.doubtful = p < self.level, p < DOUBT
 
-    def leader(self) -> _Racer | None:
+    def leader(self) -> _Candidate | None:
         """The best of the cells that have ended a block and are not dropped."""
-        ended = [racer for racer in self.racers.values() if racer.size and not racer.dropped]
+        ended = [candidate for candidate in self.candidates.values() if candidate.size and not candidate.dropped]
         return min(ended, key=attrgetter("loss"), default=None)
 
     def wishes(self, most: int) -> list[tuple[tuple[int, ...], TrialSpec]]:
-        """The next trials, `most` of a cell, each with how urgent it is: everybody's first block; then the leader to
-        its end, whom all are measured against; then block by block, the best cells first.
+        """The next trials, `most` of a cell at most, each with its urgency (smallest first): the first block of every
+        cell; then all trials of the leader, because every cell is tested against it; then block by block, the cell with
+        the smallest loss first.
 
-        A cell gets no further trials before its first block has ended, nor, where it is doubtful, before the leader's
-        last has: more of the leader may drop it, and a lane that is left out makes the others faster.
+        A cell gets no further trials before its first block has ended, and a doubtful one none before the leader's last
+        block has ended: the leader's further trials may be enough to drop it.
         """
-        alive = [racer for racer in self.racers.values() if racer.waiting and not racer.dropped]
+        alive = [candidate for candidate in self.candidates.values() if candidate.waiting and not candidate.dropped]
         alive.sort(key=attrgetter("loss"))
         leader = self.leader()
         return [
-            ((*self._urgency(trial.replicate, rank, leads=racer is leader), number), trial)
-            for rank, racer in enumerate(alive)
-            for number, trial in enumerate(islice(racer.waiting.values(), most))
-            if trial.replicate < self.blocks[0] or (racer.size and not self._waits(racer, leader))
+            ((*self._urgency(trial.replicate, rank, leads=candidate is leader), number), trial)
+            for rank, candidate in enumerate(alive)
+            for number, trial in enumerate(islice(candidate.waiting.values(), most))
+            if trial.replicate < self.blocks[0] or (candidate.size and not self._waits(candidate, leader))
         ]
 
-    def _waits(self, racer: _Racer, leader: _Racer | None) -> bool:
-        return racer.doubtful and leader is not None and leader is not racer and leader.size < self.blocks[-1]
+    def _waits(self, candidate: _Candidate, leader: _Candidate | None) -> bool:
+        return candidate.doubtful and leader is not None and leader is not candidate and leader.size < self.blocks[-1]
 
     def _urgency(self, replicate: int, rank: int, *, leads: bool) -> tuple[int, int]:
         block = sum(replicate >= size for size in self.blocks)
@@ -106,39 +108,39 @@ class _Heat:
 
 
 class Race:
-    """Trials for the cells that may still be the best of their task."""
+    """A search that gives further trials only to the cells that may still be the best of their task."""
 
     def __init__(self, rows: Sequence[Row], seed: int, settings: SearchSettings) -> None:
-        heats: dict[object, list[Row]] = {}
+        brackets: dict[object, list[Row]] = {}
         for row in rows:
-            heats.setdefault(problem_of(row), []).append(row)
-        self._heats = [_Heat(some, seed, settings) for some in heats.values()]
-        self._heat_of = {digest: heat for heat in self._heats for digest in heat.racers}
+            brackets.setdefault(problem_of(row), []).append(row)
+        self._brackets = [_Bracket(some, seed, settings) for some in brackets.values()]
+        self._bracket_of = {digest: bracket for bracket in self._brackets for digest in bracket.candidates}
 
     @property
     def remaining(self) -> int:
         """How many trials the cells that are not dropped may still get."""
-        return sum(len(racer.waiting) for racer in self._racers() if not racer.dropped)
+        return sum(len(candidate.waiting) for candidate in self._candidates() if not candidate.dropped)
 
     def ask(self, count: int) -> list[TrialSpec]:
         """The `count` most urgent trials of the cells in the race."""
-        wishes = (wish for heat in self._heats for wish in heat.wishes(count))
+        wishes = (wish for bracket in self._brackets for wish in bracket.wishes(count))
         chosen = [trial for _, trial in heapq.nsmallest(count, wishes, key=itemgetter(0))]
         for trial in chosen:
-            del self._heat_of[trial.cell.digest].racers[trial.cell.digest].waiting[trial.replicate]
+            del self._bracket_of[trial.cell.digest].candidates[trial.cell.digest].waiting[trial.replicate]
         return chosen
 
     def tell(self, trials: Iterable[Trial]) -> None:
         """Take note of results, and drop the cells that they show to be worse than the leader."""
         for trial in trials:
-            heat = self._heat_of[trial.spec.cell.digest]
-            heat.racers[trial.spec.cell.digest].take(trial, heat.blocks, heat.objective)
-        for heat in self._heats:
-            heat.judge()
+            bracket = self._bracket_of[trial.spec.cell.digest]
+            bracket.candidates[trial.spec.cell.digest].take(trial, bracket.blocks, bracket.objective)
+        for bracket in self._brackets:
+            bracket.drop_worse()
 
     def dropped(self) -> frozenset[str]:
         """The names of the rows that were found worse."""
-        return frozenset(racer.row.name for racer in self._racers() if racer.dropped)
+        return frozenset(candidate.row.name for candidate in self._candidates() if candidate.dropped)
 
-    def _racers(self) -> Iterator[_Racer]:
-        return (racer for heat in self._heats for racer in heat.racers.values())
+    def _candidates(self) -> Iterator[_Candidate]:
+        return (candidate for bracket in self._brackets for candidate in bracket.candidates.values())

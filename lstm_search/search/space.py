@@ -21,7 +21,7 @@ Point = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Interval:
+class Span:
     """The numbers of one key from `low` to `high`, equally probable, or their logarithms are."""
 
     key: str
@@ -61,7 +61,7 @@ class Draw:
 class Numbers:
     """The values of one key as an interval; `whole`: whole numbers only."""
 
-    interval: Interval
+    interval: Span
     whole: bool
 
 

@@ -395,6 +395,7 @@ def test_plan_prints_and_does_nothing(empty: Path, capsys: pytest.CaptureFixture
         "| 6a recurrent=cells | 20 | 156,950 | network.recurrent=cells | training.rate=0.3 |",
         "",
         "40 trials in 2 rows, at most 6,278,000 training sequences (6.6e+08 time steps), seed 1997",
+        "20 trials a row can tell success rates of 50 % and 90 % apart (Boschloo's exact test at 5 %, power 80 %)",
     ]
     assert list(empty.iterdir()) == []
 

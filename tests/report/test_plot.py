@@ -73,7 +73,7 @@ def test_a_curve_holds_steps_ends_and_both_means() -> None:
     )
     assert curve.times.tolist() == [100, 300]
     assert curve.fractions.tolist() == pytest.approx([0.25, 0.5])
-    assert (curve.given_up, curve.end, curve.mean, curve.printed) == ((1000, 1000), 1000, 200, (31390.0, 1.0))
+    assert (curve.censored, curve.end, curve.mean, curve.printed) == ((1000, 1000), 1000, 200, (31390.0, 1.0))
     assert curve.label == "6a  2/4 (unfinished: 4 of 5)"
 
 
@@ -132,7 +132,7 @@ def test_each_trial_ends_in_a_mark_where_it_ended(tmp_path: Path, monkeypatch: p
 def test_the_legend_names_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(*synthetic.study(), tmp_path / "curves.png", monkeypatch)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == ["one trial", "median of those still training", "solved", "given up"]
+    assert texts == ["one trial", "median of those still training", "solved", "censored"]
     assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
 
 

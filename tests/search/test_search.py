@@ -98,7 +98,7 @@ class TestContract:
         running: list[TrialSpec] = []
         while search.remaining:
             running += search.ask(8 - len(running))
-            leaders = [heat.leader() for heat in search._heats] if isinstance(search, Race) else []
+            leaders = [bracket.leader() for bracket in search._brackets] if isinstance(search, Race) else []
             names = {leader.row.name for leader in leaders if leader}
             awaited = [spec for spec in running if spec.replicate < 5 or f"cell {number_of(spec)}" in names]
             assert len(running) == 8 or not search.remaining or (isinstance(search, Race) and awaited)

@@ -12,10 +12,10 @@ import scipy.stats
 
 from lstm_search import config
 from lstm_search.config.composition import ConfigError
-from lstm_search.search.space import Draw, Interval, Numbers, points
+from lstm_search.search.space import Draw, Numbers, Span, points
 
-RATE = Numbers(Interval("training.rate", 0.01, 2, log=True), whole=False)
-BLOCKS = Numbers(Interval("network.blocks", 1, 4), whole=True)
+RATE = Numbers(Span("training.rate", 0.01, 2, log=True), whole=False)
+BLOCKS = Numbers(Span("network.blocks", 1, 4), whole=True)
 WHICH = ["all", "cells", "none"]
 
 
@@ -36,7 +36,7 @@ def test_draws_are_uniform(how: str) -> None:
 
 
 def test_a_sobol_sequence_leaves_smaller_gaps() -> None:
-    space = [Numbers(Interval("training.rate", 0.1, 1), whole=False)]
+    space = [Numbers(Span("training.rate", 0.1, 1), whole=False)]
 
     def gap(how: str, seed: int) -> float:
         return max(b - a for a, b in pairwise(sorted(x for (x,) in drawn(64, how, seed, space))))
@@ -66,7 +66,7 @@ def test_numbers_are_short_and_in_bounds() -> None:
     for (rate,) in drawn(200, space=[RATE]):
         assert 0.01 <= rate <= 2
         assert float(f"{rate:.4g}") == rate
-    assert Interval("x", 0.123456, 0.123457).at(0.0, whole=False) >= 0.123456
+    assert Span("x", 0.123456, 0.123457).at(0.0, whole=False) >= 0.123456
 
 
 def rows(*words: str) -> tuple[Any, ...]:
