@@ -34,7 +34,6 @@ WIDEST = 79
 
 _STATE = len("19/20 solved, 3 running, 46k seq.")
 _BARS = range(8, 41)  # columns; a shorter bar says nothing
-_FRAME = len(" 100% ") + 1 + _BARS[0]  # columns beside name and state
 
 
 class Display:
@@ -80,19 +79,28 @@ class Display:
         most = min(MOST_BARS, self._console.height - 2)
         rows = self._rows if len(self._rows) <= most else [row for row in self._rows if moment.running.get(row.name)]
         rows = rows[: max(most, 0)]
-        width, names = min(self._console.width - 1, WIDEST), [row.name for row in rows]
-        states = [_state(row, moment, self._idle, interval=True) for row in rows]
-        if max(map(cell_len, names), default=0) + max(map(cell_len, states), default=0) + _FRAME > width:
-            states = [_state(row, moment, self._idle) for row in rows]
-        name, bar, state = _widths(width, names, states)
+        columns = min(self._console.width - 1, WIDEST)
+        room = columns - len(" 100% ")
+        states, bar = self._fitting(rows, moment, room)
         grid = Table.grid(padding=(0, 1))
-        for width in (name, *([bar] if bar else []), 4, state):
-            grid.add_column(width=width, no_wrap=True, overflow="ellipsis")
-        for row, text in zip(rows, states, strict=True):
+        grid.width = columns
+        for widest in (max(room - max(map(cell_len, states), default=0), room // 3), *([bar] if bar else []), 4, None):
+            grid.add_column(max_width=widest, no_wrap=True, overflow="ellipsis")
+        for row, state in zip(rows, states, strict=True):
             share = _done(row, moment) / row.replicates
             bars = [ProgressBar(total=1, completed=share, width=bar)] if bar else []
-            grid.add_row(Text(row.name), *bars, Text(f"{int(100 * share):3d}%"), Text(text))
+            grid.add_row(Text(row.name), *bars, Text(f"{int(100 * share):3d}%"), Text(state))
         return grid
+
+    def _fitting(self, rows: Sequence[Row], moment: Moment, room: int) -> tuple[list[str], int]:
+        """What is said of each row, and how wide its bar is: without room the interval goes first, then the bar (0)."""
+        name = max((cell_len(row.name) for row in rows), default=0)
+        for interval in (True, False):
+            states = [_state(row, moment, self._idle, interval=interval) for row in rows]
+            bar = room - 1 - name - max([_STATE, *map(cell_len, states)])
+            if bar >= _BARS[0]:
+                return states, min(bar, _BARS[-1])
+        return states, 0
 
     def _total(self, moment: Moment) -> str:
         """Such as `12 rows: 37 of 120 trials finished; 1:05 gone, about 0:40 left`."""
@@ -103,18 +111,6 @@ class Display:
         done = sum(_done(row, moment) for row in self._rows) - before
         left = self._planned - before - done
         return f"{text}, about {_clock(gone * left / done)} left" if done > 0 and left > 0 else text
-
-
-def _widths(width: int, names: Sequence[str], states: Sequence[str]) -> tuple[int, int, int]:
-    """Columns for name, bar (0: none) and state, so that all of it stands on one line."""
-    state = max([_STATE, *map(cell_len, states)])
-    name = max([1, *map(cell_len, names)])
-    room = width - len(" 100% ")
-    bar = min(room - 1 - name - state, _BARS[-1])
-    if bar >= _BARS[0]:
-        return name, bar, state
-    state = max(1, min(state, room - min(name, room // 3)))
-    return max(1, min(name, room - state)), 0, state
 
 
 def _finished(moment: Moment) -> int:
