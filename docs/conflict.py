@@ -13,11 +13,11 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from pages import ROOT, renew
 
 import lstm_search
 from lstm_search.record import Record
@@ -27,7 +27,6 @@ from matplotlib import pyplot as plt
 
 mpl.rcParams["svg.hashsalt"] = "conflict"  # the same figure is the same file
 
-ROOT = Path(__file__).parent.parent
 PAGE, FIGURE = ROOT / "docs" / "conflict.md", ROOT / "docs" / "images" / "conflict.svg"
 HOME = ROOT / "studies"
 BLOCK = re.compile(r"(<!-- measured: begin -->\n).*?(<!-- measured: end -->)", re.DOTALL)
@@ -125,7 +124,7 @@ def output_pulls(p: int, sequences: int = 2000) -> np.ndarray:
     return np.array(found)
 
 
-def draw(pulls: dict[str, np.ndarray]) -> None:
+def plot(pulls: dict[str, np.ndarray]) -> None:
     """Sequences for one success against the lag, and below what pulls at a weight of the carrousel."""
     figure, panels = plt.subplots(2, 2, figsize=(8.0, 5.4), layout="constrained")
     for panel, kind, lags, label in (
@@ -184,14 +183,12 @@ def _told(row: tuple[str, int, int, float]) -> str:
 
 
 def main() -> None:
-    """Train what is missing, then measure and draw."""
+    """Train what is missing, then measure and plot."""
     for study in STUDIES:
         lstm_search.run(*words(study))
     pulls = {"input": input_pulls(20), "output": output_pulls(10)}
-    draw(pulls)
-    text = "\n".join(lines(pulls))
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(BLOCK.sub(lambda block: f"{block[1]}{text}\n{block[2]}", page), encoding="utf-8")
+    plot(pulls)
+    renew(PAGE, BLOCK, lambda _: "\n".join([*lines(pulls), ""]))
 
 
 if __name__ == "__main__":

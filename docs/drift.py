@@ -13,10 +13,10 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from pages import ROOT, renew
 
 import lstm_search
 from lstm_search.networks import Lstm1997
@@ -30,7 +30,6 @@ from matplotlib import pyplot as plt
 
 mpl.rcParams["svg.hashsalt"] = "drift"  # the same file every time
 
-ROOT = Path(__file__).parent.parent
 PAGE, FIGURE = ROOT / "docs" / "readings.md", ROOT / "docs" / "images" / "drift.svg"
 HOME = ROOT / "studies"
 BLOCK = re.compile(r"(<!-- drift: begin -->\n).*?(<!-- drift: end -->)", re.DOTALL)
@@ -158,7 +157,7 @@ def _weight(seen: Seen) -> float:
     return float(np.median(np.abs(seen.v).max(axis=(1, 2))))
 
 
-def draw(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> None:
+def plot(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> None:
     """States and what scales entering errors, step by step, of nets as they start."""
     figure, panels = plt.subplots(2, 2, figsize=(8.0, 5.4), layout="constrained", sharex="col")
     titles = ("table 3, q = p = 500", "table 7, T = 500, linear output")
@@ -182,14 +181,12 @@ def draw(found: Mapping[str, Mapping[str, tuple[list[Trial], Seen, Seen]]]) -> N
 
 
 def main() -> None:
-    """Train what is missing, then measure and draw."""
+    """Train what is missing, then measure and plot."""
     for study in STUDIES:
         lstm_search.run(*words(study))
     found = {study: measured(study) for study in STUDIES}
-    draw(found)
-    page = PAGE.read_text(encoding="utf-8")
-    text = "\n".join(lines(found))
-    PAGE.write_text(BLOCK.sub(lambda block: f"{block[1]}{text}\n{block[2]}", page), encoding="utf-8")
+    plot(found)
+    renew(PAGE, BLOCK, lambda _: "\n".join([*lines(found), ""]))
 
 
 if __name__ == "__main__":

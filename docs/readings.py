@@ -11,11 +11,11 @@ import itertools
 import operator
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+
+from pages import ROOT, markdown, printed, renew
 
 from lstm_search import config
 from lstm_search.networks import Lstm1997
@@ -24,7 +24,6 @@ from lstm_search.report import Summary, summarise
 from lstm_search.search import FRESH
 from lstm_search.spec import Row
 
-ROOT = Path(__file__).parent.parent
 PAGE, FOLDER = ROOT / "docs" / "readings.md", ROOT / "docs" / "searches"
 BLOCK = re.compile(r"(<!-- (sets|finalists) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -55,19 +54,13 @@ class Found:
         return alone and all(self.readings.get(key, value) == value for key, value in zip(SHARED, chosen, strict=True))
 
 
-def lstm_search(words: str) -> str:
-    """What `lstm-search WORDS` prints; its progress goes to the terminal."""
-    command = [sys.executable, "-m", "lstm_search", *shlex.split(words)]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
 def ship() -> None:
     """Write the trials of the searches to docs/searches/."""
     FOLDER.mkdir(exist_ok=True)
     for words in SEARCHES:
         name = config.compose(shlex.split(words)).definition.name
         if name in studies(ROOT / "studies"):
-            (FOLDER / f"{name}.csv").write_text(lstm_search(f"export {words}"), encoding="utf-8")
+            (FOLDER / f"{name}.csv").write_text(printed(f"export {words}"), encoding="utf-8")
         else:
             print(f"{name} is not recorded: its trials stay as they are", flush=True)
 
@@ -169,26 +162,19 @@ def _told(line: Summary) -> str:
     return f"{line.k}/{line.n}" + ("" if line.mean is None else f", {line.mean:,.0f}")
 
 
-def markdown(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body))
-
-
 def report() -> None:
     """Renew docs/searches/ and the tables of the page."""
     ship()
     lines = [line for words in SEARCHES for line in found(words)]
     views = {"sets": sets, "finalists": finalists}
-    text = PAGE.read_text(encoding="utf-8")
-    text = BLOCK.sub(lambda block: f"{block[1]}\n{views[block[2]](lines)}\n\n{block[3]}", text)
-    PAGE.write_text(text, encoding="utf-8")
+    renew(PAGE, BLOCK, lambda block: f"\n{views[block[2]](lines)}\n\n")
 
 
 def main() -> None:
     """Train what is missing of the searches."""
     for number, words in enumerate(SEARCHES, 1):
         print(f"{number} of {len(SEARCHES)}: lstm-search run {words}", flush=True)
-        print(lstm_search(f"run {words} tracking=none"), flush=True)
+        print(printed(f"run {words} tracking=none"), flush=True)
 
 
 if __name__ == "__main__":

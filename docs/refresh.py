@@ -7,13 +7,10 @@ the figures of the studies.
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from pages import ROOT, printed, renew
+
 BLOCK = re.compile(r"(<!-- output of: lstm-search ([^\n]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FIGURES = {
     "table-1": ("learning_curves",),
@@ -26,20 +23,12 @@ FIGURES = {
 """The figures that the documentation shows, by study."""
 
 
-def output(arguments: str) -> str:
-    """What `lstm-search ARGUMENTS` prints."""
-    command = [sys.executable, "-m", "lstm_search", *shlex.split(arguments)]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-
-
 def main() -> None:
     """Renew every marked block, and the figures."""
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
-        text = page.read_text(encoding="utf-8")
-        renewed = BLOCK.sub(lambda block: block[1] + "\n" + output(block[2]).strip() + "\n\n" + block[3], text)
-        page.write_text(renewed, encoding="utf-8")
+        renew(page, BLOCK, lambda block: f"\n{printed(block[2]).strip()}\n\n")
     for study, kinds in FIGURES.items():
-        for path in output(f"plot study={study}").split():
+        for path in printed(f"plot study={study}").split():
             if path.endswith(tuple(f"-{kind}.png" for kind in kinds)):
                 shutil.copy(ROOT / path, ROOT / "docs" / "images")
 

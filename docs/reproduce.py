@@ -9,18 +9,17 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+
+from pages import ROOT, markdown, printed, renew
 
 from lstm_search.config import compose
 from lstm_search.record import SHIPPED, shipped_trials, studies
 from lstm_search.report import Summary, summaries, summarise
 from lstm_search.spec import Definition, Row, Trial
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reproduction.md"
 BLOCK = re.compile(r"(<!-- (overview|full|rivals) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -54,19 +53,13 @@ RIVALS = (
 HEAD = "| table | row | readings | solved | sequences | ERT | wrong | test error | published | verdict | core-seconds |"
 
 
-def lstm_search(words: str) -> str:
-    """What `lstm-search WORDS` prints; its progress goes to the terminal."""
-    command = [sys.executable, "-m", "lstm_search", *shlex.split(words)]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
 def train(commands: Sequence[str]) -> None:
     """Train what is missing of the studies, one after the other, and tell how much is ahead by what is shipped."""
     ahead = [cost(words) / 60 for words in commands]
     for number, words in enumerate(commands):
         left = f"{sum(ahead[number:]):.0f} of {sum(ahead):.0f} core-minutes ahead"
         print(f"study {number + 1} of {len(commands)}, {left}: lstm-search run {words}", flush=True)
-        print(lstm_search(f"run {words} tracking=none"), flush=True)
+        print(printed(f"run {words} tracking=none"), flush=True)
 
 
 def cost(words: str) -> float:
@@ -85,7 +78,7 @@ def ship() -> None:
             continue
         path = SHIPPED / f"{asked.name}.csv"
         before = [path.read_text(encoding="utf-8")] if path.exists() else []
-        text = merged(asked, *before, lstm_search(f"export {words}"))
+        text = merged(asked, *before, printed(f"export {words}"))
         if text.count("\n") > 1:  # a trial has ended
             path.write_text(text, encoding="utf-8")
 
@@ -147,7 +140,7 @@ def full() -> str:
             literal, *others = found[row.table, row.name]
             told = [*_verdict(literal), *(_verdict(others[0]) if others else ("-", "-"))]
             body.append([name, row.name, row.cell.network.name, *told, _printed(literal)])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body))
+    return markdown(head, body)
 
 
 def _verdict(row: Summary) -> tuple[str, str]:
@@ -222,9 +215,7 @@ def report() -> None:
     """Renew the shipped trials, and the overviews made of them."""
     ship()
     views = {"overview": overview, "full": full, "rivals": rivals}
-    text = PAGE.read_text(encoding="utf-8")
-    renewed = BLOCK.sub(lambda block: f"{block[1]}\n{views[block[2]]()}\n\n{block[3]}", text)
-    PAGE.write_text(renewed, encoding="utf-8")
+    renew(PAGE, BLOCK, lambda block: f"\n{views[block[2]]()}\n\n")
 
 
 if __name__ == "__main__":

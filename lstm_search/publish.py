@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_search.record import Record
-from lstm_search.report import Summary, learning_curves, render, solved_fraction, summaries
-from lstm_search.spec import SEQUENCES, Definition, Row, Trial
+from lstm_search.report import Summary, render, summaries, write_figures
+from lstm_search.spec import SEQUENCES, Definition, Trial
 from lstm_search.tracking import CellView, StudyView
 
 
@@ -66,20 +66,4 @@ def _metrics(found: Sequence[Summary]) -> dict[str, float]:
 
 def _plots(definition: Definition, trials: Mapping[str, Sequence[Trial]]) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        return {path.name: path.read_bytes() for path in draw(definition.rows, trials, Path(folder))}
-
-
-def draw(
-    rows: Sequence[Row],
-    trials: Mapping[str, Sequence[Trial]],
-    folder: Path,
-    prefix: str = "",
-    *,
-    curves: bool = True,
-) -> list[Path]:
-    """Draw the two figures of a study into `folder`, the learning curves where `curves`; their paths."""
-    figures = {"solved_fraction": solved_fraction, "learning_curves": learning_curves}
-    chosen = {folder / f"{prefix}{name}.png": figure for name, figure in list(figures.items())[: 1 + curves]}
-    for path, figure in chosen.items():
-        figure(rows, trials, path)
-    return list(chosen)
+        return {path.name: path.read_bytes() for path in write_figures(definition.rows, trials, Path(folder))}

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 CAP_FACTOR = 5
-"""Caps are this many times the published mean."""
+"""The default cap of a row is this many times the published mean."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Published:
 
     @property
     def bound(self) -> float | None:
-        """What a bound such as '>5000000' names: the training sequences after which nothing was solved."""
+        """The number in a bound such as '>5000000': after so many training sequences no trial had succeeded."""
         return float(self.sequences[1:]) if self.sequences.startswith(">") else None
 
     @property

@@ -1,4 +1,4 @@
-"""Statistics of a table's row as pure functions on plain sequences of numbers; an interval stands beside an estimate.
+"""Statistics as pure functions on plain sequences of numbers; every estimate has its interval.
 
 Where a figure is not defined (too few values, no spread) the answer is None; an infinite one is `math.inf`. Random
 resampling starts from a fixed seed, so the same record always gives the same table. scipy is imported where it is first
@@ -208,7 +208,7 @@ def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:
 
 def _drawn_p(scores: Array, size: int, reach: float, most: int, enough: int = 10) -> float:
     """The share of random splits of `scores` whose statistic is at least `reach`, the observed split counted."""
-    seed = list(hashlib.sha256(scores.tobytes()).digest())  # the same draws for every test would not be random at all
+    seed = list(hashlib.sha256(scores.tobytes()).digest())  # other draws for other scores
     rng, drawn, hits = np.random.default_rng(seed), 0, 0
     while drawn < most:
         shuffled = rng.random((BLOCK * 4, len(scores))).argpartition(size, axis=1)[:, :size]
@@ -269,16 +269,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def ratio_interval(first: Times, second: Times, level: float = 0.95) -> Interval:
     """Percentile bootstrap interval of the ratio of two expected running times, first over second; trials are drawn.
 
-    A resample without a success has an infinite running time; where both have, it says nothing and is left out.
+    A resample without a success has an infinite running time; one in which neither cell has a success is left out.
     """
     rng = np.random.default_rng(SEED)
     times = [_running_times(rng, *cell) for cell in (first, second)]
     with np.errstate(invalid="ignore"):
         ratios = times[0] / times[1]
-    told = ratios[~np.isnan(ratios)]
-    if not told.size:
+    defined = ratios[~np.isnan(ratios)]
+    if not defined.size:
         return 0.0, math.inf
-    low, high = np.quantile(told, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return float(low), float(high)
 
 
@@ -320,7 +320,7 @@ def _predicted(values: Sequence[float], n: int) -> Array | None:
     rng = np.random.default_rng(SEED)
     ours, spread = _resample(rng, values, len(values))
     theirs, _ = _resample(rng, values, n)
-    varied = spread > 1e-9 * spread.max()  # a resample of one value over and over says nothing of the spread
+    varied = spread > 1e-9 * spread.max()  # a resample that repeats one value has no spread to divide by
     drawn: Array = float(np.mean(values)) + float(np.std(values, ddof=1)) * (theirs - ours)[varied] / spread[varied]
     return drawn
 

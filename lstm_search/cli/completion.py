@@ -1,4 +1,4 @@
-"""Tab completion for bash: a list of words, made once by `lstm-search completion`."""
+"""Tab completion for bash: the list of all that can be completed, printed by `lstm-search completion`."""
 
 from __future__ import annotations
 

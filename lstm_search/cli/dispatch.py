@@ -1,4 +1,6 @@
-"""The command line: verbs that take Hydra overrides. Results go to stdout, everything else to stderr."""
+"""From the arguments of the command line to an exit code: a verb is looked up, its settings are composed, it is called,
+and whatever it raises becomes one line on stderr.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _dispatch(list(sys.argv[1:] if argv is None else argv))
             sys.stdout.flush()
     except (Exception, KeyboardInterrupt, SystemExit) as ending:  # noqa: BLE001  # here all errors become exit codes
-        if told:  # whatever has become of it: what passes through Ray's core comes out as another exit
+        if told:  # an exit that passes through Ray's core may arrive here as another exception
             say("terminated; finished trials are recorded, the same command trains the rest")
             return TERMINATED
         return _ended(ending)
@@ -44,38 +46,38 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ended(ending: BaseException) -> int:
-    """The exit code of what ended the command early, told in words where that is news."""
+    """The exit code for the exception that ended the command; a line on stderr says what happened, where that helps."""
     if isinstance(ending, KeyboardInterrupt):
         say("interrupted; finished trials are recorded, the same command trains the rest")
         return INTERRUPTED
     if isinstance(ending, SystemExit):
         return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
-    if isinstance(ending, BrokenPipeError) and _last_frame_is_ours(ending):  # `| head` has what it wants
+    if isinstance(ending, BrokenPipeError) and _last_frame_is_ours(ending):  # `head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     return _explain(ending)
 
 
-def _dispatch(words: list[str]) -> int:
-    if not words or {"--help", "-h", "help"} & set(words):
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or {"--help", "-h", "help"} & set(arguments):
         print(_help())
         return Exit.DONE
-    if words[0] == "--version":
+    if arguments[0] == "--version":
         print(f"lstm-search {version('lstm-search')}")
         return Exit.DONE
-    name = words.pop(0)
+    name = arguments.pop(0)
     if name not in VERBS:
         raise ConfigError(f"{ascii(name)[1:-1][:80]}: no such verb{nearest(name, VERBS)}")
     verb = VERBS[name]
-    arguments = [words.pop(0)] if verb.positional and words and "=" not in words[0] else []
-    if verb.positional and not arguments:
+    positional = [arguments.pop(0)] if verb.positional and arguments and "=" not in arguments[0] else []
+    if verb.positional and not positional:
         raise ConfigError(f"{name}: takes {verb.positional} before its settings")
-    settings = config.compose(words)
+    settings = config.compose(arguments)
     if settings.studies and name != "compare":
         raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
     if settings.source == "cluster":
         return ask(settings, name)
-    return verb.call(settings, arguments)
+    return verb.call(settings, positional)
 
 
 def _help() -> str:
@@ -86,8 +88,8 @@ def _help() -> str:
 
 
 def exit_code(error: BaseException) -> int:
-    """What an error means to the shell. A ValueError that our own code raised is a user's mistake; one from a library
-    is a defect of ours."""
+    """The exit code for an error. A ValueError that this package raises is a mistake of the user; one that a library
+    raises is a defect of this package."""
     if isinstance(error, StudyLocked):
         return Exit.LOCKED
     if isinstance(error, ClusterUnreachable):
@@ -102,7 +104,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def _ours(error: BaseException) -> bool:
-    """Whether a `raise` of this package made the error: not a library, and not Python for a line of ours that fails."""
+    """Whether a `raise` statement of this package made the error, and neither a library nor Python itself did."""
     if isinstance(error, ConfigError):
         return True
     line = traceback.extract_tb(error.__traceback__)[-1].line or "raise"  # "": installed without sources
@@ -124,7 +126,7 @@ def _explain(error: BaseException) -> int:
 
 
 def _log(error: BaseException) -> str:
-    """Keep the traceback in a file of its own; its path."""
+    """Write the traceback into a new file; its path."""
     handle, path = tempfile.mkstemp(prefix="lstm-search-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(traceback.format_exception(error))
@@ -133,7 +135,8 @@ def _log(error: BaseException) -> str:
 
 @contextmanager
 def _terminable(told: list[int]) -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that workers end and what is recorded is closed; `told` gets its number."""
+    """Turn SIGTERM into an exception, so that workers end and the record is closed; the signal's number is added to
+    `told`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

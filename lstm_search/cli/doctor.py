@@ -28,14 +28,14 @@ _SKEW = 120.0  # seconds by which a file may be newer than now
 
 
 class Finding(NamedTuple):
-    """What a check found; where it is not well, what to do."""
+    """What a check found: whether all is well, and a text that says what to do where it is not."""
 
     well: bool
     text: str
 
 
 def doctor(settings: Settings, _: Sequence[str]) -> int:
-    """Print one line a check; MISMATCH where something is to be done."""
+    """Print one line for each check; the exit code is MISMATCH where something has to be done."""
     well = True
     for name, check in CHECKS.items():
         finding = check(settings)
@@ -53,7 +53,7 @@ def python(_: Settings) -> Finding:
 
 
 def processor(_: Settings) -> Finding:
-    """Whether the kernels know this processor's vectors."""
+    """Whether the kernels run on this processor, and with how many lanes."""
     try:
         width = full_width()
     except UnsupportedProcessor as error:
@@ -62,7 +62,7 @@ def processor(_: Settings) -> Finding:
 
 
 def cache(_: Settings) -> Finding:
-    """Whether compiled kernels can be kept."""
+    """Whether compiled kernels can be kept on disk."""
     try:
         _try_writing(CACHE_DIR)
     except OSError as error:
@@ -116,7 +116,7 @@ def _token_file(found: str, path: Path) -> Finding:
 
 
 def ray_cluster(settings: Settings) -> Finding:
-    """Whether the cluster is there and takes the token."""
+    """Whether the cluster answers and accepts the token."""
     if settings.execute.kind != "ray":
         return Finding(True, f"execute={settings.execute.kind} needs none; execute=ray checks one")
     try:
@@ -126,7 +126,7 @@ def ray_cluster(settings: Settings) -> Finding:
 
 
 def mlflow(settings: Settings) -> Finding:
-    """Whether MLflow answers and takes the login."""
+    """Whether MLflow answers and accepts the login."""
     if settings.tracking.kind == "none":
         return Finding(True, "tracking=none")
     tracker = Tracker(settings.tracking.uri, settings.home)
@@ -157,7 +157,7 @@ def disk(settings: Settings) -> Finding:
 
 
 def clock(settings: Settings) -> Finding:
-    """Whether the clock is later than what was written before: MLflow shows times."""
+    """Whether the clock shows a later time than that of the files here: MLflow shows when a trial was trained."""
     files = [Path(__file__), *settings.home.glob("*.sqlite")]
     newest = max(files, key=lambda path: path.stat().st_mtime)
     ahead = newest.stat().st_mtime - time.time()

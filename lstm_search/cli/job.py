@@ -1,4 +1,4 @@
-"""What a job of a Ray cluster runs: `lstm-search run`, or a verb that shows, with the words that were sent along."""
+"""What a job of a Ray cluster runs: `lstm-search run`, or a verb that only shows, with the overrides that were sent."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from lstm_search.cli import dispatch as cli
 from lstm_search.execute import JOB_VARIABLE, unpacked
 
 CLUSTER = ("execute=ray", "execute.address=auto")
-"""Given last, so that they count: the study is trained on the cluster that the job belongs to."""
+"""Given last, so that they override what was sent: the study is trained on the cluster that the job belongs to."""
 
 
 def main(verb: str = "run") -> int:
     """Run the study, or show what is recorded here; the exit code."""
     try:
-        words = unpacked(os.environ.pop(JOB_VARIABLE, ""))
+        overrides = unpacked(os.environ.pop(JOB_VARIABLE, ""))
     except ValueError as error:
         print("lstm-search:", error, file=sys.stderr)
         return 2
-    return cli.main([verb, *words, *(CLUSTER if verb == "run" else ())])
+    return cli.main([verb, *overrides, *(CLUSTER if verb == "run" else ())])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar a row on a terminal, a plain line now and then elsewhere."""
+"""Progress on stderr: one bar for each row on a terminal, elsewhere plain lines every ten seconds."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ LINES_APART = 10.0
 """Seconds between two reports where there is no terminal."""
 
 MOST_LINES = 20
-"""Rows beyond which such a report is one line for all."""
+"""With more rows than this, such a report is one line for all of them."""
 
 MOST_BARS = 10
-"""Rows beyond which a terminal shows those alone that are being trained."""
+"""With more rows than this, a terminal shows only those that are being trained."""
 
 WIDEST = 79
-"""Columns that are used of a terminal. A line that a narrower window wraps would leave its rest behind."""
+"""Columns of a terminal that are used at most. Part of a line that a narrow window wraps would stay on the screen."""
 
 _STATE = len("19/20 solved, 3 running, 46k seq.")
-_BARS = range(8, 41)  # columns; a shorter bar says nothing
+_BARS = range(8, 41)  # columns of a bar; one that would be shorter is left out
 
 
 class Display:
@@ -66,7 +66,7 @@ class Display:
 
     @property
     def _idle(self) -> str:
-        """What a row waits for that has nothing running."""
+        """What is said of a row of which no trial is running."""
         return "queued" if self._started else "starting"
 
     def __rich__(self) -> Group:
@@ -93,7 +93,8 @@ class Display:
         return grid
 
     def _fitting(self, rows: Sequence[Row], moment: Moment, room: int) -> tuple[list[str], int]:
-        """What is said of each row, and how wide its bar is: without room the interval goes first, then the bar (0)."""
+        """What is said of each row, and the width of its bar. Without enough room the interval is left out first, then
+        the bar (width 0)."""
         name = max((cell_len(row.name) for row in rows), default=0)
         for interval in (True, False):
             states = [_state(row, moment, self._idle, interval=interval) for row in rows]
@@ -124,7 +125,7 @@ def _done(row: Row, moment: Moment) -> float:
 
 
 def starting(workers: int | None) -> str:
-    """What happens before the first trial, which takes a while."""
+    """The line printed before the first trial, which may take a while to begin."""
     number = "" if workers is None else f"{workers:,} "
     text = f"starting {number}worker{'' if workers == 1 else 's'}"
     if workers is None or next(CACHE_DIR.rglob("*.nbc"), None):
@@ -148,12 +149,12 @@ def _clock(seconds: float) -> str:
 
 
 def _lines(rows: Sequence[Row], moment: Moment, idle: str) -> list[str]:
-    """A line for each row that is not done; for very many rows one for all."""
+    """A line for each row that is not finished; with more than MOST_LINES rows one line for all."""
     if len(rows) > MOST_LINES:
         planned = sum(row.replicates for row in rows)
         counts = sum((moment.outcomes[row.name] for row in rows), Counter[Outcome]())
         running = [n for row in moment.running.values() for n in row]
-        told = _told(counts, running, planned, (idle, rows[0].unit))
+        told = _told(counts, running, planned, idle, rows[0].unit)
         return [f"{len(rows):,} rows: {counts.total():,} of {planned:,} finished, {told}"]
     return [
         f"{row.name}: {moment.outcomes[row.name].total():,} of {row.replicates:,} finished, "
@@ -165,23 +166,22 @@ def _lines(rows: Sequence[Row], moment: Moment, idle: str) -> list[str]:
 
 def _state(row: Row, moment: Moment, idle: str, *, interval: bool = False) -> str:
     running = moment.running.get(row.name, ())
-    return _told(moment.outcomes[row.name], running, row.replicates, (idle, row.unit), interval=interval)
+    return _told(moment.outcomes[row.name], running, row.replicates, idle, row.unit, interval=interval)
 
 
 def _told(
-    counts: Counter[Outcome], most: Sequence[int], planned: int, words: tuple[str, str], *, interval: bool = True
+    counts: Counter[Outcome], running: Sequence[int], planned: int, idle: str, unit: str, *, interval: bool = True
 ) -> str:
     """Such as `19/20 solved [75 to 100 %], 3 running, 46k seq.`: the most sequences that a running trial has seen.
-    `words`: what a row waits for that has nothing running, and what its trials count."""
-    idle, unit = words
+    `idle` is said where no trial runs; `unit` is what trials count."""
     broken = sum(counts[outcome] for outcome in BROKEN)
     solved, n = counts[Outcome.SOLVED], counts.total() - broken
     low, high = success_interval(solved, n)
     parts = [f"{solved}/{n} solved" + (f" [{100 * low:.0f} to {100 * high:.0f} %]" if n and interval else "")]
     if broken:
         parts.append(f"{broken} broken")
-    if most:
-        parts.append(f"{len(most)} running, {short(max(most))} {'seq.' if unit == SEQUENCES else unit}")
+    if running:
+        parts.append(f"{len(running)} running, {short(max(running))} {'seq.' if unit == SEQUENCES else unit}")
     elif counts.total() < planned:
         parts.append(idle)
     return ", ".join(parts)
@@ -191,9 +191,9 @@ def _told(
 def display(rows: Sequence[Row], workers: int | None) -> Iterator[Display]:
     """A display on stderr for the time of a `with` block."""
     console = Console(stderr=True)
-    shown = Display(rows, console, workers)
+    live = Display(rows, console, workers)
     if not console.is_terminal:
-        yield shown
+        yield live
         return
-    with Live(shown, console=console, redirect_stdout=False, refresh_per_second=2):
-        yield shown
+    with Live(live, console=console, redirect_stdout=False, refresh_per_second=2):
+        yield live

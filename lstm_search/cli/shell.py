@@ -31,7 +31,7 @@ class Exit(IntEnum):
 
 
 def say(text: str) -> None:
-    """One line on stderr; what a terminal would obey or cannot show is escaped."""
+    """Print one line on stderr; characters that control a terminal, or that it cannot show, are escaped."""
     line = " ".join(text.split())
     print("lstm-search:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)
 
@@ -48,10 +48,10 @@ def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
 
 def same_place(settings: Settings) -> str:
     """The settings that let another command find this study, as far as they were given."""
-    words = [] if settings.home == Path("studies") else [f"home={settings.home}"]
+    overrides = [] if settings.home == Path("studies") else [f"home={settings.home}"]
     if settings.tracking.uri:
-        words.append(f"tracking.uri={shown(settings.tracking.uri)}")
-    return "".join(f" {shlex.quote(word)}" for word in words)
+        overrides.append(f"tracking.uri={shown(settings.tracking.uri)}")
+    return "".join(f" {shlex.quote(word)}" for word in overrides)
 
 
 def refuse_untracked(settings: Settings, verb: str) -> None:

@@ -1,6 +1,6 @@
 """The verb `submit`: a study as a job of a Ray cluster. The same command attaches to the job while it runs.
 
-`ask` is what verbs that show do with source=cluster: they run where the record is, and their lines come back.
+With source=cluster a verb that only shows runs where the record is, and its output is printed here (`ask`).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ def submit(settings: Settings, _: Sequence[str]) -> int:
 
 
 SHOWN_AFAR = ("status", "table", "export", "verify")
-"""Verbs that only show, as text: these a cluster is asked for."""
+"""The verbs that take source=cluster: they only show, and what they show is text."""
 
 
 def ask(settings: Settings, verb: str) -> int:
     """Let the head at submit.address run the verb and print what it prints; its exit code."""
     if verb not in SHOWN_AFAR:
         raise ConfigError(f"source=cluster: only {', '.join(SHOWN_AFAR)} take it, not {verb}")
-    words = [word for word in settings.words if not word.startswith(("submit.", "source="))]
+    overrides = [word for word in settings.words if not word.startswith(("submit.", "source="))]
     with connect(settings.submit.address) as jobs:
-        job, text = jobs.ask(verb, words)
+        job, text = jobs.ask(verb, overrides)
     for line in _safe(text).splitlines(keepends=True):
         (sys.stderr if line.startswith("lstm-search: ") else sys.stdout).write(line)
     return _code(job)
@@ -97,8 +97,8 @@ def _attached(settings: Settings, jobs: Jobs) -> Job:
     if job is not None and not job.ended:
         say(f"job {job.name} runs already; attached to it")
         return job
-    words = [word for word in settings.words if not word.startswith("submit.")]
-    job = jobs.submit(stem(settings), words, {"study": settings.definition.name})
+    overrides = [word for word in settings.words if not word.startswith("submit.")]
+    job = jobs.submit(stem(settings), overrides, {"study": settings.definition.name})
     say(f"submitted as job {job.name}")
     return job
 
@@ -120,12 +120,12 @@ def _show(text: str) -> None:
 
 
 def _safe(text: str) -> str:
-    """Without what a terminal would obey."""
+    """The text without characters that control a terminal."""
     return re.sub(r"[^\x20-\x7e\n\t\xa0-\U0010ffff]", "", text)
 
 
 def _code(job: Job) -> int:
-    """The exit code of a job that has ended, and words where it says little."""
+    """The exit code of a job that has ended; a line on stderr says more where the code says little."""
     if job.status == "STOPPED":
         say(f"job {job.name} was stopped; finished trials are recorded, the same command trains the rest")
         return TERMINATED

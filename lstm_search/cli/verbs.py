@@ -14,7 +14,7 @@ from lstm_search.cli.shell import Exit
 from lstm_search.cli.studies import delete, status
 from lstm_search.cli.submit import submit
 from lstm_search.cli.sync import recover, sync, ui, verify
-from lstm_search.cli.views import draw, export, show_comparison, show_config, show_table
+from lstm_search.cli.views import export, show_comparison, show_config, show_figures, show_table
 from lstm_search.config import Settings
 
 
@@ -39,7 +39,7 @@ VERBS = {
     "status": Verb("how far all studies are, or one", status),
     "table": Verb("the study's table beside the published rows", show_table),
     "compare": Verb("two studies side by side, study=[a,b]", show_comparison),
-    "plot": Verb("solved fraction and learning curves as PNG", draw),
+    "plot": Verb("solved fraction and learning curves as PNG", show_figures),
     "export": Verb("one line a trial and milestone", export),
     "replay": Verb("train one trial again and compare its weights", replay, "KEY_OR_RUN_ID"),
     "sync": Verb("bring MLflow up to date with the record", sync),

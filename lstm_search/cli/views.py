@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lstm_search import config, publish
+from lstm_search import config
 from lstm_search.cli.seen import see
 from lstm_search.cli.shell import Exit
 from lstm_search.config import ConfigError, Settings
-from lstm_search.report import RENDERERS, compare, comparison_table, export_trials, render, summaries
+from lstm_search.report import RENDERERS, compare, comparison_table, export_trials, render, summaries, write_figures
 
 
 def show_table(settings: Settings, _: Sequence[str]) -> int:
@@ -38,13 +38,13 @@ def refuse_hash(settings: Settings, verb: str) -> None:
         raise ConfigError(f"format={settings.format}: {verb} prints {', '.join(RENDERERS)}; take export")
 
 
-def draw(settings: Settings, _: Sequence[str]) -> int:
-    """Draw the figures into the home folder and print their paths."""
+def show_figures(settings: Settings, _: Sequence[str]) -> int:
+    """Write the figures into the home folder and print their paths."""
     seen = see(settings, curves=True)
     settings.home.mkdir(parents=True, exist_ok=True)
     curves = settings.source == "record"  # what is shipped has none
     prefix = f"{seen.definition.name}-"
-    for path in publish.draw(seen.definition.rows, seen.trials, settings.home, prefix, curves=curves):
+    for path in write_figures(seen.definition.rows, seen.trials, settings.home, prefix, curves=curves):
         print(path)
     return Exit.DONE
 

@@ -3,7 +3,7 @@ recorded trials and of what was printed in 1997; nothing here reads or writes a 
 """
 
 from lstm_search.report.comparison import compare, comparison_table
-from lstm_search.report.plot import learning_curves, solved_fraction
+from lstm_search.report.plot import write_figures
 from lstm_search.report.summary import Summary, summaries, summarise
 from lstm_search.report.table import RENDERERS, export_trials, render
 
@@ -13,9 +13,8 @@ __all__ = [
     "compare",
     "comparison_table",
     "export_trials",
-    "learning_curves",
     "render",
-    "solved_fraction",
     "summaries",
     "summarise",
+    "write_figures",
 ]

@@ -82,6 +82,17 @@ class Line:
         return float(self.fractions[-1]) if self.fractions.size else 0.0
 
 
+def write_figures(
+    rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], folder: Path, prefix: str = "", *, curves: bool = True
+) -> list[Path]:
+    """Write the figures of a study into `folder` as PNG, the learning curves only where `curves`; their paths."""
+    figures = {"solved_fraction": solved_fraction} | ({"learning_curves": learning_curves} if curves else {})
+    paths = {folder / f"{prefix}{name}.png": figure for name, figure in figures.items()}
+    for path, figure in paths.items():
+        figure(rows, trials, path)
+    return list(paths)
+
+
 def solved_fraction(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], path: Path) -> None:
     """Write the solved fraction against training sequences: one step curve a row and milestone (Kaplan-Meier).
 

@@ -1,4 +1,6 @@
-"""Which trials come next: one file a searcher. A searcher is asked for trials and told what became of them."""
+"""Which trials come next. A searcher is asked for trials and told their results; each kind is one file. The cells
+are points of a space, and an objective says which of them is the best.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 FRESH = ", fresh seeds"
-"""How the name of a row ends whose trials no choice was made by."""
+"""The end of the name of a row of fresh replicates: nothing was chosen by the results of its trials."""
 
 
 class Searcher(Protocol):
@@ -45,10 +47,10 @@ class Searcher(Protocol):
         """The next trials, `count` at most; none while it waits for those that run. No trial is asked for twice."""
 
     def tell(self, trials: Iterable[Trial]) -> None:
-        """What became of trials, in any order."""
+        """The results of trials, in any order."""
 
     def dropped(self) -> AbstractSet[str]:
-        """The rows that are out: nothing more is asked for them."""
+        """The names of the rows for which no further trial is asked."""
 
 
 def check(settings: SearchSettings, rows: Iterable[Row]) -> None:
@@ -60,8 +62,8 @@ def check(settings: SearchSettings, rows: Iterable[Row]) -> None:
 def finalists(
     settings: SearchSettings, rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], dropped: AbstractSet[str]
 ) -> list[Row]:
-    """The best cells of every task that has more than one, as rows of fresh replicates; those that dropped out of a
-    race stand behind all others, and broken trials say nothing."""
+    """The best cells of every task that has more than one, as rows of fresh replicates. Those that dropped out of a
+    race come after all others; broken trials are not counted."""
     found: dict[object, list[tuple[bool, tuple[float, ...], int, Row]]] = {}
     for number, row in enumerate(rows):
         objective = objective_of(row, settings.objective, settings.milestone)

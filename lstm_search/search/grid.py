@@ -13,7 +13,7 @@ def _work(spec: TrialSpec) -> float:
 
 
 class Grid:
-    """All the trials it is given, those with the most work ahead first, so that no long one is left for the end."""
+    """A search that trains every trial, the longest first, so that no worker is left with a long one at the end."""
 
     def __init__(self, trials: Iterable[TrialSpec]) -> None:
         self._waiting = sorted(trials, key=_work)
@@ -28,8 +28,8 @@ class Grid:
         return [self._waiting.pop() for _ in range(min(count, len(self._waiting)))]
 
     def tell(self, trials: Iterable[Trial]) -> None:
-        """Results change nothing: all that was given is trained."""
+        """Results change nothing: every trial is trained."""
 
     def dropped(self) -> frozenset[str]:
-        """No row is ever out."""
+        """No row is ever dropped."""
         return frozenset()

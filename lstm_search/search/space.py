@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIGITS = 4
-"""Significant digits of a number drawn from an interval: short enough to type again, and what is shown is what runs."""
+"""Significant digits of a number drawn from an interval, so that the number shown is exactly the one used."""
 
 _MOST_DRAWS = 1000
-"""Points drawn for one that is new, before the space counts as used up."""
+"""How many points are drawn for each that is asked for, before the space is taken to hold no other."""
 
 Point = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Span:
-    """The numbers of one key from `low` to `high`, equally probable, or their logarithms are."""
+    """The numbers of one key from `low` to `high`: uniformly distributed, or with `log` their logarithms are."""
 
     key: str
     low: float

@@ -69,7 +69,7 @@ def test_what_is_ahead_is_told_before_each_study(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     costs = {"table=1": 600.0, "table=2": 1800.0}
-    monkeypatch.setitem(SCRIPT["train"].__globals__, "lstm_search", lambda words: f"did {words}")
+    monkeypatch.setitem(SCRIPT["train"].__globals__, "printed", lambda words: f"did {words}")
     monkeypatch.setitem(SCRIPT["train"].__globals__, "cost", costs.__getitem__)
     SCRIPT["train"](list(costs))
     assert capsys.readouterr().out.splitlines() == [
