@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -18,6 +19,10 @@ from lstm_search.worker.trial import warm
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 """How long an example takes says nothing on a machine that does other things."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A script that starts `make test &` has it ignore Ctrl-C, and so would every program that a test interrupts."""
 
 
 @pytest.fixture(scope="session")
