@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 from helpers.fakes import RAISES, FakeTrainer
-from helpers.program import ALONE, NAME, QUICK, family, free_port, lstm, processes, recorded, running
+from helpers.program import ALONE, NAME, QUICK, Lstm, family, free_port, lstm, processes, recorded, running
 from helpers.waiting import PATIENCE, until
 
 from lstm_search import study
@@ -394,7 +394,7 @@ def statuses(home: Path) -> list[str]:
     return []
 
 
-def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path, lstm: Lstm) -> None:
     line = f"run {QUICK} {ALONE}"
     with running(f"{line} replicates=5000 execute.slice_seconds=0.01", tmp_path) as first:
         until(lambda: recorded(tmp_path / "studies"))
@@ -407,7 +407,7 @@ def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path) -> N
         assert "5/5" in lstm(f"{line} replicates=5", tmp_path).stdout
 
 
-def test_a_spent_budget_is_told(tmp_path: Path) -> None:
+def test_a_spent_budget_is_told(tmp_path: Path, lstm: Lstm) -> None:
     line = f"run {QUICK} {ALONE} replicates=100 execute.slice_seconds=0.01"
     done = lstm(f"{line} budget.hours=0.00001", tmp_path)
     left = 100 - len(recorded(tmp_path / "studies"))
@@ -489,12 +489,13 @@ def terminal(ours: int) -> Iterator[str]:
                 return
 
 
-def test_a_study_is_deleted_only_when_its_name_is_typed(tmp_path: Path) -> None:
+def test_a_study_is_deleted_only_when_its_name_is_typed(
+    tmp_path: Path, lstm: Lstm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lstm(f"run {QUICK} {ALONE} replicates=1 study=a", tmp_path)
-    words = [sys.executable, "-m", "lstm_search", "delete", "study=a"]
     for typed, code in (("b\n", 2), ("", 2), ("a\n", 0), ("a\n", 2)):
-        done = subprocess.run(words, cwd=tmp_path, input=typed, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        done = lstm("delete study=a", tmp_path, code=code)
         assert (tmp_path / "studies" / "a.sqlite").exists() == (typed != "a\n")
     assert "study=a: not recorded" in done.stderr
 
