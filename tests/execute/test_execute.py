@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -318,14 +318,15 @@ def test_an_existing_cluster_is_used_and_left_alone(session: Any, tmp_path: Path
 
 
 def test_drivers_leave_nothing_behind_however_they_end(tmp_path: Path) -> None:
-    with (
-        driver(tmp_path, "600") as (killed, folder),
-        driver(tmp_path, "600") as (interrupted, emptied),
-        driver(tmp_path, "0.05") as (finished, emptied_too),
-    ):
-        out, err = finished.communicate(timeout=PATIENCE)
-        found = [pid for process in (killed, interrupted) for pid in started(process)]
+    with ExitStack() as stack:
+        found = []
+        killed, folder = stack.enter_context(driver(tmp_path, "600"))
+        found += started(killed)
+        interrupted, emptied = stack.enter_context(driver(tmp_path, "600"))
+        found += started(interrupted)
         assert len(found) == 4
+        finished, emptied_too = stack.enter_context(driver(tmp_path, "0.05"))
+        out, err = finished.communicate(timeout=PATIENCE)
         assert [path.stat().st_mode & 0o777 for path in folder.glob("lstm-*/token")] == [0o600]
         killed.kill()
         interrupted.send_signal(signal.SIGINT)
@@ -341,8 +342,9 @@ def test_drivers_leave_nothing_behind_however_they_end(tmp_path: Path) -> None:
 def started(process: subprocess.Popen[str]) -> list[int]:
     """The workers of a driver whose eight trials run."""
     assert process.stdout is not None
+    assert process.stderr is not None
     while process.stdout.readline().strip() != "8":
-        assert process.poll() is None
+        assert process.poll() is None, process.stderr.read()
     return workers(process.pid)
 
 
