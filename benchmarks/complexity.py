@@ -59,10 +59,10 @@ def cell(kind: str, units: int, length: int = T) -> Cell:
 def measure(asked: Cell, steps: int, rounds: int) -> Measured:
     """Train for about `steps` time steps a trial, in each of the rounds."""
     trained(asked, 2)  # compiled, and warm
-    layout, shape = asked.task.layout, shape_of(asked)
-    state = shape.network.new_state(LANES, shape.form, layout.outputs)
+    layout, shape, kernels = asked.task.layout, shape_of(asked), asked.network.kernels
+    state = kernels.new_state(LANES, shape.variant, layout.outputs)
     ns = [trained(asked, max(3, round(steps / asked.task.length))) for _ in range(rounds)]
-    held = sum(array.nbytes for array in asked.network.lanes_last(state)) / LANES
+    held = sum(array.nbytes for array in kernels.lanes_last(state)) / LANES
     return Measured(asked.network.n_weights(layout.inputs, layout.outputs), median(ns), held)
 
 

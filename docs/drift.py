@@ -93,9 +93,9 @@ def f(x: np.ndarray) -> np.ndarray:
 def watch(network: Lstm1997, hidden: np.ndarray, output: np.ndarray, rows: np.ndarray) -> Seen:
     """Run nets (weights [net, unit, source] and [net, output, source]) over the sequences, learning nothing."""
     C, b, S = network.cells, network.blocks, network.size
-    form = network.form(rows.shape[2], symbols=False, sums=False)
-    inputs, bias = hidden[:, :, : rows.shape[2]], hidden[:, :, form.bias] if form.bias >= 0 else 0.0
-    fed_back = hidden[:, :, form.activations : form.sources]
+    variant = network.variant(rows.shape[2], symbols=False, sums=False)
+    inputs, bias = hidden[:, :, : rows.shape[2]], hidden[:, :, variant.bias] if variant.bias >= 0 else 0.0
+    fed_back = hidden[:, :, variant.activations : variant.sources]
     seen, s = [], np.zeros((rows.shape[1], len(hidden), C))
     y = np.zeros((*s.shape[:2], network.units))
     for x in rows:

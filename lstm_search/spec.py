@@ -164,18 +164,17 @@ class Cell:
         names = [stop.milestone for stop in self.stop]
         if len(set(names)) < len(names):
             raise ValueError(f"stop.milestone={names}: takes names that differ")
-        if self.network.tasks and self.task.name not in self.network.tasks:
+        facts = self.network.facts
+        if facts.tasks and self.task.name not in facts.tasks:
             raise ValueError(
-                f"network={self.network.name}: cannot learn task {self.task.name}; takes "
-                f"{' or '.join(self.network.tasks)}"
+                f"network={self.network.name}: cannot learn task {self.task.name}; takes {' or '.join(facts.tasks)}"
             )
-        if self.training.update not in self.network.updates:
+        if self.training.update not in facts.updates:
             raise ValueError(
                 f"training.update={self.training.update}: network {self.network.name} takes "
-                f"{' or '.join(self.network.updates)}"
+                f"{' or '.join(facts.updates)}"
             )
-        if check := getattr(self.network, "check_cell", None):
-            check(self.task.layout, self.stop)
+        facts.check(self.network, self.task.layout, self.stop)
         for stop in self.stop:
             self._check_stop(stop)
 
@@ -207,7 +206,7 @@ class Cell:
     @property
     def unit(self) -> str:
         """What trials count: training sequences, unless the network says otherwise."""
-        return str(getattr(self.network, "unit", SEQUENCES))
+        return self.network.facts.unit or SEQUENCES
 
     @cached_property
     def text(self) -> str:

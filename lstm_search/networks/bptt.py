@@ -6,93 +6,112 @@ All activations of a sequence are kept; at its end errors flow back to its first
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import recurrent
+from lstm_search.networks import loop, recurrent
+from lstm_search.networks.learner import Facts, Learner
 from lstm_search.networks.recurrent import (
-    Form,
-    State,
+    Net,
+    Variant,
     add_scaled,
     add_sources,
     apply,
-    begin,
     copy,
+    error_signals,
     forward,
     learn_outputs,
-    observe,
+    new_net,
 )
-from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, inlined, judge, kernel
+from lstm_search.simd import Block, aligned_zeros, inlined
+
+
+class State(NamedTuple):
+    """The nets of a pack, and what is kept of their last steps, H at most."""
+
+    net: Net
+    past: np.ndarray  # [L, H + 1, n] activations, from those before the first step kept
+    blame: np.ndarray  # [L, H, n] -dE(t)/dy_i of each step
+    seen: np.ndarray  # [L, H, I or 1] `now` of each step
+    kept: np.ndarray  # int64 [L, 1] how many steps are kept
+
+
+def new_state(width: int, variant: Variant, n_outputs: int) -> State:
+    """Nets with all weights zero, and nothing kept."""
+    net, H = new_net(width, variant, n_outputs), variant.history
+    return State(
+        net,
+        past=aligned_zeros(width, H + 1, net.y.shape[1]),
+        blame=aligned_zeros(width, H, net.y.shape[1]),
+        seen=aligned_zeros(width, H, net.now.shape[1]),
+        kept=aligned_zeros(width, 1, dtype=np.int64),
+    )
 
 
 @inlined
-def _keep(state: State, l: int) -> None:
-    """Keep what this step brought; no error yet."""
+def keep(state: State, l: int) -> None:
+    """Keep what this step brought."""
     step = state.kept[l, 0]
-    copy(state.past[l, step + 1], state.y[l])
-    copy(state.seen[l, step], state.now[l])
-    state.blame[l, step] = 0.0
+    copy(state.past[l, step + 1], state.net.y[l])
+    copy(state.seen[l, step], state.net.now[l])
     state.kept[l, 0] = step + 1
 
 
 @inlined
-def _unroll(form: Form, state: State, l: int) -> None:
+def rewind(state: State, l: int) -> None:
+    """Lane l is before the first step of a sequence: nothing is kept but its activations there."""
+    state.net.y[l] = state.net.reset[l]
+    state.past[l, 0] = state.net.reset[l]
+    state.kept[l, 0] = 0
+
+
+@inlined
+def _unroll(variant: Variant, state: State, l: int) -> None:
     """Errors flow back through all steps kept. Then only the last activations are."""
-    W, dW, flow, n = state.W[l], state.dW[l], state.before[l], state.y.shape[1]
-    past, delta = state.past[l], state.back[l]
+    net, past, n = state.net, state.past[l], state.net.y.shape[1]
+    W, dW, flow, delta = net.W[l], net.dW[l], net.before[l], net.back[l]
     flow[:] = 0.0
     for step in range(state.kept[l, 0] - 1, -1, -1):
         for i in range(n):
             y = past[step + 1, i]
             delta[i] = y * (1.0 - y) * (state.blame[l, step, i] + flow[i])
-            add_sources(form, dW[i], state.rate[0, l] * delta[i], state.seen[l, step], past[step])
+            add_sources(variant, dW[i], net.rate[l] * delta[i], state.seen[l, step], past[step])
         flow[:] = 0.0
         for i in range(n):
-            add_scaled(flow, delta[i], W[i, form.inputs + form.bias :])
-    copy(past[0], state.y[l])
+            add_scaled(flow, delta[i], W[i, variant.inputs + variant.bias :])
+    copy(past[0], net.y[l])
     state.kept[l, 0] = 0
 
 
-@kernel
-def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
-    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must."""
-    for l in range(watch.at.shape[0]):
-        for t in range(block.due.shape[0]):
-            if not watch.masks[ACTIVE] >> l & 1:
-                break
-            learning = watch.masks[LEARNING] >> l & 1
-            forward(form, state, block, l, t)
-            if learning:
-                _keep(state, l)
-            if block.due[t] >> l & 1:
-                observe(form, state, block, watch, l, t)
-                if learning:
-                    copy(state.blame[l, state.kept[l, 0] - 1], state.back[l])
-                    learn_outputs(form, state, l, state.dV[l])
-            if state.kept[l, 0] == form.history or block.ends[t] >> l & 1:
-                _unroll(form, state, l)
-            if block.ends[t] >> l & 1:
-                if learning:
-                    apply(state.W[l], state.dW[l])
-                    apply(state.V[l], state.dV[l])
-                begin(state, l)
-                judge(watch, l, t)
+def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+    if state.kept[l, 0] == variant.history:  # no room for one more
+        _unroll(variant, state, l)
+    forward(variant, state.net, block, l, t)
+    if learning:
+        state.blame[l, state.kept[l, 0]] = 0.0
+        keep(state, l)
 
 
-@kernel
-def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
-    """Put the lanes of `mask` before the first step of a sequence."""
-    for l in range(state.y.shape[0]):
-        if mask >> l & 1:
-            begin(state, l)
+def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+    error_signals(variant, state.net, block, l, t)
+    copy(state.blame[l, state.kept[l, 0] - 1], state.net.back[l])
+    learn_outputs(variant, state.net, l)
+
+
+def _finish(variant: Variant, state: State, l: int, number: int) -> None:
+    _unroll(variant, state, l)
+    apply(variant, state.net, l)
+
+
+def _begin(variant: Variant, state: State, l: int) -> None:
+    rewind(state, l)
 
 
 @dataclass(frozen=True)
-class Bptt:
+class Bptt(Learner):
     """`hidden` logistic units, recurrent among themselves, and outputs wired as `wiring` says (see `recurrent`).
 
     `history`: steps that are unrolled at most, for they must be kept.
@@ -112,30 +131,25 @@ class Bptt:
         high=100_000,
     )
 
-    name: ClassVar[str] = "bptt"
-    growth_rule: ClassVar[None] = None
-    in_turn: ClassVar[bool] = False
-    tasks: ClassVar[tuple[str, ...]] = ()
-    updates: ClassVar[tuple[str, ...]] = ("sequence",)
-    new_state: ClassVar[Callable[..., State]] = staticmethod(recurrent.new_state)
-    put: ClassVar[Callable[..., None]] = staticmethod(recurrent.put)
-    weights: ClassVar[Callable[..., tuple[np.ndarray, np.ndarray]]] = staticmethod(recurrent.weights)
-    lanes_last: ClassVar[Callable[..., list[np.ndarray]]] = staticmethod(recurrent.lanes_last)
-    advance: ClassVar[Callable[..., Any]] = staticmethod(advance)
-    restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
+    name = "bptt"
+    facts = Facts(updates=("sequence",))
+    kernels = loop.kernels(
+        State,
+        new_state,
+        recurrent.put,
+        recurrent.weights,
+        step=_step,
+        observe=recurrent.observe,
+        learn=_learn,
+        finish=_finish,
+        begin=_begin,
+    )
+    initial = recurrent.initial
+    n_weights = recurrent.n_weights
 
     def __post_init__(self) -> None:
         settle(self, "network")
 
-    def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
-        """What nets of this kind have in common on a task."""
-        return recurrent.form_of(self, n_inputs, symbols=symbols, sums=sums)._replace(history=self.history)
-
-    def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
-        """First weights: hidden [n, I + bias + n] and output [K, C], uniform in [-init, init]."""
-        form = self.form(n_inputs, symbols=False, sums=False)
-        return recurrent.initial_of(self, form, key, n_outputs)
-
-    def n_weights(self, n_inputs: int, n_outputs: int) -> int:
-        """Number of weights and biases."""
-        return recurrent.count(self.form(n_inputs, symbols=False, sums=False), n_outputs)
+    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+        """What nets of this kind have in common on a task. Contributions are summed up in any case."""
+        return recurrent.variant_of(self, n_inputs, symbols=symbols, sums=True)._replace(history=self.history)

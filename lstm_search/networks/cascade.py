@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks.cascade_kernel import Form, State, advance, new_state, put, restart, weights
-from lstm_search.networks.recurrent import lanes_last
-from lstm_search.simd import uniforms
+from lstm_search.networks import loop
+from lstm_search.networks.cascade_kernel import (
+    State,
+    Variant,
+    begin,
+    finish,
+    learn,
+    new_state,
+    observe,
+    put,
+    step,
+    weights,
+)
+from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
 
 
 @dataclass(frozen=True)
-class Cascade:
+class Cascade(Learner):
     """Up to `hidden` units, each the best of a `pool`. Weights change after every `epoch` training sequences; where a
     task has a fixed set of strings, they come in turn.
 
@@ -48,25 +57,18 @@ class Cascade:
         example="0.1",
     )
 
-    name: ClassVar[str] = "cascade"
-    growth_rule: ClassVar[None] = None
-    reset: ClassVar[float] = 0.0
-    in_turn: ClassVar[bool] = True
-    tasks: ClassVar[tuple[str, ...]] = ()
-    updates: ClassVar[tuple[str, ...]] = ("sequence",)
-    new_state: ClassVar[Callable[..., State]] = staticmethod(new_state)
-    put: ClassVar[Callable[..., None]] = staticmethod(put)
-    weights: ClassVar[Callable[..., tuple[np.ndarray, np.ndarray]]] = staticmethod(weights)
-    lanes_last: ClassVar[Callable[..., list[np.ndarray]]] = staticmethod(lanes_last)
-    advance: ClassVar[Callable[..., Any]] = staticmethod(advance)
-    restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
+    name = "cascade"
+    facts = Facts(updates=("sequence",), in_turn=True)
+    kernels = loop.kernels(
+        State, new_state, put, weights, step=step, observe=observe, learn=learn, finish=finish, begin=begin
+    )
 
     def __post_init__(self) -> None:
         settle(self, "network")
 
-    def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
         """What nets of this kind have in common on a task."""
-        return Form(
+        return Variant(
             inputs=n_inputs,
             symbols=int(symbols),
             most=self.hidden,
@@ -80,12 +82,11 @@ class Cascade:
             mu=self.mu,
         )
 
-    def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> Weights:
         """First weights: of all candidates for every unit [H P, C], uniform in [-init, init] where they have a source,
         and of the outputs [K, I + 1], zero."""
-        drawn = np.empty((self.hidden, self.pool, n_inputs + 1 + self.hidden))
-        uniforms(key, drawn.reshape(-1))
-        drawn = self.init * (2.0 * drawn - 1.0)
+        shape = (self.hidden, self.pool, n_inputs + 1 + self.hidden)
+        drawn, _ = uniform_weights(key, self.init, shape, (0,))
         for unit, candidates in enumerate(drawn):
             candidates[:, n_inputs + 1 + unit + 1 :] = 0.0
         return drawn.reshape(-1, drawn.shape[2]), np.zeros((n_outputs, n_inputs + 1))

@@ -15,18 +15,20 @@ fraction of what it was (`output_change`, `pool_change`), or after `longest` epo
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search.networks.recurrent import add_scaled, compare, copy, logistic
-from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Watch, aligned_zeros, inlined, judge, kernel
+from lstm_search.networks.learner import Weights
+from lstm_search.networks.loop import compare
+from lstm_search.networks.recurrent import add_scaled, copy, logistic
+from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 OUTPUTS, POOL = 0, 1
 """What is being trained (`Counts.phase`)."""
 
 
-class Form(NamedTuple):
+class Variant(NamedTuple):
     """What all nets of a pack have in common."""
 
     inputs: int  # I
@@ -70,15 +72,13 @@ class State(NamedTuple):
     age: np.ndarray  # [L, 1] epochs of this phase
     still: np.ndarray  # [L, 1] those since its measure changed
     mark: np.ndarray  # [L, 1] the measure then
-    rate: np.ndarray  # [1, L] learning rate of the outputs
-    reset: np.ndarray  # [1, L] activations before a sequence's first step
-    alive: np.ndarray  # [1, L] not used: nets grow by themselves
+    rate: np.ndarray  # [L] learning rate of the outputs
 
 
-def new_state(width: int, form: Form, outputs: int) -> State:
+def new_state(width: int, variant: Variant, outputs: int) -> State:
     """Nets without units, all weights zero."""
-    H, P, K = form.most, form.pool, outputs
-    C = form.inputs + 1 + H
+    H, P, K = variant.most, variant.pool, outputs
+    C = variant.inputs + 1 + H
     whole = [aligned_zeros(width, 1, dtype=np.int64) for _ in range(5)]
     return State(
         W=aligned_zeros(width, H, C),
@@ -106,25 +106,25 @@ def new_state(width: int, form: Form, outputs: int) -> State:
         age=whole[3],
         still=whole[4],
         mark=aligned_zeros(width, 1),
-        rate=aligned_zeros(1, width),
-        reset=aligned_zeros(1, width),
-        alive=aligned_zeros(1, width),
+        rate=aligned_zeros(width),
     )
 
 
-def put(state: State, form: Form, l: int, hidden: np.ndarray, output: np.ndarray) -> None:
+def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
     """Lane l has no units yet, first weights [H P, C] for all pools to come, and output weights [K, I + 1]."""
-    for array in state[:-3]:
+    hidden, output = weights
+    for array in state:
         array[l] = 0
     state.pools[l] = hidden.reshape(state.pools.shape[1:])
-    state.V[l, : form.inputs + 1] = output.T
-    state.z[l, form.inputs] = 1.0
+    state.V[l, : variant.inputs + 1] = output.T
+    state.z[l, variant.inputs] = 1.0
+    state.rate[l] = rate
 
 
-def weights(state: State, form: Form, l: int) -> tuple[np.ndarray, np.ndarray]:
+def weights(state: State, variant: Variant, l: int) -> Weights:
     """Copies of the weights of lane l, which has U units: hidden [U, I + 1 + U] and output [K, I + 1 + U]."""
     units = int(state.units[l, 0])
-    columns = form.inputs + 1 + units
+    columns = variant.inputs + 1 + units
     return state.W[l, :units, :columns].copy(), state.V[l, :columns].T.copy()
 
 
@@ -165,28 +165,10 @@ def _unit(w: np.ndarray, z: np.ndarray, own: int) -> float:
 
 
 @inlined
-def _forward(form: Form, state: State, block: Block, l: int, t: int) -> None:
-    """The activations and outputs of lane l at step t."""
-    z, e, first = state.z[l], state.e[l], form.inputs + 1
-    if form.symbols:
-        z[: form.inputs] = 0.0
-        z[block.symbol[t, l]] = 1.0
-    else:
-        copy(z[: form.inputs], block.x[t, :, l])
-    for i in range(state.units[l, 0]):
-        z[first + i] = _unit(state.W[l, i], z, first + i)
-    e[:] = 0.0
-    for m in range(first + state.units[l, 0]):
-        add_scaled(e, z[m], state.V[l, m])
-    for k in range(e.shape[0]):
-        e[k] = logistic(e[k])
-
-
-@inlined
-def _candidates(form: Form, state: State, l: int) -> None:
+def _candidates(variant: Variant, state: State, l: int) -> None:
     """The candidates' activations at this step, and their derivatives."""
-    z, own = state.z[l], form.inputs + 1 + state.units[l, 0]
-    for c in range(form.pool):
+    z, own = state.z[l], variant.inputs + 1 + state.units[l, 0]
+    for c in range(variant.pool):
         w, D = state.pools[l, state.units[l, 0], c], state.D[l, c]
         z[own] = state.y[l, c]
         y = _unit(w, z, own)
@@ -196,10 +178,34 @@ def _candidates(form: Form, state: State, l: int) -> None:
     z[own] = 0.0
 
 
-@inlined
-def _sum_up(form: Form, state: State, block: Block, l: int, t: int) -> None:
-    """Add what a step with a target brings to the sums of the epoch. `e` holds the outputs."""
-    e, columns = state.e[l], form.inputs + 1 + state.units[l, 0]
+def step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+    """A piece of the loop: the activations of lane l at step t."""
+    z, first = state.z[l], variant.inputs + 1
+    if variant.symbols:
+        z[: variant.inputs] = 0.0
+        z[block.symbol[t, l]] = 1.0
+    else:
+        copy(z[: variant.inputs], block.x[t, :, l])
+    for i in range(state.units[l, 0]):
+        z[first + i] = _unit(state.W[l, i], z, first + i)
+    if learning and state.phase[l, 0] == POOL:
+        _candidates(variant, state, l)
+
+
+def observe(variant: Variant, state: State, block: Block, stop: StopState, l: int, t: int) -> None:
+    """A piece of the loop: the outputs meet their target."""
+    z, e = state.z[l], state.e[l]
+    e[:] = 0.0
+    for m in range(variant.inputs + 1 + state.units[l, 0]):
+        add_scaled(e, z[m], state.V[l, m])
+    for k in range(e.shape[0]):
+        e[k] = logistic(e[k])
+    compare(block, stop, l, t, e)
+
+
+def learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+    """A piece of the loop: add what a step with a target brings to the sums of the epoch. `e` holds the outputs."""
+    e, columns = state.e[l], variant.inputs + 1 + state.units[l, 0]
     state.steps[l, 0] += 1.0
     for k in range(e.shape[0]):
         y = e[k]
@@ -210,7 +216,7 @@ def _sum_up(form: Form, state: State, block: Block, l: int, t: int) -> None:
             for m in range(columns):
                 state.pushes[l, m, k] += e[k] * (y * (1.0 - y)) * state.z[l, m]
     if state.phase[l, 0] == POOL:
-        for c in range(form.pool):
+        for c in range(variant.pool):
             D = state.D[l, c, : columns + 1]
             state.sum_y[l, c] += state.y[l, c]
             add_scaled(state.sum_ye[l, c], state.y[l, c], e)
@@ -247,7 +253,7 @@ def _push(state: State, l: int, c: int) -> None:
 
 
 @inlined
-def _is_stale(form: Form, state: State, l: int, measure: float, change: float) -> bool:
+def _is_stale(variant: Variant, state: State, l: int, measure: float, change: float) -> bool:
     """Whether the phase is to end; one epoch more of it has passed."""
     age, still, mark = state.age[l], state.still[l], state.mark[l]
     if age[0] == 0 or abs(measure - mark[0]) > change * mark[0]:
@@ -255,65 +261,65 @@ def _is_stale(form: Form, state: State, l: int, measure: float, change: float) -
     else:
         still[0] += 1
     age[0] += 1
-    return still[0] >= form.patience or age[0] >= form.longest
+    return still[0] >= variant.patience or age[0] >= variant.longest
 
 
 @inlined
-def _enter(form: Form, state: State, l: int, phase: int) -> None:
+def _enter(variant: Variant, state: State, l: int, phase: int) -> None:
     """Begin a phase: quickprop knows no last step."""
     state.phase[l, 0], state.age[l, 0], state.still[l, 0] = phase, 0, 0
     for m in range(state.V.shape[1]):
         state.step_V[l, m] = 0.0
-    for c in range(form.pool):
+    for c in range(variant.pool):
         state.step_W[l, c] = 0.0
 
 
 @inlined
-def _install(form: Form, state: State, l: int) -> None:
+def _install(variant: Variant, state: State, l: int) -> None:
     """The best candidate joins; outputs listen to it as its covariances say."""
     best, unit = 0, state.units[l, 0]
-    for c in range(1, form.pool):
+    for c in range(1, variant.pool):
         if _score(state, l, c) > _score(state, l, best):
             best = c
     copy(state.W[l, unit], state.pools[l, unit, best])
     for k in range(state.errors.shape[1]):
-        state.V[l, form.inputs + 1 + unit, k] = _covariance(state, l, best, k)
+        state.V[l, variant.inputs + 1 + unit, k] = _covariance(state, l, best, k)
     state.units[l, 0] += 1
 
 
 @inlined
-def _train_outputs(form: Form, state: State, l: int) -> None:
+def _train_outputs(variant: Variant, state: State, l: int) -> None:
     """An epoch of the outputs is over: a step, or the next pool where that no longer helps.
 
     Where there is no room for a unit, the phase begins anew: on a plateau the steps of quickprop double without end."""
-    if _is_stale(form, state, l, state.squares[l, 0], form.output_change):
-        if state.units[l, 0] < form.most:
-            _enter(form, state, l, POOL)
+    if _is_stale(variant, state, l, state.squares[l, 0], variant.output_change):
+        if state.units[l, 0] < variant.most:
+            _enter(variant, state, l, POOL)
             return
-        _enter(form, state, l, OUTPUTS)
-    rate = state.rate[0, l] / state.steps[l, 0]
-    for m in range(form.inputs + 1 + state.units[l, 0]):
-        _take_steps(state.V[l, m], state.pushes[l, m], state.push_V[l, m], state.step_V[l, m], rate, form.mu)
+        _enter(variant, state, l, OUTPUTS)
+    rate = state.rate[l] / state.steps[l, 0]
+    for m in range(variant.inputs + 1 + state.units[l, 0]):
+        _take_steps(state.V[l, m], state.pushes[l, m], state.push_V[l, m], state.step_V[l, m], rate, variant.mu)
 
 
 @inlined
-def _train_pool(form: Form, state: State, l: int) -> None:
+def _train_pool(variant: Variant, state: State, l: int) -> None:
     """An epoch of the pool is over: a step, or the best candidate joins."""
     unit, best = state.units[l, 0], 0.0
-    for c in range(form.pool):
+    for c in range(variant.pool):
         best = max(best, _score(state, l, c))
-    if _is_stale(form, state, l, best, form.pool_change):
-        _install(form, state, l)
-        _enter(form, state, l, OUTPUTS)
+    if _is_stale(variant, state, l, best, variant.pool_change):
+        _install(variant, state, l)
+        _enter(variant, state, l, OUTPUTS)
         return
-    for c in range(form.pool):
+    for c in range(variant.pool):
         _push(state, l, c)
         pushes, before, steps = state.D[l, c], state.push_W[l, c], state.step_W[l, c]
-        _take_steps(state.pools[l, unit, c], pushes, before, steps, form.pool_rate, form.mu)
+        _take_steps(state.pools[l, unit, c], pushes, before, steps, variant.pool_rate, variant.mu)
 
 
 @inlined
-def _clear(form: Form, state: State, l: int) -> None:
+def _clear(variant: Variant, state: State, l: int) -> None:
     """A new epoch: nothing is summed up yet."""
     state.steps[l, 0] = state.squares[l, 0] = 0.0
     state.seen[l, 0] = 0
@@ -321,64 +327,27 @@ def _clear(form: Form, state: State, l: int) -> None:
     state.sum_y[l] = 0.0
     for m in range(state.pushes.shape[1]):
         state.pushes[l, m] = 0.0
-    for c in range(form.pool):
+    for c in range(variant.pool):
         state.sum_ye[l, c] = 0.0
         state.sum_D[l, c] = 0.0
         for k in range(state.errors.shape[1]):
             state.sum_De[l, c, k] = 0.0
 
 
-@inlined
-def _learn(form: Form, state: State, l: int) -> None:
-    """A training sequence of lane l ended; with the last one of an epoch, weights change."""
+def finish(variant: Variant, state: State, l: int, number: int) -> None:
+    """A piece of the loop: with the last sequence of an epoch, weights change."""
     state.seen[l, 0] += 1
-    if state.seen[l, 0] == form.epoch:
+    if state.seen[l, 0] == variant.epoch:
         if state.phase[l, 0] == OUTPUTS:
-            _train_outputs(form, state, l)
+            _train_outputs(variant, state, l)
         else:
-            _train_pool(form, state, l)
-        _clear(form, state, l)
+            _train_pool(variant, state, l)
+        _clear(variant, state, l)
 
 
-@inlined
-def _begin(form: Form, state: State, l: int) -> None:
-    """Lane l is before the first step of a sequence."""
-    state.z[l, form.inputs + 1 :] = 0.0
+def begin(variant: Variant, state: State, l: int) -> None:
+    """A piece of the loop: all units are at 0."""
+    state.z[l, variant.inputs + 1 :] = 0.0
     state.y[l] = 0.0
-    for c in range(form.pool):
+    for c in range(variant.pool):
         state.D[l, c] = 0.0
-
-
-@kernel
-def _advance(form: Form, state: State, block: Block, watch: Watch) -> None:
-    for l in range(watch.at.shape[0]):
-        for t in range(block.due.shape[0]):
-            if not watch.masks[ACTIVE] >> l & 1:
-                break
-            learning = watch.masks[LEARNING] >> l & 1
-            _forward(form, state, block, l, t)
-            if learning and state.phase[l, 0] == POOL:
-                _candidates(form, state, l)
-            if block.due[t] >> l & 1:
-                compare(block, watch, l, t, state.e[l])
-                if learning:
-                    _sum_up(form, state, block, l, t)
-            if block.ends[t] >> l & 1:
-                if learning:
-                    _learn(form, state, l)
-                _begin(form, state, l)
-                judge(watch, l, t)
-
-
-def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
-    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must. The
-    kernel does not know how many lanes there are, so it is compiled once."""
-    _advance(form, state, block, watch)
-
-
-@kernel
-def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
-    """Put the lanes of `mask` before the first step of a sequence."""
-    for l in range(state.y.shape[0]):
-        if mask >> l & 1:
-            _begin(form, state, l)

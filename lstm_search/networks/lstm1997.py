@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from lstm_search.checks import setting, settle
+from lstm_search.networks.learner import Facts, Growth, Kernels, Learner, Weights, uniform_weights
 from lstm_search.networks.lstm1997_kernel import advance, restart
-from lstm_search.networks.lstm1997_state import NOWHERE, Form, State, lanes_last, new_state, put, weights
-from lstm_search.simd import uniforms
+from lstm_search.networks.lstm1997_state import NOWHERE, Variant, join, lanes_last, new_state, put, weights
+
+
+def _growth_rule(network: Any) -> tuple[int, float] | None:
+    """Window and drop after which the hidden units join in; None where they are there from the start."""
+    return None if network.growth == "none" else (network.growth_window, network.growth_drop)
 
 
 @dataclass(frozen=True)
-class Lstm1997:
+class Lstm1997(Learner):
     """`blocks` memory cell blocks of `size` cells each (section 4, appendix A.1); the paper's open points are named.
 
     The net of experiments 2a and 2b has weights from inputs to outputs (`direct`) and no output gates; its hidden units
@@ -73,16 +77,9 @@ class Lstm1997:
         0.0, "hidden activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True
     )
 
-    name: ClassVar[str] = "lstm1997"
-    in_turn: ClassVar[bool] = False
-    tasks: ClassVar[tuple[str, ...]] = ()
-    updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
-    new_state: ClassVar[Callable[..., State]] = staticmethod(new_state)
-    put: ClassVar[Callable[..., None]] = staticmethod(put)
-    weights: ClassVar[Callable[..., tuple[np.ndarray, np.ndarray]]] = staticmethod(weights)
-    lanes_last: ClassVar[Callable[..., list[np.ndarray]]] = staticmethod(lanes_last)
-    advance: ClassVar[Callable[..., Any]] = staticmethod(advance)
-    restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
+    name = "lstm1997"
+    facts = Facts()
+    kernels = Kernels(new_state, put, weights, lanes_last, advance, restart, Growth(_growth_rule, join))
 
     def __post_init__(self) -> None:
         settle(self, "network")
@@ -105,11 +102,6 @@ class Lstm1997:
                 raise ValueError(f"network.{key}={biases}: takes one number a block ({self.blocks}), or [] for random")
 
     @property
-    def growth_rule(self) -> tuple[int, float] | None:
-        """Window and drop after which the hidden units join in; None where they are there from the start."""
-        return None if self.growth == "none" else (self.growth_window, self.growth_drop)
-
-    @property
     def cells(self) -> int:
         """Number of memory cells, C."""
         return self.blocks * self.size
@@ -119,15 +111,15 @@ class Lstm1997:
         """Number of hidden units, U: cells, input gates and output gates."""
         return self.blocks * (self.size + 1 + self.output_gates)
 
-    def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
-        """What nets of this kind have in common on a task; nets of one form can share a pack.
+    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+        """What nets of this kind have in common on a task; nets of one variant can share a pack.
 
         `sums`: whether contributions are summed over a sequence (see `Training.update`).
         """
         dense = 0 if symbols else n_inputs
         biased = self.gates_biased or self.cell_bias != "none"
         recurrent = {"all": self.units, "cells": self.cells, "none": 0}[self.recurrent]
-        return Form(
+        return Variant(
             blocks=self.blocks,
             size=self.size,
             symbols=n_inputs - dense,
@@ -148,26 +140,20 @@ class Lstm1997:
             sums=int(sums),
         )
 
-    def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> Weights:
         """First weights: hidden [U, M] and output [K, I + C + 1], uniform in [-init, init], but biases as configured.
 
         Units are cells, input gates, output gates; sources are inputs, 1 (where anything hidden is biased), recurrent
         activations; of outputs: inputs (where `direct`), cells, 1 (where they are biased). A connection that does not
         exist has weight 0.
         """
-        form = self.form(n_inputs, symbols=False, sums=False)
-        hidden, output = (
-            np.empty((self.units, form.sources)),
-            np.empty((n_outputs, form.direct + self.cells + form.output_bias)),
-        )
-        both = np.empty(hidden.size + output.size)
-        uniforms(key, both)
-        both = self.init * (2.0 * both - 1.0)
-        hidden.ravel()[:], output.ravel()[:] = both[: hidden.size], both[hidden.size :]
+        variant = self.variant(n_inputs, symbols=False, sums=False)
+        output_shape = (n_outputs, variant.direct + self.cells + variant.output_bias)
+        hidden, output = uniform_weights(key, self.init, (self.units, variant.sources), output_shape)
         if self.recurrent_init == "zero":
-            hidden[:, form.activations :] = 0.0
-        if form.bias >= 0:
-            self._set_biases(hidden[:, form.bias])
+            hidden[:, variant.activations :] = 0.0
+        if variant.bias >= 0:
+            self._set_biases(hidden[:, variant.bias])
         return hidden, output
 
     def _set_biases(self, bias: np.ndarray) -> None:
@@ -186,7 +172,7 @@ class Lstm1997:
 
     def n_weights(self, n_inputs: int, n_outputs: int) -> int:
         """Number of weights and biases (section 4 of the paper counts them so)."""
-        form = self.form(n_inputs, symbols=False, sums=False)
+        variant = self.variant(n_inputs, symbols=False, sums=False)
         gates = self.units - self.cells
-        absent = self.cells * (1 - form.cell_bias) + gates * (1 - form.gate_bias) if form.bias >= 0 else 0
-        return self.units * form.sources - absent + n_outputs * (form.direct + self.cells + form.output_bias)
+        absent = self.cells * (1 - variant.cell_bias) + gates * (1 - variant.gate_bias) if variant.bias >= 0 else 0
+        return self.units * variant.sources - absent + n_outputs * (variant.direct + self.cells + variant.output_bias)

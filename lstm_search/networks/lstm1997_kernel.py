@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_search.networks.lstm1997_state import DEFER, RING, Event, Form, State
+from lstm_search.networks.lstm1997_state import DEFER, RING, Event, State, Variant
 from lstm_search.networks.lstm1997_symbols import apply_runs, direct_nets, forget_symbols, learn_direct, learn_symbols
 from lstm_search.simd import (
     ABSOLUTE,
@@ -25,13 +25,13 @@ from lstm_search.simd import (
     Block,
     Index,
     Lanes,
+    StopState,
     Value,
-    Watch,
+    end_sequence,
     exceeding,
     fma,
     gather,
     inlined,
-    judge,
     kernel,
     larger,
     load,
@@ -49,16 +49,16 @@ Four = tuple[Value, Value, Value, Value]
 
 
 @inlined
-def _net(lanes: Lanes, form: Form, nets: np.ndarray, u: int) -> Value:
+def _net(lanes: Lanes, variant: Variant, nets: np.ndarray, u: int) -> Value:
     """Where the sum of net_u starts: from what a symbol adds to it, if inputs are symbols."""
-    return load(lanes, nets, u) if form.symbols else splat(lanes, 0.0)
+    return load(lanes, nets, u) if variant.symbols else splat(lanes, 0.0)
 
 
 @inlined
-def _four(lanes: Lanes, form: Form, nets: np.ndarray, u: int) -> Four:
+def _four(lanes: Lanes, variant: Variant, nets: np.ndarray, u: int) -> Four:
     """Where the sums of units u .. u + 3 start."""
-    a, b = _net(lanes, form, nets, u), _net(lanes, form, nets, u + 1)
-    return a, b, _net(lanes, form, nets, u + 2), _net(lanes, form, nets, u + 3)
+    a, b = _net(lanes, variant, nets, u), _net(lanes, variant, nets, u + 1)
+    return a, b, _net(lanes, variant, nets, u + 2), _net(lanes, variant, nets, u + 3)
 
 
 @inlined
@@ -79,70 +79,70 @@ def _store_four(nets: np.ndarray, u: int, four: Four) -> None:
 
 
 @inlined
-def _nets(lanes: Lanes, form: Form, state: State, block: Block, t: int, nets: np.ndarray) -> None:
+def _nets(lanes: Lanes, variant: Variant, state: State, block: Block, t: int, nets: np.ndarray) -> None:
     """net_u = sum_m W[u, m] z_m. Eight units at a time share the loads of z; their sums do not wait for each other."""
     W, z, units = state.W, state.z[t & RING - 1], state.W.shape[0]
-    if form.symbols:
+    if variant.symbols:
         for u in range(units):
             store(nets, u, gather(lanes, state.of.W, u, block.symbol, t))
     for u in range(0, units // 8 * 8, 8):
-        low, high = _four(lanes, form, nets, u), _four(lanes, form, nets, u + 4)
-        for m in range(form.sources):
+        low, high = _four(lanes, variant, nets, u), _four(lanes, variant, nets, u + 4)
+        for m in range(variant.sources):
             z_m = load(lanes, z, m)
             low, high = _add_four(lanes, W, u, m, z_m, low), _add_four(lanes, W, u + 4, m, z_m, high)
         _store_four(nets, u, low)
         _store_four(nets, u + 4, high)
     for u in range(units // 8 * 8, units // 4 * 4, 4):
-        four = _four(lanes, form, nets, u)
-        for m in range(form.sources):
+        four = _four(lanes, variant, nets, u)
+        for m in range(variant.sources):
             four = _add_four(lanes, W, u, m, load(lanes, z, m), four)
         _store_four(nets, u, four)
     for u in range(units // 4 * 4, units):
-        net = _net(lanes, form, nets, u)
-        for m in range(form.sources):
+        net = _net(lanes, variant, nets, u)
+        for m in range(variant.sources):
             net = fma(load(lanes, W, (u, m)), load(lanes, z, m), net)
         store(nets, u, net)
 
 
 @inlined
-def _step(lanes: Lanes, form: Form, state: State, block: Block, t: int) -> None:
+def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) -> None:
     """Gates, cell states and cell outputs of step t, and what multiplies its sources in the traces."""
-    C, to_in, to_c = form.blocks * form.size, state.to_in[t & DEFER - 1], state.to_c[t & DEFER - 1]
-    y = state.z[t + 1 & RING - 1, form.activations :]
+    C, to_in, to_c = variant.blocks * variant.size, state.to_in[t & DEFER - 1], state.to_c[t & DEFER - 1]
+    y = state.z[t + 1 & RING - 1, variant.activations :]
     for i in range(block.x.shape[1]):
         store(state.z, (t & RING - 1, i), load(lanes, block.x, (t, i)))
-    _nets(lanes, form, state, block, t, y)
+    _nets(lanes, variant, state, block, t, y)
     squash(lanes, y, 0, state.W.shape[0])
-    for j in range(form.blocks):
+    for j in range(variant.blocks):
         y_in = load(lanes, y, C + j)
-        slope, most = logistic_slope(y_in), form.g_range * y_in
-        for c in range(j * form.size, (j + 1) * form.size):
+        slope, most = logistic_slope(y_in), variant.g_range * y_in
+        for c in range(j * variant.size, (j + 1) * variant.size):
             f = load(lanes, y, c)
-            g = fma(form.g_range, f, form.g_low)
+            g = fma(variant.g_range, f, variant.g_low)
             s = fma(y_in, g, load(lanes, state.s, c))
             store(state.s, c, s)
             store(state.h, c, s)
             store(to_in, c, g * slope)
             store(to_c, c, most * logistic_slope(f))
-    if not form.identity:
+    if not variant.identity:
         squash(lanes, state.h, 0, C)
-    for j in range(form.blocks):
-        y_out = _open(lanes, form, state, y, j)
-        for c in range(j * form.size, (j + 1) * form.size):
+    for j in range(variant.blocks):
+        y_out = _open(lanes, variant, state, y, j)
+        for c in range(j * variant.size, (j + 1) * variant.size):
             h = load(lanes, state.h, c)
-            if not form.identity:
+            if not variant.identity:
                 h = fma(2.0, h, -1.0)
                 store(state.h, c, h)
             store(y, c, y_out * h)
 
 
 @inlined
-def _open(lanes: Lanes, form: Form, state: State, y: np.ndarray, j: int) -> Value:
+def _open(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: int) -> Value:
     """What the cells of block j are multiplied by: y_out, or 1 without output gates; 0 before they join in."""
-    if not form.output_gates:
+    if not variant.output_gates:
         return load(lanes, state.alive, 0)
-    y_out = load(lanes, y, form.blocks * form.size + form.blocks + j)
-    return load(lanes, state.alive, 0) * y_out if form.grows else y_out
+    y_out = load(lanes, y, variant.blocks * variant.size + variant.blocks + j)
+    return load(lanes, state.alive, 0) * y_out if variant.grows else y_out
 
 
 @inlined
@@ -154,20 +154,20 @@ def _trace_symbols(lanes: Lanes, state: State, block: Block, t: int) -> None:
 
 
 @inlined
-def _trace(lanes: Lanes, form: Form, state: State, first: int, last: int) -> None:
+def _trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) -> None:
     """For the steps first .. last: dS_in[c, m] += g(net_c) f'(net_in) z_m and dS_c[c, m] += y_in g'(net_c) z_m."""
     for t in range(first, last + 1):
         z, k = state.z[t & RING - 1], t & DEFER - 1
         for c in range(state.s.shape[0]):
             a, b = load(lanes, state.to_in, (k, c)), load(lanes, state.to_c, (k, c))
-            for m in range(form.sources):
+            for m in range(variant.sources):
                 z_m = load(lanes, z, m)
                 store(state.dS_in, (c, m), fma(a, z_m, load(lanes, state.dS_in, (c, m))))
                 store(state.dS_c, (c, m), fma(b, z_m, load(lanes, state.dS_c, (c, m))))
 
 
 @inlined
-def _trace_four(lanes: Lanes, form: Form, state: State, t: int) -> None:
+def _trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
     """The same for the four steps from t on: what multiplies z stays in registers."""
     z0, z1 = state.z[t & RING - 1], state.z[t + 1 & RING - 1]
     z2, z3 = state.z[t + 2 & RING - 1], state.z[t + 3 & RING - 1]
@@ -177,7 +177,7 @@ def _trace_four(lanes: Lanes, form: Form, state: State, t: int) -> None:
         a2, a3 = load(lanes, state.to_in, (k2, c)), load(lanes, state.to_in, (k3, c))
         b0, b1 = load(lanes, state.to_c, (k0, c)), load(lanes, state.to_c, (k1, c))
         b2, b3 = load(lanes, state.to_c, (k2, c)), load(lanes, state.to_c, (k3, c))
-        for m in range(form.sources):
+        for m in range(variant.sources):
             p, q, r, s = load(lanes, z0, m), load(lanes, z1, m), load(lanes, z2, m), load(lanes, z3, m)
             a, b = load(lanes, state.dS_in, (c, m)), load(lanes, state.dS_c, (c, m))
             store(state.dS_in, (c, m), fma(a3, s, fma(a2, r, fma(a1, q, fma(a0, p, a)))))
@@ -185,15 +185,15 @@ def _trace_four(lanes: Lanes, form: Form, state: State, t: int) -> None:
 
 
 @inlined
-def _output_nets(lanes: Lanes, form: Form, state: State, block: Block, t: int) -> None:
+def _output_nets(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) -> None:
     """net_k from the cells of step t, and from its inputs where outputs see them."""
-    D, C, V, e = form.rows, form.blocks * form.size, state.V, state.e
-    y_c = state.z[t + 1 & RING - 1, form.activations :]
-    if form.direct > D:
+    D, C, V, e = variant.rows, variant.blocks * variant.size, state.V, state.e
+    y_c = state.z[t + 1 & RING - 1, variant.activations :]
+    if variant.direct > D:
         direct_nets(state, block, t)
     for k in range(block.target.shape[1]):
-        net = load(lanes, e, k) if form.direct > D else splat(lanes, 0.0)
-        if form.output_bias:
+        net = load(lanes, e, k) if variant.direct > D else splat(lanes, 0.0)
+        if variant.output_bias:
             net = net + load(lanes, V, (k, D + C))
         for i in range(D):
             net = fma(load(lanes, V, (k, i)), load(lanes, block.x, (t, i)), net)
@@ -214,13 +214,13 @@ def _illegal(lanes: Lanes, state: State, block: Block, t: int) -> Value:
 
 
 @inlined
-def _outputs(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch, event: Event) -> None:
+def _outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState, event: Event) -> None:
     """Outputs and error signals of a step; the errors of the lanes with a target go into the tally."""
-    D, C, K, t = form.rows, form.blocks * form.size, block.target.shape[1], event.t
-    V, e, tally, due = state.V, state.e, watch.tally, event.due
+    D, C, K, t = variant.rows, variant.blocks * variant.size, block.target.shape[1], event.t
+    V, e, tally, due = state.V, state.e, stop.tally, event.due
     absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), splat(lanes, 0.0)
-    _output_nets(lanes, form, state, block, t)
-    if not form.linear:
+    _output_nets(lanes, variant, state, block, t)
+    if not variant.linear:
         squash(lanes, e, 0, K)
     ranked = _illegal(lanes, state, block, t) if block.legal.shape[0] else worst
     for c in range(C):
@@ -230,16 +230,16 @@ def _outputs(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch,
         error = load(lanes, block.target, (t, k)) - y
         absolute, squared = absolute + magnitude(error), fma(error, error, squared)
         worst = larger(worst, magnitude(error))
-        e_k = error if form.linear else error * logistic_slope(y)
+        e_k = error if variant.linear else error * logistic_slope(y)
         store(e, k, e_k)
         for c in range(C):
             store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
     _add(lanes, tally, ABSOLUTE, due, splat(lanes, 1.0 / K), absolute)
     _add(lanes, tally, SQUARED, due, splat(lanes, 1.0 / K), squared)
     _add(lanes, tally, STEPS, due, splat(lanes, 1.0), splat(lanes, 1.0))
-    worst = select(watch.masks[RANKED], ranked, worst)
+    worst = select(stop.masks[RANKED], ranked, worst)
     before = load(lanes, tally, WORST)
-    store(tally, WORST, select(due & (event.ends | watch.masks[EVERY]), larger(before, worst), before))
+    store(tally, WORST, select(due & (event.ends | stop.masks[EVERY]), larger(before, worst), before))
 
 
 @inlined
@@ -250,21 +250,21 @@ def _add(lanes: Lanes, to: np.ndarray, index: Index, mask: int, factor: Value, t
 
 
 @inlined
-def _learn_cell(lanes: Lanes, form: Form, state: State, event: Event, W: np.ndarray, c: int, e_s: Value) -> None:
+def _learn_cell(lanes: Lanes, variant: Variant, state: State, event: Event, W: np.ndarray, c: int, e_s: Value) -> None:
     """W[c, m] += e_s dS_c[c, m] and W[in, m] += e_s dS_in[c, m], in the lanes that learn.
 
     On the way the traces are brought up to date with this step, and start anew in the lanes that end: so each is loaded
     and stored once. Those of symbols are up to date; what multiplies them is kept for `learn_symbols`.
     """
-    z, k, u_in = state.z[event.t & RING - 1], event.t & DEFER - 1, state.s.shape[0] + c // form.size
+    z, k, u_in = state.z[event.t & RING - 1], event.t & DEFER - 1, state.s.shape[0] + c // variant.size
     a, b = load(lanes, state.to_in, (k, c)), load(lanes, state.to_c, (k, c))
-    for m in range(form.sources):
+    for m in range(variant.sources):
         z_m = load(lanes, z, m)
         dS_in = fma(a, z_m, load(lanes, state.dS_in, (c, m)))
         dS_c = fma(b, z_m, load(lanes, state.dS_c, (c, m)))
         _learn_trace(lanes, event, W, (u_in, m), e_s, state.dS_in, (c, m), dS_in)
         _learn_trace(lanes, event, W, (c, m), e_s, state.dS_c, (c, m), dS_c)
-    if form.symbols:
+    if variant.symbols:
         store(state.of.e_s, c, e_s)
 
 
@@ -279,65 +279,67 @@ def _learn_trace(
 
 @inlined
 def _learn_output_gate(
-    lanes: Lanes, form: Form, state: State, block: Block, event: Event, W: np.ndarray, u: int, e_out: Value
+    lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, W: np.ndarray, u: int, e_out: Value
 ) -> None:
     """W[u, m] += e_out z_m, in the lanes that learn."""
-    if form.symbols:  # adding -0.0 leaves the other lanes' bits as they are
-        Wx = state.of.dW if form.sums else state.of.W
+    if variant.symbols:  # adding -0.0 leaves the other lanes' bits as they are
+        Wx = state.of.dW if variant.sums else state.of.W
         scatter_add(lanes, Wx, u, block.symbol, event.t, select(event.learn, e_out, splat(lanes, -0.0)))
-    for m in range(form.sources):
+    for m in range(variant.sources):
         _add(lanes, W, (u, m), event.learn, e_out, load(lanes, state.z, (event.t & RING - 1, m)))
 
 
 @inlined
 def _learn_output(
-    lanes: Lanes, form: Form, state: State, block: Block, event: Event, V: np.ndarray, k: int, e_k: Value
+    lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, V: np.ndarray, k: int, e_k: Value
 ) -> None:
     """V[k] += e_k [x; y_c; 1], in the lanes that learn. For symbols, e_k is kept for `learn_direct`."""
-    D, C, y_c = form.rows, form.blocks * form.size, state.z[event.t + 1 & RING - 1, form.activations :]
+    D, C, y_c = variant.rows, variant.blocks * variant.size, state.z[event.t + 1 & RING - 1, variant.activations :]
     for i in range(D):
         _add(lanes, V, (k, i), event.learn, e_k, load(lanes, block.x, (event.t, i)))
     for c in range(C):
         _add(lanes, V, (k, D + c), event.learn, e_k, load(lanes, y_c, c))
-    if form.output_bias:
+    if variant.output_bias:
         _add(lanes, V, (k, D + C), event.learn, e_k, splat(lanes, 1.0))
-    if form.direct > D:
+    if variant.direct > D:
         store(state.e, k, e_k)
 
 
 @inlined
-def _learn(lanes: Lanes, form: Form, state: State, block: Block, event: Event, W: np.ndarray, V: np.ndarray) -> None:
+def _learn(
+    lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, W: np.ndarray, V: np.ndarray
+) -> None:
     """Add rate x negative gradient of this step to W and V, in the lanes that learn."""
-    C, K, a = form.blocks * form.size, block.target.shape[1], load(lanes, state.rate, 0)
-    y = state.z[event.t + 1 & RING - 1, form.activations :]
-    for j in range(form.blocks):
-        opened, e_out = _open(lanes, form, state, y, j), splat(lanes, 0.0)
-        for c in range(j * form.size, (j + 1) * form.size):
+    C, K, a = variant.blocks * variant.size, block.target.shape[1], load(lanes, state.rate, 0)
+    y = state.z[event.t + 1 & RING - 1, variant.activations :]
+    for j in range(variant.blocks):
+        opened, e_out = _open(lanes, variant, state, y, j), splat(lanes, 0.0)
+        for c in range(j * variant.size, (j + 1) * variant.size):
             h, back = load(lanes, state.h, c), load(lanes, state.e, K + c)
             e_out = fma(h, back, e_out)
-            slope = splat(lanes, 1.0) if form.identity else 0.5 * ((1.0 + h) * (1.0 - h))
-            _learn_cell(lanes, form, state, event, W, c, a * (opened * slope * back))
-        if form.output_gates:
-            e_out = a * (_open_slope(lanes, form, state, y, j) * e_out)
-            _learn_output_gate(lanes, form, state, block, event, W, C + form.blocks + j, e_out)
+            slope = splat(lanes, 1.0) if variant.identity else 0.5 * ((1.0 + h) * (1.0 - h))
+            _learn_cell(lanes, variant, state, event, W, c, a * (opened * slope * back))
+        if variant.output_gates:
+            e_out = a * (_open_slope(lanes, variant, state, y, j) * e_out)
+            _learn_output_gate(lanes, variant, state, block, event, W, C + variant.blocks + j, e_out)
     for k in range(K):
-        _learn_output(lanes, form, state, block, event, V, k, a * load(lanes, state.e, k))
+        _learn_output(lanes, variant, state, block, event, V, k, a * load(lanes, state.e, k))
 
 
 @inlined
-def _open_slope(lanes: Lanes, form: Form, state: State, y: np.ndarray, j: int) -> Value:
+def _open_slope(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: int) -> Value:
     """f'(net_out) of block j; 0 before the hidden units join in."""
-    slope = logistic_slope(load(lanes, y, form.blocks * form.size + form.blocks + j))
-    return load(lanes, state.alive, 0) * slope if form.grows else slope
+    slope = logistic_slope(load(lanes, y, variant.blocks * variant.size + variant.blocks + j))
+    return load(lanes, state.alive, 0) * slope if variant.grows else slope
 
 
 @inlined
-def _clear_absent(lanes: Lanes, form: Form, W: np.ndarray, mask: int) -> None:
+def _clear_absent(lanes: Lanes, variant: Variant, W: np.ndarray, mask: int) -> None:
     """Biases that do not exist, where others do, stay 0, in the lanes of `mask`."""
-    if form.bias >= 0:
-        C = form.blocks * form.size
-        for u in range(C if form.cell_bias else 0, C if form.gate_bias else W.shape[0]):
-            index = (u, form.bias)
+    if variant.bias >= 0:
+        C = variant.blocks * variant.size
+        for u in range(C if variant.cell_bias else 0, C if variant.gate_bias else W.shape[0]):
+            index = (u, variant.bias)
             store(W, index, select(mask, splat(lanes, 0.0), load(lanes, W, index)))
 
 
@@ -352,9 +354,9 @@ def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
 
 
 @inlined
-def _restart(lanes: Lanes, form: Form, state: State, t: int, mask: int) -> None:
+def _restart(lanes: Lanes, variant: Variant, state: State, t: int, mask: int) -> None:
     """A sequence starts at step t: states 0, activations `reset`, in the lanes of `mask`."""
-    zero, reset, y = splat(lanes, 0.0), load(lanes, state.reset, 0), state.z[t & RING - 1, form.activations :]
+    zero, reset, y = splat(lanes, 0.0), load(lanes, state.reset, 0), state.z[t & RING - 1, variant.activations :]
     for u in range(y.shape[0]):
         store(y, u, select(mask, reset, load(lanes, y, u)))
     for c in range(state.s.shape[0]):
@@ -362,62 +364,62 @@ def _restart(lanes: Lanes, form: Form, state: State, t: int, mask: int) -> None:
 
 
 @inlined
-def _learn_of_symbols(form: Form, state: State, block: Block, event: Event) -> None:
+def _learn_of_symbols(variant: Variant, state: State, block: Block, event: Event) -> None:
     """What `_learn` leaves for the lanes one by one."""
     if event.learn:
-        learn_symbols(form, state, event, state.of.dW if form.sums else state.of.W)
-        if form.direct:
-            learn_direct(state, block, event, state.of.dV if form.sums else state.of.V)
+        learn_symbols(variant, state, event, state.of.dW if variant.sums else state.of.W)
+        if variant.direct:
+            learn_direct(state, block, event, state.of.dV if variant.sums else state.of.V)
 
 
 @inlined
-def _learn_and_judge(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch, event: Event) -> None:
+def _learn_and_end(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState, event: Event) -> None:
     """What targets and ends of sequences bring about; the traces are up to date with the step before."""
-    ends, learning = event.ends, watch.masks[LEARNING]
-    _outputs(lanes, form, state, block, watch, event)
-    W, V = (state.dW, state.dV) if form.sums else (state.W, state.V)
-    _learn(lanes, form, state, block, event, W, V)
-    _clear_absent(lanes, form, W, event.learn)
-    if form.symbols:
-        _learn_of_symbols(form, state, block, event)
+    ends, learning = event.ends, stop.masks[LEARNING]
+    _outputs(lanes, variant, state, block, stop, event)
+    W, V = (state.dW, state.dV) if variant.sums else (state.W, state.V)
+    _learn(lanes, variant, state, block, event, W, V)
+    _clear_absent(lanes, variant, W, event.learn)
+    if variant.symbols:
+        _learn_of_symbols(variant, state, block, event)
     if ends:
         _apply(lanes, state.W, state.dW, ends & learning)
         _apply(lanes, state.V, state.dV, ends & learning)
         apply_runs(state.of.W, state.of.dW, ends & learning)
         apply_runs(state.of.V, state.of.dV, ends & learning)
         forget_symbols(state, ends)
-        _restart(lanes, form, state, event.t + 1, ends)
-        for l in range(watch.at.shape[0]):
+        _restart(lanes, variant, state, event.t + 1, ends)
+        for l in range(stop.at.shape[0]):
             if ends >> l & 1:
-                judge(watch, l, event.t)
+                end_sequence(stop, l, event.t)
 
 
 @kernel
-def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
-    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must."""
+def advance(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState) -> None:
+    """Run all lanes through the block: train where `stop` says so, test elsewhere, stop each lane where it must."""
     first, steps = 0, block.due.shape[0]  # the traces are up to date with the step before `first`
     for t in range(steps):
-        _step(lanes, form, state, block, t)
-        if form.symbols:
+        _step(lanes, variant, state, block, t)
+        if variant.symbols:
             _trace_symbols(lanes, state, block, t)
-        due, ends = block.due[t] & watch.masks[ACTIVE], block.ends[t] & watch.masks[ACTIVE]
+        due, ends = block.due[t] & stop.masks[ACTIVE], block.ends[t] & stop.masks[ACTIVE]
         last = t - 1 if due | ends else t
         if t - first == DEFER - 1 and last == t:
-            _trace_four(lanes, form, state, first)
+            _trace_four(lanes, variant, state, first)
             first = t + 1
         elif due | ends or t == steps - 1:
-            _trace(lanes, form, state, first, last)
+            _trace(lanes, variant, state, first, last)
             first = t + 1
         if due | ends:
-            _learn_and_judge(lanes, form, state, block, watch, Event(t, due, due & watch.masks[LEARNING], ends))
-            if watch.masks[ACTIVE] == 0:
+            _learn_and_end(lanes, variant, state, block, stop, Event(t, due, due & stop.masks[LEARNING], ends))
+            if stop.masks[ACTIVE] == 0:
                 break
 
 
 @kernel
-def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
+def restart(lanes: Lanes, variant: Variant, state: State, mask: int) -> None:
     """Put the lanes of `mask` before the first step of a sequence, at the start of a block."""
-    _restart(lanes, form, state, 0, mask)
+    _restart(lanes, variant, state, 0, mask)
     for c in range(state.s.shape[0]):
         for m in range(state.W.shape[1]):
             store(state.dS_in, (c, m), select(mask, splat(lanes, 0.0), load(lanes, state.dS_in, (c, m))))

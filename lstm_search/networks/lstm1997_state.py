@@ -1,11 +1,12 @@
-"""What the nets of a pack hold, and the form they share. Letters are those of `lstm1997_kernel`."""
+"""What the nets of a pack hold, and the variant they share. Letters are those of `lstm1997_kernel`."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_search.networks.learner import Weights
 from lstm_search.simd import aligned_zeros
 
 RING = 8
@@ -22,7 +23,7 @@ NOWHERE = -(1 << 20)
 """Before all sources, symbols included: the place of the 1 where nothing in the hidden layer is biased."""
 
 
-class Form(NamedTuple):
+class Variant(NamedTuple):
     """What all nets of a pack have in common."""
 
     blocks: int  # b
@@ -89,19 +90,19 @@ class State(NamedTuple):
     of: Columns
 
 
-def new_state(width: int, form: Form, outputs: int) -> State:
+def new_state(width: int, variant: Variant, outputs: int) -> State:
     """Nets with all weights zero."""
-    cells = form.blocks * form.size
-    units = cells + (1 + form.output_gates) * form.blocks
-    columns = form.rows + cells + form.output_bias
+    cells = variant.blocks * variant.size
+    units = cells + (1 + variant.output_gates) * variant.blocks
+    columns = variant.rows + cells + variant.output_bias
     state = State(
-        W=aligned_zeros(units, form.sources, width),
+        W=aligned_zeros(units, variant.sources, width),
         V=aligned_zeros(outputs, columns, width),
-        dW=aligned_zeros(units if form.sums else 0, form.sources, width),
-        dV=aligned_zeros(outputs if form.sums else 0, columns, width),
-        dS_in=aligned_zeros(cells, form.sources, width),
-        dS_c=aligned_zeros(cells, form.sources, width),
-        z=aligned_zeros(RING, form.activations + units, width),
+        dW=aligned_zeros(units if variant.sums else 0, variant.sources, width),
+        dV=aligned_zeros(outputs if variant.sums else 0, columns, width),
+        dS_in=aligned_zeros(cells, variant.sources, width),
+        dS_c=aligned_zeros(cells, variant.sources, width),
+        z=aligned_zeros(RING, variant.activations + units, width),
         to_in=aligned_zeros(DEFER, cells, width),
         to_c=aligned_zeros(DEFER, cells, width),
         s=aligned_zeros(cells, width),
@@ -110,41 +111,48 @@ def new_state(width: int, form: Form, outputs: int) -> State:
         rate=aligned_zeros(1, width),
         reset=aligned_zeros(1, width),
         alive=aligned_zeros(1, width),
-        of=_new_columns(width, form, units, outputs),
+        of=_new_columns(width, variant, units, outputs),
     )
-    if form.bias >= 0:
-        state.z[:, form.bias] = 1.0
+    if variant.bias >= 0:
+        state.z[:, variant.bias] = 1.0
     return state
 
 
-def _new_columns(width: int, form: Form, units: int, outputs: int) -> Columns:
-    symbols, cells = -(-form.symbols // RUN) * RUN, form.blocks * form.size
-    direct = (form.symbols if form.direct else 0, width, -(-outputs // RUN) * RUN)
+def _new_columns(width: int, variant: Variant, units: int, outputs: int) -> Columns:
+    symbols, cells = -(-variant.symbols // RUN) * RUN, variant.blocks * variant.size
+    direct = (variant.symbols if variant.direct else 0, width, -(-outputs // RUN) * RUN)
     return Columns(
         W=aligned_zeros(units, width, symbols),
-        dW=aligned_zeros(units if form.sums else 0, width, symbols),
+        dW=aligned_zeros(units if variant.sums else 0, width, symbols),
         dS_in=aligned_zeros(cells, width, symbols),
         dS_c=aligned_zeros(cells, width, symbols),
         V=aligned_zeros(*direct),
-        dV=aligned_zeros(*(direct if form.sums else (0, width, RUN))),
+        dV=aligned_zeros(*(direct if variant.sums else (0, width, RUN))),
         e_s=aligned_zeros(cells, width),
     )
 
 
-def put(state: State, form: Form, l: int, hidden: np.ndarray, output: np.ndarray) -> None:
-    """Give lane l its weights: hidden [U, M] and output [K, direct + C + output_bias]; nothing is summed up yet."""
-    i, d = form.symbols, form.direct if form.symbols else 0
+def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+    """Lane l has these weights, hidden [U, M] and output [K, direct + C + output_bias]; nothing is summed up yet, and
+    hidden units that are to join in later are not there."""
+    hidden, output = weights
+    i, d = variant.symbols, variant.direct if variant.symbols else 0
     state.W[..., l], state.V[..., l] = hidden[:, i:], output[:, d:]
     state.of.W[:, l, :i], state.of.V[:, l, : len(output)] = hidden[:, :i], output[:, :d].T
     for sums in (state.dW[..., l], state.dV[..., l], state.of.dW[:, l], state.of.dV[:, l]):
         sums[:] = 0.0
+    state.rate[:, l], state.reset[:, l], state.alive[:, l] = rate, network.reset, 1 - variant.grows
 
 
-def weights(state: State, form: Form, l: int) -> tuple[np.ndarray, np.ndarray]:
+def join(state: State, l: int) -> None:
+    """From now on the hidden units of lane l are there."""
+    state.alive[:, l] = 1.0
+
+
+def weights(state: State, variant: Variant, l: int) -> Weights:
     """Copies of the weights of lane l: hidden [U, M] and output [K, direct + C + output_bias]."""
-    hidden = np.concatenate([state.of.W[:, l, : form.symbols], state.W[..., l]], axis=1)
-    outputs = state.V.shape[0]
-    direct = state.of.V[:, l, :outputs].T
+    hidden = np.concatenate([state.of.W[:, l, : variant.symbols], state.W[..., l]], axis=1)
+    direct = state.of.V[:, l, : state.V.shape[0]].T
     return hidden, np.concatenate([direct, state.V[..., l]], axis=1)
 
 

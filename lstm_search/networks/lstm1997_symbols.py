@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_search.networks.lstm1997_state import RUN, Event, Form, State
+from lstm_search.networks.lstm1997_state import RUN, Event, State, Variant
 from lstm_search.simd import Block, fma, inlined, load_run, splat, store_run
 
 _TAG = (0.0,) * RUN
 
 
 @inlined
-def learn_symbols(form: Form, state: State, event: Event, W: np.ndarray) -> None:
+def learn_symbols(variant: Variant, state: State, event: Event, W: np.ndarray) -> None:
     """W[c, x] += e_s dS_c[c, x] and W[in, x] += e_s dS_in[c, x], in the lanes that learn."""
     of, cells = state.of, state.of.e_s.shape[0]
     for l in range(of.e_s.shape[1]):
         if event.learn >> l & 1:
             for c in range(cells):
-                e_s, u_in = splat(_TAG, of.e_s[c, l]), cells + c // form.size
+                e_s, u_in = splat(_TAG, of.e_s[c, l]), cells + c // variant.size
                 for x in range(0, W.shape[2], RUN):
                     to_in = fma(e_s, load_run(_TAG, of.dS_in, (c, l), x), load_run(_TAG, W, (u_in, l), x))
                     store_run(W, (u_in, l), x, to_in)

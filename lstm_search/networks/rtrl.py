@@ -6,102 +6,110 @@ dy_j/dw_um(t-1) + [i = u] z_m). That is n^2 (I + n) numbers and n times as many 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import recurrent
+from lstm_search.networks import loop, recurrent
+from lstm_search.networks.learner import Facts, Learner
 from lstm_search.networks.recurrent import (
-    Form,
-    State,
+    Net,
+    Variant,
     add_scaled,
     add_sources,
-    add_two,
-    apply,
-    begin,
     copy,
+    error_signals,
     forward,
     learn_outputs,
-    observe,
+    new_net,
 )
-from lstm_search.simd import ACTIVE, LEARNING, Block, Lanes, Layout, Watch, inlined, judge, kernel
+from lstm_search.simd import Block, Layout, aligned_zeros, inlined
 
 MOST = 4_000_000
 """Derivatives that a trial may carry: 32 MB, twice."""
 
 
+class State(NamedTuple):
+    """The nets of a pack, and the derivatives of their activations."""
+
+    net: Net
+    P: np.ndarray  # [L, n, n M] dy_i/dw_um
+    Q: np.ndarray  # [L, n, n M] the same a step later
+
+
+def _new_state(width: int, variant: Variant, n_outputs: int) -> State:
+    net = new_net(width, variant, n_outputs)
+    _, n, M = net.W.shape
+    return State(net, aligned_zeros(width, n, n * M), aligned_zeros(width, n, n * M))
+
+
 @inlined
-def _carry(form: Form, state: State, l: int) -> None:
+def _add_two(to: np.ndarray, a: float, first: np.ndarray, b: float, second: np.ndarray) -> None:
+    """To += a x first + b x second."""
+    for k in range(to.shape[0]):
+        to[k] = (to[k] + a * first[k]) + b * second[k]
+
+
+@inlined
+def _carry(variant: Variant, state: State, l: int) -> None:
     """The derivatives of the activations of this step, from P, by way of Q."""
-    W, P, Q, n = state.W[l], state.P[l], state.Q[l], state.y.shape[1]
-    fed, M = form.inputs + form.bias, state.W.shape[2]
+    net, P, Q, n = state.net, state.P[l], state.Q[l], state.net.y.shape[1]
+    W, fed, M = net.W[l], variant.inputs + variant.bias, net.W.shape[2]
     for i in range(n):
-        slope = state.y[l, i] * (1.0 - state.y[l, i])
+        slope = net.y[l, i] * (1.0 - net.y[l, i])
         Q[i] = 0.0
         for j in range(0, n - 1, 2):  # two at a time: a row of Q is read and written half as often
-            add_two(Q[i], slope * W[i, fed + j], P[j], slope * W[i, fed + j + 1], P[j + 1])
+            _add_two(Q[i], slope * W[i, fed + j], P[j], slope * W[i, fed + j + 1], P[j + 1])
         if n % 2:
             add_scaled(Q[i], slope * W[i, fed + n - 1], P[n - 1])
-        add_sources(form, Q[i, i * M : (i + 1) * M], slope, state.now[l], state.before[l])
+        add_sources(variant, Q[i, i * M : (i + 1) * M], slope, net.now[l], net.before[l])
     for i in range(n):
         copy(P[i], Q[i])
 
 
-@inlined
-def _learn(state: State, l: int, W: np.ndarray) -> None:
+def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+    forward(variant, state.net, block, l, t)
+    if learning:
+        _carry(variant, state, l)
+
+
+def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
     """W += rate x sum_i back_i dy_i/dw."""
-    M = W.shape[1]
-    for i in range(W.shape[0]):
-        if state.back[l, i] != 0.0:
-            for u in range(W.shape[0]):
-                add_scaled(W[u], state.rate[0, l] * state.back[l, i], state.P[l, i, u * M : (u + 1) * M])
+    net = state.net
+    error_signals(variant, net, block, l, t)
+    W = net.dW[l] if variant.sums else net.W[l]
+    n, M = W.shape
+    for i in range(n):
+        if net.back[l, i] != 0.0:
+            for u in range(n):
+                add_scaled(W[u], net.rate[l] * net.back[l, i], state.P[l, i, u * M : (u + 1) * M])
+    learn_outputs(variant, net, l)
 
 
-@inlined
-def _begin(state: State, l: int) -> None:
-    """Lane l is before the first step of a sequence: nothing depends on the weights yet."""
-    begin(state, l)
+def _begin(variant: Variant, state: State, l: int) -> None:
+    """Nothing depends on the weights yet."""
+    state.net.y[l] = state.net.reset[l]
     for i in range(state.P.shape[1]):
         state.P[l, i] = 0.0
 
 
-@kernel
-def advance(lanes: Lanes, form: Form, state: State, block: Block, watch: Watch) -> None:
-    """Run all lanes through the block: train where `watch` says so, test elsewhere, stop each lane where it must."""
-    for l in range(watch.at.shape[0]):
-        for t in range(block.due.shape[0]):
-            if not watch.masks[ACTIVE] >> l & 1:
-                break
-            learning = watch.masks[LEARNING] >> l & 1
-            forward(form, state, block, l, t)
-            if learning:
-                _carry(form, state, l)
-            if block.due[t] >> l & 1:
-                observe(form, state, block, watch, l, t)
-                if learning:
-                    _learn(state, l, state.dW[l] if form.sums else state.W[l])
-                    learn_outputs(form, state, l, state.dV[l] if form.sums else state.V[l])
-            if block.ends[t] >> l & 1:
-                if learning and form.sums:
-                    apply(state.W[l], state.dW[l])
-                    apply(state.V[l], state.dV[l])
-                _begin(state, l)
-                judge(watch, l, t)
-
-
-@kernel
-def restart(lanes: Lanes, form: Form, state: State, mask: int) -> None:
-    """Put the lanes of `mask` before the first step of a sequence."""
-    for l in range(state.y.shape[0]):
-        if mask >> l & 1:
-            _begin(state, l)
+def _check(network: Any, layout: Layout, _rules: Sequence[Any]) -> None:
+    """Refuse a net that would carry more derivatives than fit."""
+    n = network.hidden + (layout.outputs if network.wiring == "full" else 0)
+    carried = n * n * (layout.inputs + network.bias + n)
+    if carried > MOST:
+        raise ValueError(
+            f"network.wiring={network.wiring}: RTRL would carry {carried:,} derivatives a trial with {n} recurrent "
+            f"units and {layout.inputs} inputs; takes {MOST:,} at most: choose fewer symbols or units, "
+            "network.wiring=layered or direct, or network=bptt"
+        )
 
 
 @dataclass(frozen=True)
-class Rtrl:
+class Rtrl(Learner):
     """`hidden` logistic units, recurrent among themselves, and outputs wired as `wiring` says (see `recurrent`)."""
 
     hidden: int = setting(3, "logistic hidden units, 1 to 64", low=1, high=64)
@@ -112,41 +120,22 @@ class Rtrl:
     init: float = setting(0.1, "weights start uniform in [-init, init]", low=0, example="0.2")
     reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
 
-    name: ClassVar[str] = "rtrl"
-    growth_rule: ClassVar[None] = None
-    in_turn: ClassVar[bool] = False
-    tasks: ClassVar[tuple[str, ...]] = ()
-    updates: ClassVar[tuple[str, ...]] = ("sequence", "step")
-    new_state: ClassVar[Callable[..., State]] = staticmethod(recurrent.new_state)
-    put: ClassVar[Callable[..., None]] = staticmethod(recurrent.put)
-    weights: ClassVar[Callable[..., tuple[np.ndarray, np.ndarray]]] = staticmethod(recurrent.weights)
-    lanes_last: ClassVar[Callable[..., list[np.ndarray]]] = staticmethod(recurrent.lanes_last)
-    advance: ClassVar[Callable[..., Any]] = staticmethod(advance)
-    restart: ClassVar[Callable[..., Any]] = staticmethod(restart)
+    name = "rtrl"
+    facts = Facts(check=_check)
+    kernels = loop.kernels(
+        State,
+        _new_state,
+        recurrent.put,
+        recurrent.weights,
+        step=_step,
+        observe=recurrent.observe,
+        learn=_learn,
+        finish=recurrent.finish,
+        begin=_begin,
+    )
+    variant = recurrent.variant_of
+    initial = recurrent.initial
+    n_weights = recurrent.n_weights
 
     def __post_init__(self) -> None:
         settle(self, "network")
-
-    def check_cell(self, layout: Layout, _stops: Sequence[Any]) -> None:
-        """Refuse a net that would carry more derivatives than fit."""
-        n = self.hidden + (layout.outputs if self.wiring == "full" else 0)
-        carried = n * n * (layout.inputs + self.bias + n)
-        if carried > MOST:
-            raise ValueError(
-                f"network.wiring={self.wiring}: RTRL would carry {carried:,} derivatives a trial with {n} recurrent "
-                f"units and {layout.inputs} inputs; takes {MOST:,} at most: choose fewer symbols or units, "
-                "network.wiring=layered or direct, or network=bptt"
-            )
-
-    def form(self, n_inputs: int, *, symbols: bool, sums: bool) -> Form:
-        """What nets of this kind have in common on a task."""
-        return recurrent.form_of(self, n_inputs, symbols=symbols, sums=sums)._replace(traces=1)
-
-    def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, np.ndarray]:
-        """First weights: hidden [n, I + bias + n] and output [K, C], uniform in [-init, init]."""
-        form = self.form(n_inputs, symbols=False, sums=False)
-        return recurrent.initial_of(self, form, key, n_outputs)
-
-    def n_weights(self, n_inputs: int, n_outputs: int) -> int:
-        """Number of weights and biases."""
-        return recurrent.count(self.form(n_inputs, symbols=False, sums=False), n_outputs)

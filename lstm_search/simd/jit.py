@@ -47,6 +47,7 @@ os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
 
 import numba  # noqa: E402  (numba reads the folder when it is imported)
 from llvmlite import binding  # noqa: E402  (numba first, for the same reason)
+from numba.extending import overload  # noqa: E402
 
 numba.config.CACHE_DIR = str(CACHE_DIR)  # numba may have been imported before this module
 
@@ -111,7 +112,26 @@ def _or_nothing(cache: Any) -> Callable[..., Any]:
     return load_or_forget
 
 
+_PIECE = {"error_model": "numpy", "nogil": True, "forceinline": True, "_nrt": False}
+
+
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """A piece of a kernel: the compiler puts it where it is called, so that its vectors stay in registers."""
-    compiled: Callable[..., Any] = numba.njit(error_model="numpy", nogil=True, forceinline=True, _nrt=False)(function)
+    compiled: Callable[..., Any] = numba.njit(**_PIECE)(function)
     return compiled
+
+
+def generic(piece: Callable[..., Any]) -> dict[type, Callable[..., Any]]:
+    """Make `piece` a piece of a kernel that has one body for each type of its second argument, a NamedTuple.
+
+    The bodies go into the dict that is returned: the type, then a plain function of the same arguments. The choice is
+    made when a kernel is compiled, so no function is passed at run time, and the machine code is found on disk again.
+    A kernel that calls `piece` with a type that has no body does not compile: `numba.TypingError`.
+    """
+    bodies: dict[type, Callable[..., Any]] = {}
+
+    def body(_first: Any, second: Any, *_rest: Any) -> Callable[..., Any] | None:
+        return bodies.get(second.instance_class)
+
+    overload(piece, jit_options=_PIECE, strict=False)(body)  # not strict: the bodies name their arguments themselves
+    return bodies

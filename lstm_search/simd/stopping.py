@@ -19,20 +19,21 @@ RUNNING, REACHED, PAUSED, DIVERGED, TESTED = range(5)
 before), an error that is no number, the end of a test."""
 
 ACTIVE, LEARNING, EVERY, RANKED = range(4)
-"""Sets of lanes (`Watch.masks`): those that run; that learn; where every target of a sequence can make it wrong, not
-just the last; where an illegal output not below all legal ones makes it wrong, instead of an error of the tolerance."""
+"""Sets of lanes (`StopState.masks`): those that run; that learn; where every target of a sequence can make it wrong,
+not just the last; where an illegal output that is not below all legal ones makes it wrong, instead of an error of the
+tolerance."""
 
 NEVER = -1
 """As `max_wrong`: no number of wrong sequences will do, the criterion is met in a check or not at all."""
 
 ABSOLUTE, SQUARED, WORST, STEPS = range(4)
-"""Rows of `Watch.tally`: summed |error|, summed squared error (each a mean over outputs), largest |error|, steps."""
+"""Rows of `StopState.tally`: summed |error| and summed squared error (means over outputs), largest |error|, steps."""
 
 CHECKPOINTS = np.unique(np.round(10 ** np.arange(1.0, 8.01, 0.1)).astype(np.int64))
 """Sequence counts at which the learning curve has a point: ten a decade, from 10 to 100,000,000."""
 
 
-class Watch(NamedTuple):
+class StopState(NamedTuple):
     """What is known of each lane's sequences (L lanes, rings of R sequences, P checkpoints)."""
 
     masks: np.ndarray  # int64 [4]: bit l: lane l is in the set ACTIVE, LEARNING, EVERY, RANKED
@@ -56,13 +57,13 @@ class Watch(NamedTuple):
     since: np.ndarray  # float64 [2, L]: summed error and wrong sequences since the last checkpoint
 
 
-def new_watch(width: int, ring: int) -> Watch:
-    """A watch over `width` idle lanes whose windows are at most `ring` sequences long."""
+def new_stop_state(width: int, ring: int) -> StopState:
+    """A stop over `width` idle lanes whose windows are at most `ring` sequences long."""
 
     def whole(*shape: int) -> np.ndarray:
         return np.zeros(shape, np.int64)
 
-    return Watch(
+    return StopState(
         masks=whole(4),
         reason=whole(width),
         at=whole(width),
@@ -85,99 +86,99 @@ def new_watch(width: int, ring: int) -> Watch:
     )
 
 
-def look_back(watch: Watch, l: int) -> None:
+def look_back(stop: StopState, l: int) -> None:
     """Sum up the window of lane l anew: after a test, or for a criterion with another window, tolerance or measure."""
-    done, window = watch.done[l], watch.window[l]
-    last = watch.ring[np.arange(max(done - window, 0), done) % len(watch.ring), :, l]
-    watch.total[l], watch.lost[l] = math.fsum(last[:, watch.measure[l]]), 0.0
-    watch.wrong[l] = np.count_nonzero(~(last[:, WORST] < watch.tolerance[l]))
+    done, window = stop.done[l], stop.window[l]
+    last = stop.ring[np.arange(max(done - window, 0), done) % len(stop.ring), :, l]
+    stop.total[l], stop.lost[l] = math.fsum(last[:, stop.measure[l]]), 0.0
+    stop.wrong[l] = np.count_nonzero(~(last[:, WORST] < stop.tolerance[l]))
 
 
-def mean_error(watch: Watch, l: int, first: int, end: int) -> float:
+def mean_error(stop: StopState, l: int, first: int, end: int) -> float:
     """Mean absolute error of the training sequences number `first` to `end` - 1, which the ring must still hold."""
-    last = watch.ring[np.arange(first, end) % len(watch.ring), ABSOLUTE, l]
+    last = stop.ring[np.arange(first, end) % len(stop.ring), ABSOLUTE, l]
     return math.fsum(last) / (end - first)
 
 
-def reached(watch: Watch, l: int) -> bool:
+def reached(stop: StopState, l: int) -> bool:
     """Whether lane l meets the criterion that it trains for."""
-    n = watch.window[l]
-    few = watch.done[l] >= n and watch.wrong[l] <= watch.max_wrong[l]
-    due = (watch.done[l] - n) % watch.every[l] == 0
-    return few and due and watch.total[l] + watch.lost[l] < watch.below[l] * n
+    n = stop.window[l]
+    few = stop.done[l] >= n and stop.wrong[l] <= stop.max_wrong[l]
+    due = (stop.done[l] - n) % stop.every[l] == 0
+    return few and due and stop.total[l] + stop.lost[l] < stop.below[l] * n
 
 
 _reached = inlined(reached)
 
 
 @inlined
-def _add_up(watch: Watch, l: int, error: float) -> None:
+def _add_up(stop: StopState, l: int, error: float) -> None:
     """Add to the summed error. What rounding loses is kept (Knuth's two-sum), so that an error 10^16 times the others
     leaves no trace in the sum once the window has passed it."""
-    before = watch.total[l]
+    before = stop.total[l]
     after = before + error
     added = after - before
-    watch.total[l] = after
-    watch.lost[l] += (before - (after - added)) + (error - added)
+    stop.total[l] = after
+    stop.lost[l] += (before - (after - added)) + (error - added)
 
 
 @inlined
-def _slide(watch: Watch, l: int) -> None:
+def _slide(stop: StopState, l: int) -> None:
     """Slide the window of the last training sequences on by one: the oldest leaves, the current one is stored."""
-    n, ring = watch.window[l], watch.ring.shape[0]
-    if watch.done[l] > n:
-        oldest = (watch.done[l] - 1 - n) % ring
-        _add_up(watch, l, -watch.ring[oldest, watch.measure[l], l])
-        watch.wrong[l] -= not watch.ring[oldest, WORST, l] < watch.tolerance[l]
-    for row in range(watch.ring.shape[1]):
-        watch.ring[(watch.done[l] - 1) % ring, row, l] = watch.tally[row, l]
+    n, ring = stop.window[l], stop.ring.shape[0]
+    if stop.done[l] > n:
+        oldest = (stop.done[l] - 1 - n) % ring
+        _add_up(stop, l, -stop.ring[oldest, stop.measure[l], l])
+        stop.wrong[l] -= not stop.ring[oldest, WORST, l] < stop.tolerance[l]
+    for row in range(stop.ring.shape[1]):
+        stop.ring[(stop.done[l] - 1) % ring, row, l] = stop.tally[row, l]
 
 
 @inlined
-def _draw_curve(watch: Watch, l: int, error: float, wrong: bool) -> None:
+def _draw_curve(stop: StopState, l: int, error: float, wrong: bool) -> None:
     """Put a point on the learning curve at every checkpoint."""
-    watch.since[0, l] += error
-    watch.since[1, l] += wrong
-    point = watch.point[l]
-    if point < CHECKPOINTS.shape[0] and watch.done[l] == CHECKPOINTS[point]:
+    stop.since[0, l] += error
+    stop.since[1, l] += wrong
+    point = stop.point[l]
+    if point < CHECKPOINTS.shape[0] and stop.done[l] == CHECKPOINTS[point]:
         n = CHECKPOINTS[point] - (CHECKPOINTS[point - 1] if point > 0 else 0)
-        watch.curve[point, 0, l] = watch.since[0, l] / n
-        watch.curve[point, 1, l] = watch.since[1, l] / n
-        watch.since[0, l] = watch.since[1, l] = 0.0
-        watch.point[l] += 1
+        stop.curve[point, 0, l] = stop.since[0, l] / n
+        stop.curve[point, 1, l] = stop.since[1, l] / n
+        stop.since[0, l] = stop.since[1, l] = 0.0
+        stop.point[l] += 1
 
 
 @inlined
-def _verdict(watch: Watch, l: int, error: float, learning: int) -> int:
+def _verdict(stop: StopState, l: int, error: float, learning: int) -> int:
     """Whether the sequence just judged ends this phase of the lane, and why."""
     if learning:
         if not np.isfinite(error):
             return DIVERGED
-        if _reached(watch, l):
+        if _reached(stop, l):
             return REACHED
-        return PAUSED if watch.done[l] >= watch.limit[l] else RUNNING
-    hopeless = watch.wrong[l] > watch.max_wrong[l] or watch.total[l] + watch.lost[l] > watch.below[l] * watch.limit[l]
-    return TESTED if hopeless or watch.done[l] >= watch.limit[l] else RUNNING
+        return PAUSED if stop.done[l] >= stop.limit[l] else RUNNING
+    hopeless = stop.wrong[l] > stop.max_wrong[l] or stop.total[l] + stop.lost[l] > stop.below[l] * stop.limit[l]
+    return TESTED if hopeless or stop.done[l] >= stop.limit[l] else RUNNING
 
 
 @inlined
-def judge(watch: Watch, l: int, t: int) -> None:
+def end_sequence(stop: StopState, l: int, t: int) -> None:
     """Lane l ended a sequence at step t of the block: count it, and stop the lane where it has reached something."""
     for row in (ABSOLUTE, SQUARED):
-        watch.tally[row, l] /= watch.tally[STEPS, l]
-    error = watch.tally[watch.measure[l], l]
-    wrong = not watch.tally[WORST, l] < watch.tolerance[l]
-    learning = watch.masks[LEARNING] >> l & 1
-    watch.done[l] += 1
+        stop.tally[row, l] /= stop.tally[STEPS, l]
+    error = stop.tally[stop.measure[l], l]
+    wrong = not stop.tally[WORST, l] < stop.tolerance[l]
+    learning = stop.masks[LEARNING] >> l & 1
+    stop.done[l] += 1
     if learning and np.isfinite(error):
-        _slide(watch, l)
-        _draw_curve(watch, l, error, wrong)
-    _add_up(watch, l, error)
-    watch.wrong[l] += wrong
-    for row in range(watch.tally.shape[0]):
-        watch.tally[row, l] = 0.0
-    watch.reason[l] = _verdict(watch, l, error, learning)
-    if watch.reason[l] != RUNNING:
-        watch.at[l] = t
-        watch.masks[ACTIVE] &= ~(1 << l)
-        watch.masks[LEARNING] &= ~(1 << l)
+        _slide(stop, l)
+        _draw_curve(stop, l, error, wrong)
+    _add_up(stop, l, error)
+    stop.wrong[l] += wrong
+    for row in range(stop.tally.shape[0]):
+        stop.tally[row, l] = 0.0
+    stop.reason[l] = _verdict(stop, l, error, learning)
+    if stop.reason[l] != RUNNING:
+        stop.at[l] = t
+        stop.masks[ACTIVE] &= ~(1 << l)
+        stop.masks[LEARNING] &= ~(1 << l)

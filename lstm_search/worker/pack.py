@@ -8,11 +8,10 @@ import socket
 import time
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from lstm_search.networks import Learner
 from lstm_search.simd import (
     ABSOLUTE,
     ACTIVE,
@@ -29,23 +28,17 @@ from lstm_search.simd import (
     TESTS,
     TRAINING,
     WEIGHTS,
-    Layout,
     lanes_tag,
     look_back,
     mean_error,
     new_block,
+    new_stop_state,
     new_stream,
-    new_watch,
     reached,
     stream_key,
 )
-from lstm_search.spec import Cell, CurvePoint, Outcome, Reached, Stop, TrialResult, TrialSpec
-
-_WORK = 8_000_000
-"""Weights times steps of a block at most, so that a net of any size answers within a slice of work."""
-
-_BYTES = 2 << 20
-"""Of a block at most, so that it stays in the second-level cache."""
+from lstm_search.spec import CurvePoint, Outcome, Reached, Stop, TrialResult, TrialSpec
+from lstm_search.worker.shape import Shape, block_steps, growth_rule
 
 SHARING = 10
 """Replicates in a row that have the same sets of strings (experiment 1: three pairs of sets, ten nets for each)."""
@@ -64,63 +57,41 @@ class Phase(Enum):
     TEST = "test"
 
 
-class Shape(NamedTuple):
-    """What trials must have in common to share a pack."""
-
-    task: Any
-    network: Any
-    layout: Layout
-    numbers: int
-    form: Any
-    ring: int
-
-
-def shape_of(cell: Cell) -> Shape:
-    """The shape of a cell's trials."""
-    task, layout = cell.task, cell.task.layout
-    network: Learner = cell.network
-    sums = cell.training.update == "sequence" and layout.targets != "last"
-    form = network.form(layout.inputs, symbols=layout.symbols, sums=sums)
-    looks_back = [stop.window for stop in cell.stop if not stop.checked]
-    if network.growth_rule:
-        looks_back.append(2 * network.growth_rule[0])
-    return Shape(type(task), type(network), layout, len(task.numbers), form, max(looks_back, default=1))
-
-
 @dataclass(eq=False)  # counting the free lanes of every block compares with None
 class _Run:
     """A trial under way in a lane: `stage` is the milestone it makes for; `trained` the training sequences it had seen
-    when it last paused; `at` where its milestone was reached while that is being tested."""
+    when it last paused; `at` where its milestone was reached while that is being tested; `growth` the rule by which
+    units still have to join in."""
 
     spec: TrialSpec
     stage: int = 0
     phase: Phase = Phase.TRAINING
     trained: int = 0
     at: int = 0
-    grown: bool = True
+    growth: tuple[int, float] | None = None
     reached: list[Reached] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
 
     @property
-    def stop(self) -> Stop:
+    def rule(self) -> Stop:
         return self.spec.cell.stop[self.stage]
 
     @property
     def check_due(self) -> bool:
         """Whether a check is due where the training stands."""
-        return self.stop.checked and self.trained > 0 and self.trained % int(self.stop.check_every or 1) == 0
+        return self.rule.checked and self.trained > 0 and self.trained % int(self.rule.check_every or 1) == 0
 
     @property
     def limit(self) -> int:
         """Training sequences after which the training ends."""
-        return self.spec.cap + self.stop.grace
+        return self.spec.cap + self.rule.grace
 
     def pause(self) -> int:
         """Training sequences after which there is something to do: the limit, a check, a look whether to grow."""
-        every = [self.stop.check_every] if self.stop.checked else []
-        if rule := None if self.grown else self.spec.cell.network.growth_rule:
-            every.append(rule[0])
+        every = [self.rule.check_every] if self.rule.checked else []
+        if self.growth:
+            every.append(self.growth[0])
         return min([self.limit, *(self.trained + n - self.trained % n for n in every if n)])
 
 
@@ -128,13 +99,13 @@ class Pack:
     """`width` lanes for trials of one shape. A lane is free, training, checked or tested."""
 
     def __init__(self, shape: Shape, width: int) -> None:
-        self.shape, self.width = shape, width
+        self.shape, self.width, self._kernels = shape, width, shape.network.kernels
         self._runs: list[_Run | None] = [None] * width
         self._fresh = 0  # bit l: lane l starts a sequence with the next block
         self._stream = new_stream(width, shape.numbers, shape.layout)
-        self._state = shape.network.new_state(width, shape.form, shape.layout.outputs)
-        self._watch = new_watch(width, shape.ring)
-        weights = sum(array.size for array in shape.network.weights(self._state, shape.form, 0))
+        self._state = self._kernels.new_state(width, shape.variant, shape.layout.outputs)
+        self._stop = new_stop_state(width, shape.ring)
+        weights = sum(array.size for array in self._kernels.weights(self._state, shape.variant, 0))
         steps = block_steps(weights, shape.layout, width)
         self._block = new_block(steps, width, shape.layout)
 
@@ -150,7 +121,7 @@ class Pack:
 
     def sequences(self) -> dict[str, int]:
         """How many training sequences each running trial has seen, by key."""
-        done = self._watch.done
+        done = self._stop.done
         return {
             run.spec.key: int(done[l]) if run.phase is Phase.TRAINING else run.trained
             for l, run in enumerate(self._runs)
@@ -160,15 +131,15 @@ class Pack:
     def add(self, spec: TrialSpec) -> None:
         """Start a trial in a free lane."""
         l = self._runs.index(None)
-        cell, state, watch, stream = spec.cell, self._state, self._watch, self._stream
-        self._runs[l] = run = _Run(spec, grown=cell.network.growth_rule is None)
-        for array in watch[1:]:  # all that the last trial left in the watch
+        cell, stop, stream = spec.cell, self._stop, self._stream
+        self._runs[l] = run = _Run(spec, growth=growth_rule(cell.network))
+        for array in stop[1:]:  # what the last trial left; its bits in `masks` are set anew
             array[..., l] = 0
         key, layout = stream_key(spec.seed, spec.replicate, WEIGHTS), self.shape.layout
-        self.shape.network.put(state, self.shape.form, l, *cell.network.initial(key, layout.inputs, layout.outputs))
-        state.rate[:, l] = cell.training.rate * cell.training.error_scale
-        state.reset[:, l], state.alive[:, l] = cell.network.reset, run.grown
-        stream.numbers[:, l], stream.in_turn[l] = cell.task.numbers, cell.network.in_turn
+        weights = cell.network.initial(key, layout.inputs, layout.outputs)
+        rate = cell.training.rate * cell.training.error_scale
+        self._kernels.put(self._state, self.shape.variant, l, cell.network, weights, rate)
+        stream.numbers[:, l], stream.in_turn[l] = cell.task.numbers, cell.network.facts.in_turn
         if layout.keys:
             task: Any = cell.task  # one of those that have keys
             stream.keys[:, l] = task.keys(stream_key(spec.seed, spec.replicate // SHARING, COMMON))
@@ -176,74 +147,74 @@ class Pack:
 
     def _aim(self, l: int, run: _Run) -> None:
         """Lane l makes for its stage's milestone."""
-        watch, stop = self._watch, run.stop
-        watch.window[l], watch.max_wrong[l], watch.below[l] = stop.window, stop.max_wrong, stop.below
-        watch.every[l] = stop.check_every or 1
-        watch.tolerance[l] = 0.5 if stop.correct == "ranked" else stop.tolerance
-        watch.measure[l] = ABSOLUTE if stop.error == "absolute" else SQUARED
-        for mask, member in ((EVERY, stop.judged == "all"), (RANKED, stop.correct == "ranked")):
-            watch.masks[mask] = watch.masks[mask] & ~(1 << l) | member << l
+        stop, rule = self._stop, run.rule
+        stop.window[l], stop.max_wrong[l], stop.below[l] = rule.window, rule.max_wrong, rule.below
+        stop.every[l] = rule.check_every or 1
+        stop.tolerance[l] = 0.5 if rule.correct == "ranked" else rule.tolerance
+        stop.measure[l] = ABSOLUTE if rule.error == "absolute" else SQUARED
+        for mask, member in ((EVERY, rule.judged == "all"), (RANKED, rule.correct == "ranked")):
+            stop.masks[mask] = stop.masks[mask] & ~(1 << l) | member << l
 
     def _look_back(self, l: int, run: _Run) -> None:
         """Lane l stands where its training does, and its window is summed up by its stage's measure."""
         self._aim(l, run)
-        self._watch.done[l] = run.trained
-        if run.stop.checked:
-            self._watch.max_wrong[l], self._watch.window[l] = NEVER, 1
-        look_back(self._watch, l)
+        self._stop.done[l] = run.trained
+        if run.rule.checked:
+            self._stop.max_wrong[l], self._stop.window[l] = NEVER, 1
+        look_back(self._stop, l)
 
     def _train(self, l: int, run: _Run) -> None:
         """Lane l is trained, from the sequence after the last one it saw, up to the next pause."""
         self._look_back(l, run)
         self._enter(l, run, Phase.TRAINING, TRAINING, run.trained)
-        self._watch.limit[l] = run.pause()
-        self._watch.masks[LEARNING] |= 1 << l
+        self._stop.limit[l] = run.pause()
+        self._stop.masks[LEARNING] |= 1 << l
 
     def _check(self, l: int, run: _Run) -> None:
         """Lane l is checked; each check has the sequences of its number, or all have those of the first."""
-        stop = run.stop
-        number = run.trained // int(stop.check_every or 1) if stop.fresh_test_set else 0
+        rule = run.rule
+        number = run.trained // int(rule.check_every or 1) if rule.fresh_test_set else 0
         self._aim(l, run)
-        self._enter(l, run, Phase.CHECK, CHECKS, number * stop.window)
-        self._watch.limit[l] = stop.window
+        self._enter(l, run, Phase.CHECK, CHECKS, number * rule.window)
+        self._stop.limit[l] = rule.window
 
     def _test(self, l: int, run: _Run) -> None:
         """Lane l is tested, on a stream of its milestone's own."""
         self._aim(l, run)
         self._enter(l, run, Phase.TEST, TESTS + run.stage, 0)
-        self._watch.limit[l] = run.stop.test_sequences
-        self._watch.max_wrong[l], self._watch.below[l] = _UNLIMITED, np.inf
+        self._stop.limit[l] = run.rule.test_sequences
+        self._stop.max_wrong[l], self._stop.below[l] = _UNLIMITED, np.inf
 
     def _enter(self, l: int, run: _Run, phase: Phase, stream: int, sequence: int) -> None:
         """Lane l is active from the start of a sequence of one of its trial's streams on."""
-        run.phase, watch = phase, self._watch
+        run.phase, stop = phase, self._stop
         if phase is not Phase.TRAINING:
-            for count in (watch.done, watch.wrong, watch.total, watch.lost):
+            for count in (stop.done, stop.wrong, stop.total, stop.lost):
                 count[l] = 0
         self._stream.key[l] = stream_key(run.spec.seed, run.spec.replicate, stream)
         self._stream.sequence[l], self._stream.start[l] = sequence, 0
         self._stream.tested[l] = phase is not Phase.TRAINING
-        watch.masks[ACTIVE] |= 1 << l
+        stop.masks[ACTIVE] |= 1 << l
         self._fresh |= 1 << l
 
     def advance(self) -> list[TrialResult]:
         """Run one block of time steps; returns the trials that ended in it."""
         began = time.perf_counter()
         if self._fresh:
-            self.shape.network.restart(lanes_tag(self.width), self.shape.form, self._state, self._fresh)
+            self._kernels.restart(lanes_tag(self.width), self.shape.variant, self._state, self._fresh)
             self._fresh = 0
-        active, learning = int(self._watch.masks[ACTIVE]), int(self._watch.masks[LEARNING])
+        active, learning = int(self._stop.masks[ACTIVE]), int(self._stop.masks[LEARNING])
         self.shape.task.fill(self._block, self._stream)
-        self.shape.network.advance(lanes_tag(self.width), self.shape.form, self._state, self._block, self._watch)
+        self._kernels.advance(lanes_tag(self.width), self.shape.variant, self._state, self._block, self._stop)
         share = (time.perf_counter() - began) / active.bit_count()
-        stopped = active & ~int(self._watch.masks[ACTIVE])
+        stopped = active & ~int(self._stop.masks[ACTIVE])
         finished = []
         for l, run in enumerate(self._runs):
             if run is None:
                 continue
             run.seconds += share
             if learning >> l & 1:
-                run.steps += int(self._watch.at[l]) + 1 if stopped >> l & 1 else self._block.due.size
+                run.steps += int(self._stop.at[l]) + 1 if stopped >> l & 1 else self._block.due.size
             if stopped >> l & 1 and (result := self._stopped(l, run)):
                 finished.append(result)
         return finished
@@ -253,22 +224,21 @@ class Pack:
         if run.phase is Phase.TRAINING:
             return self._paused(l, run)
         if run.phase is Phase.CHECK:
-            done, window = int(self._watch.done[l]), run.stop.window
-            few = done == window and self._watch.wrong[l] <= run.stop.max_wrong
-            if few and self._watch.total[l] + self._watch.lost[l] < run.stop.below * window:
+            done, window = int(self._stop.done[l]), run.rule.window
+            few = done == window and self._stop.wrong[l] <= run.rule.max_wrong
+            if few and self._stop.total[l] + self._stop.lost[l] < run.rule.below * window:
                 return self._reach(l, run, run.trained)
             return self._train_on(l, run)
         return self._pass(l, run)
 
     def _paused(self, l: int, run: _Run) -> TrialResult | None:
         """Training stopped: something was reached, or is due."""
-        reason, run.trained = int(self._watch.reason[l]), int(self._watch.done[l])
+        reason, run.trained = int(self._stop.reason[l]), int(self._stop.done[l])
         if reason == DIVERGED:
             return self._finish(l, run, Outcome.DIVERGED, run.trained)
         if reason == REACHED:
-            return self._reach(l, run, run.trained - run.stop.grace)
-        if not run.grown:
-            self._grow(l, run)
+            return self._reach(l, run, run.trained - run.rule.grace)
+        self._grow(l, run)
         if run.check_due:
             self._check(l, run)
             return None
@@ -276,22 +246,22 @@ class Pack:
 
     def _grow(self, l: int, run: _Run) -> None:
         """Let the hidden units of lane l join in where the error no longer falls."""
-        rule, done = run.spec.cell.network.growth_rule, run.trained
-        if rule is None:
+        growth, done = self._kernels.growth, run.trained
+        if growth is None or run.growth is None:
             return
-        window, drop = rule
+        window, drop = run.growth
         if done < 2 * window or done % window:
             return
-        before, now = (mean_error(self._watch, l, end - window, end) for end in (done - window, done))
+        before, now = (mean_error(self._stop, l, end - window, end) for end in (done - window, done))
         if now > (1.0 - drop) * before:
-            run.grown = True
-            self._state.alive[:, l] = 1.0
+            run.growth = None
+            growth.join(self._state, l)
             run.reached.append(Reached(GROWN, done, 0, 0, 0.0))
 
     def _reach(self, l: int, run: _Run, at: int) -> TrialResult | None:
         """Lane l reached its stage's milestone `at` so many training sequences."""
         run.at = at
-        if run.stop.test_sequences:
+        if run.rule.test_sequences:
             self._test(l, run)
             return None
         return self._pass(l, run)
@@ -299,10 +269,10 @@ class Pack:
     def _pass(self, l: int, run: _Run) -> TrialResult | None:
         """Record the milestone, and its test if there was one; lane l makes for the next one. It may be there already,
         or at its cap."""
-        watch, tests = self._watch, run.stop.test_sequences
-        error = float(watch.total[l] + watch.lost[l]) / tests if tests else 0.0
-        wrong = int(watch.wrong[l]) if tests else 0
-        run.reached.append(Reached(run.stop.milestone, run.at, tests, wrong, error))
+        stop, tests = self._stop, run.rule.test_sequences
+        error = float(stop.total[l] + stop.lost[l]) / tests if tests else 0.0
+        wrong = int(stop.wrong[l]) if tests else 0
+        run.reached.append(Reached(run.rule.milestone, run.at, tests, wrong, error))
         if run.stage + 1 == len(run.spec.cell.stop):
             return self._finish(l, run, Outcome.SOLVED, run.at)
         run.stage += 1
@@ -310,8 +280,8 @@ class Pack:
             self._check(l, run)
             return None
         self._look_back(l, run)
-        if reached(watch, l):
-            return self._reach(l, run, run.trained - run.stop.grace)
+        if reached(stop, l):
+            return self._reach(l, run, run.trained - run.rule.grace)
         return self._train_on(l, run)
 
     def _train_on(self, l: int, run: _Run) -> TrialResult | None:
@@ -323,8 +293,8 @@ class Pack:
 
     def _finish(self, l: int, run: _Run, outcome: Outcome, sequences: int) -> TrialResult:
         """Take the trial out of lane l."""
-        watch = self._watch
-        hidden, output = map(_plain, self.shape.network.weights(self._state, self.shape.form, l))
+        stop = self._stop
+        hidden, output = map(_plain, self._kernels.weights(self._state, self.shape.variant, l))
         if not (np.isfinite(hidden).all() and np.isfinite(output).all()):
             outcome = Outcome.DIVERGED
             run.reached = [milestone for milestone in run.reached if milestone.sequences < sequences]
@@ -336,8 +306,8 @@ class Pack:
             steps=run.steps,
             milestones=tuple(run.reached),
             curve=tuple(
-                CurvePoint(int(CHECKPOINTS[i]), float(watch.curve[i, 0, l]), float(watch.curve[i, 1, l]))
-                for i in range(int(watch.point[l]))
+                CurvePoint(int(CHECKPOINTS[i]), float(stop.curve[i, 0, l]), float(stop.curve[i, 1, l]))
+                for i in range(int(stop.point[l]))
             ),
             weights=_packed(hidden, output),
             weights_sha256=hashlib.sha256(hidden.tobytes() + output.tobytes()).hexdigest(),
@@ -350,21 +320,14 @@ class Pack:
         pack = Pack(self.shape, width)
         lanes = [l for l, run in enumerate(self._runs) if run]
         pack._runs[: len(lanes)] = [self._runs[l] for l in lanes]
-        views = self.shape.network.lanes_last
-        states = views(self._state), views(pack._state)
-        for old, new in ((self._stream, pack._stream), states, (self._watch[1:], pack._watch[1:])):
+        states = self._kernels.lanes_last(self._state), self._kernels.lanes_last(pack._state)
+        for old, new in ((self._stream, pack._stream), states, (self._stop[1:], pack._stop[1:])):
             for source, target in zip(old, new, strict=True):
                 target[..., : len(lanes)] = source[..., lanes]
         for mask in (ACTIVE, LEARNING, EVERY, RANKED):
-            pack._watch.masks[mask] = _moved(int(self._watch.masks[mask]), lanes)
+            pack._stop.masks[mask] = _moved(int(self._stop.masks[mask]), lanes)
         pack._fresh = _moved(self._fresh, lanes)
         return pack
-
-
-def block_steps(weights: int, layout: Layout, width: int) -> int:
-    """Time steps of a block, a multiple of 8: what the layout wants, fewer for large nets and wide layouts."""
-    a_step = 8 * width * (layout.outputs + (1 if layout.symbols else layout.inputs))
-    return max(8, min(layout.steps, _WORK // weights, _BYTES // a_step) // 8 * 8)
 
 
 def _moved(mask: int, lanes: list[int]) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from lstm_search.simd import full_width
 from lstm_search.spec import Row, TrialResult, TrialSpec
-from lstm_search.worker.pack import Pack, Shape, shape_of
+from lstm_search.worker.pack import Pack
+from lstm_search.worker.shape import Shape, shape_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_search.worker.pack import shape_of
+from lstm_search.worker.shape import shape_of
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "complexity.py"))
 
@@ -15,8 +15,8 @@ SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "complexi
 def held(kind: str, units: int, length: int = 20) -> int:
     """Bytes of one trial's arrays."""
     cell = SCRIPT["cell"](kind, units, length)
-    shape = shape_of(cell)
-    return sum(array.nbytes for array in cell.network.lanes_last(shape.network.new_state(8, shape.form, 1))) // 8
+    shape, kernels = shape_of(cell), cell.network.kernels
+    return sum(array.nbytes for array in kernels.lanes_last(kernels.new_state(8, shape.variant, 1))) // 8
 
 
 def test_the_exponent_of_a_power_is_found() -> None:

@@ -107,7 +107,7 @@ def _by_definition(
     network: Lstm1997, hidden: np.ndarray, output: np.ndarray, rows: np.ndarray
 ) -> tuple[list[list[float]], list[list[float]]]:
     """States, and y_out h'(s), step by step; the slow twin has the biases in the last column."""
-    bias = network.form(rows.shape[1], symbols=False, sums=False).bias
+    bias = network.variant(rows.shape[1], symbols=False, sums=False).bias
     if bias >= 0:
         hidden = np.concatenate([np.delete(hidden, bias, axis=1), hidden[:, [bias]]], axis=1)
     steps = naive.forward(network, hidden, output, rows)

@@ -10,7 +10,7 @@ from helpers.naive_rivals import Weights
 
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
-from lstm_search.simd.stopping import new_watch
+from lstm_search.simd.stopping import new_stop_state
 from lstm_search.simd.streams import Block, Layout, new_block
 from lstm_search.spec import Cell, Stop, TrialResult, TrialSpec
 from lstm_search.worker.trial import Worker
@@ -66,20 +66,19 @@ def trained(
     sums: bool = True,
     learning: int = -1,
 ) -> tuple[list[Weights], Any]:
-    """Each lane's weights after its sequences, and the watch."""
+    """Each lane's weights after its sequences, and the state of the stop rules."""
     width = len(lanes)
-    form = network.form(I, symbols=symbols, sums=sums)
-    state, watch, tag = network.new_state(width, form, K), new_watch(width, 1), lanes_tag(width)
+    variant = network.variant(I, symbols=symbols, sums=sums)
+    state, stop, tag = network.kernels.new_state(width, variant, K), new_stop_state(width, 1), lanes_tag(width)
     for l, (hidden, output) in enumerate(weights):
-        network.put(state, form, l, hidden, output)
-    state.rate[:], state.reset[:], state.alive[:] = RATE, network.reset, 1.0
-    watch.masks[:] = (1 << width) - 1
-    watch.masks[1] &= learning
-    watch.limit[:] = 10**9
-    network.restart(tag, form, state, (1 << width) - 1)
+        network.kernels.put(state, variant, l, network, (hidden, output), RATE)
+    stop.masks[:] = (1 << width) - 1
+    stop.masks[1] &= learning
+    stop.limit[:] = 10**9
+    network.kernels.restart(tag, variant, state, (1 << width) - 1)
     for block in blocks_of(lanes, symbols=symbols):
-        network.advance(tag, form, state, block, watch)
-    return [network.weights(state, form, l) for l in range(width)], watch
+        network.kernels.advance(tag, variant, state, block, stop)
+    return [network.kernels.weights(state, variant, l) for l in range(width)], stop
 
 
 def assert_close(found: Weights, expected: Weights, tolerance: float) -> None:

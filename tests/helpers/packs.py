@@ -18,7 +18,8 @@ from helpers import naive
 from numpy.typing import NDArray
 
 from lstm_search.spec import TrialResult, TrialSpec
-from lstm_search.worker.pack import Pack, shape_of
+from lstm_search.worker.pack import Pack
+from lstm_search.worker.shape import shape_of
 from lstm_search.worker.trial import Worker
 
 TESTS = Path(__file__).parents[1]

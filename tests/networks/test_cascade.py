@@ -15,7 +15,7 @@ from lstm_search.networks import NETWORKS, Cascade
 from lstm_search.networks.cascade_kernel import OUTPUTS, POOL, quickprop
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
-from lstm_search.simd.stopping import LEARNING, new_watch
+from lstm_search.simd.stopping import LEARNING, new_stop_state
 from lstm_search.spec import Cell, Training, TrialSpec, cell_from_dict
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag
 
@@ -29,13 +29,14 @@ class Net:
 
     def __init__(self, network: Cascade, seeds: list[int], *, symbols: bool) -> None:
         self.network, self.symbols, width = network, symbols, len(seeds)
-        self.tag, self.form = lanes_tag(width), network.form(I, symbols=symbols, sums=True)
-        self.state, self.watch = network.new_state(width, self.form, K), new_watch(width, 1)
+        self.tag, self.variant = lanes_tag(width), network.variant(I, symbols=symbols, sums=True)
+        self.state, self.stop = network.kernels.new_state(width, self.variant, K), new_stop_state(width, 1)
         for l, seed in enumerate(seeds):
-            network.put(self.state, self.form, l, *network.initial(stream_key(seed, 0, WEIGHTS), I, K))
-        self.state.rate[:] = RATE
-        self.watch.masks[:] = (1 << width) - 1
-        self.watch.limit[:] = self.watch.max_wrong[:] = 10**9
+            network.kernels.put(
+                self.state, self.variant, l, network, network.initial(stream_key(seed, 0, WEIGHTS), I, K), RATE
+            )
+        self.stop.masks[:] = (1 << width) - 1
+        self.stop.limit[:] = self.stop.max_wrong[:] = 10**9
 
     def with_units(self, units: int) -> None:
         """As if so many units had joined lane 0, outputs listening to them."""
@@ -47,12 +48,12 @@ class Net:
 
     def train(self, lanes: list[Sequences]) -> None:
         width = len(lanes)
-        self.network.restart(self.tag, self.form, self.state, (1 << width) - 1)
+        self.network.kernels.restart(self.tag, self.variant, self.state, (1 << width) - 1)
         for block in blocks_of(lanes, symbols=self.symbols):
-            self.network.advance(self.tag, self.form, self.state, block, self.watch)
+            self.network.kernels.advance(self.tag, self.variant, self.state, block, self.stop)
 
     def weights(self, l: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        return self.network.weights(self.state, self.form, l)
+        return self.network.kernels.weights(self.state, self.variant, l)
 
     def units(self) -> list[np.ndarray]:
         return [unit[: I + 2 + i] for i, unit in enumerate(self.weights()[0])]
@@ -169,9 +170,9 @@ def test_a_test_in_the_middle_of_an_epoch_leaves_no_trace() -> None:
     for _ in range(20):
         nets[0].train([epoch])
         nets[1].train([epoch[:3]])
-        nets[1].watch.masks[LEARNING] = 0
+        nets[1].stop.masks[LEARNING] = 0
         nets[1].train([other])
-        nets[1].watch.masks[:] = 1
+        nets[1].stop.masks[:] = 1
         nets[1].train([epoch[3:]])
     assert len(nets[0].units()) > 0
     assert [a.tobytes() for a in nets[0].weights()] == [a.tobytes() for a in nets[1].weights()]

@@ -93,10 +93,10 @@ def test_a_lane_gives_the_same_bits_at_every_width() -> None:
 
 def test_lanes_that_do_not_learn_keep_their_weights() -> None:
     weights = [random_weights(NETWORK, seed) for seed in range(4)]
-    found, watch = trained(NETWORK, weights, [sequences(seed, 1) for seed in range(4)], symbols=True, learning=0)
+    found, stop = trained(NETWORK, weights, [sequences(seed, 1) for seed in range(4)], symbols=True, learning=0)
     for before, after in zip(weights, found, strict=True):
         assert [a.tobytes() for a in after] == [a.tobytes() for a in before]
-    assert watch.total.all()
+    assert stop.total.all()
 
 
 CELLS = [

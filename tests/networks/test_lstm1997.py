@@ -14,7 +14,7 @@ from lstm_search.networks import Lstm1997
 from lstm_search.networks.lstm1997_state import RING
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
-from lstm_search.simd.stopping import new_watch
+from lstm_search.simd.stopping import new_stop_state
 from lstm_search.simd.streams import Block, Layout, new_block
 from lstm_search.spec import Training
 
@@ -120,25 +120,25 @@ def blocks_of(lanes: list[Sequences], *, symbols: bool) -> list[Block]:
 
 
 def trained(case: Case, weights: list[Weights], lanes: list[Sequences], *, learning: int = -1) -> SimpleNamespace:
-    """The kernel's weights after each lane's sequences (`weights[l]`, in the twin's order), and its state and watch."""
+    """The kernel's weights after each lane's sequences (`weights[l]`, in the twin's order), its state, and that of the stop rules."""
     network, width = case.network, len(lanes)
     sums = case.training.update == "sequence" and case.targets != "last"
-    form = network.form(N_INPUTS, symbols=case.symbols, sums=sums)
-    state, watch = network.new_state(width, form, N_OUTPUTS), new_watch(width, 1)
+    variant = network.variant(N_INPUTS, symbols=case.symbols, sums=sums)
+    state, stop = network.kernels.new_state(width, variant, N_OUTPUTS), new_stop_state(width, 1)
     for l, (hidden, output) in enumerate(weights):
-        network.put(state, form, l, in_kernel_order(network, hidden), output)
+        rate = case.training.rate * case.training.error_scale
+        network.kernels.put(state, variant, l, network, (in_kernel_order(network, hidden), output), rate)
     state.alive[:] = 1.0
-    state.rate[:], state.reset[:] = case.training.rate * case.training.error_scale, network.reset
-    watch.masks[:] = (1 << width) - 1
-    watch.masks[1] &= learning
-    watch.limit[:] = 10**9
+    stop.masks[:] = (1 << width) - 1
+    stop.masks[1] &= learning
+    stop.limit[:] = 10**9
     tag = lanes_tag(width)
-    network.restart(tag, form, state, (1 << width) - 1)
+    network.kernels.restart(tag, variant, state, (1 << width) - 1)
     for block in blocks_of(lanes, symbols=case.symbols):
-        network.advance(tag, form, state, block, watch)
-    both = [network.weights(state, form, l) for l in range(width)]
+        network.kernels.advance(tag, variant, state, block, stop)
+    both = [network.kernels.weights(state, variant, l) for l in range(width)]
     found = [(in_twins_order(network, hidden), output) for hidden, output in both]
-    return SimpleNamespace(weights=found, state=state, watch=watch)
+    return SimpleNamespace(weights=found, state=state, stop=stop)
 
 
 def assert_close(found: Weights, expected: Weights, rtol: float = 1e-12, atol: float = 1e-12) -> None:
@@ -241,15 +241,15 @@ def test_lanes_that_do_not_learn_keep_their_weights(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES[:12], ids=name_of)
 def test_errors_of_a_sequence_are_means_over_its_targets(case: Case) -> None:
-    """One sequence a lane, none learning: the watch has the errors of the twin's outputs."""
+    """One sequence a lane, none learning: the state of the stop rules has the errors of the twin's outputs."""
     lanes = [random_sequences(case, seed, 1) for seed in range(9, 9 + WIDTH)]
     weights = [random_weights(case.network, seed) for seed in range(WIDTH)]
-    watch = trained(case, weights, lanes, learning=0).watch
+    stop = trained(case, weights, lanes, learning=0).stop
     for l, [(x, targets)] in enumerate(lanes):
         steps = naive.forward(case.network, *weights[l], x)
         errors = np.array([target - steps[t].y for t, target in targets.items()])
-        np.testing.assert_allclose(watch.total[l], np.abs(errors).mean(), rtol=1e-12)
-        assert watch.done[l] == 1
+        np.testing.assert_allclose(stop.total[l], np.abs(errors).mean(), rtol=1e-12)
+        assert stop.done[l] == 1
 
 
 UNBIASED = {"cell_bias": "none", "output_bias": False}

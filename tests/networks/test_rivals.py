@@ -25,7 +25,8 @@ from lstm_search.networks import NETWORKS, Bptt, Elman, Rtrl
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.spec import Cell, Training, TrialSpec, cell_from_dict
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag
-from lstm_search.worker.pack import Pack, shape_of
+from lstm_search.worker.pack import Pack
+from lstm_search.worker.shape import shape_of
 
 WIRINGS = list(product(("full", "layered", "direct"), (False, True), (False, True)))
 """Wiring, bias, whether inputs are symbols."""
@@ -121,12 +122,12 @@ def test_a_lane_gives_the_same_bits_at_every_width(network: Any, *, symbols: boo
 def test_lanes_that_do_not_learn_keep_their_weights_and_count_their_errors(network: Any) -> None:
     weights = [random_weights(network, seed) for seed in range(4)]
     lanes = [random_sequences(seed, 1, symbols=False) for seed in range(4)]
-    found, watch = trained(network, weights, lanes, symbols=False, learning=0)
+    found, stop = trained(network, weights, lanes, symbols=False, learning=0)
     for l, [(x, targets)] in enumerate(lanes):
         assert [a.tobytes() for a in found[l]] == [np.ascontiguousarray(a).tobytes() for a in weights[l]]
         steps = naive_rivals.forward(network, weights[l], x, I)
         errors = np.array([target - np.real(steps[t][1]) for t, target in targets.items()])
-        np.testing.assert_allclose(watch.total[l], np.abs(errors).mean(), rtol=1e-12)
+        np.testing.assert_allclose(stop.total[l], np.abs(errors).mean(), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

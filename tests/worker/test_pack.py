@@ -17,7 +17,8 @@ from lstm_search.simd.draws import TESTS, TRAINING, WEIGHTS, stream_key
 from lstm_search.simd.lanes import full_width, lanes_tag
 from lstm_search.spec import Cell, Outcome, Row, Stop, Training, TrialResult, TrialSpec
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TemporalOrder
-from lstm_search.worker.pack import Pack, block_steps, shape_of
+from lstm_search.worker.pack import Pack
+from lstm_search.worker.shape import block_steps, shape_of
 from lstm_search.worker.trial import Worker, demand, seats, warm
 
 SEED = 7
@@ -161,16 +162,16 @@ def test_a_stopped_lane_is_frozen() -> None:
     pack.add(capped)
     pack.add(other)
     hidden, output = weights_of(alone(capped))
-    pack.shape.network.restart(lanes_tag(2), pack.shape.form, pack._state, pack._fresh)
+    pack.shape.network.kernels.restart(lanes_tag(2), pack.shape.variant, pack._state, pack._fresh)
     for _ in range(5):
         pack.shape.task.fill(pack._block, pack._stream)
-        pack.shape.network.advance(lanes_tag(2), pack.shape.form, pack._state, pack._block, pack._watch)
-        assert pack._watch.masks[:2].tolist() == [0b10, 0b10]
-        assert pack._watch.done[0] == 30
-        assert not pack._watch.tally[:, 0].any()
-        frozen = pack.shape.network.weights(pack._state, pack.shape.form, 0)
+        pack.shape.network.kernels.advance(lanes_tag(2), pack.shape.variant, pack._state, pack._block, pack._stop)
+        assert pack._stop.masks[:2].tolist() == [0b10, 0b10]
+        assert pack._stop.done[0] == 30
+        assert not pack._stop.tally[:, 0].any()
+        frozen = pack.shape.network.kernels.weights(pack._state, pack.shape.variant, 0)
         assert [array.tobytes() for array in frozen] == [hidden.tobytes(), output.tobytes()]
-    assert pack._watch.done[1] > 100
+    assert pack._stop.done[1] > 100
 
 
 TWICE = [trial for trial in TRIALS if len(trial.cell.stop) == 2]

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from lstm_search.networks import Lstm1997
 from lstm_search.simd.draws import CHECKS, TRAINING, WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
-from lstm_search.simd.stopping import ABSOLUTE, EVERY, RANKED, new_watch
+from lstm_search.simd.stopping import ABSOLUTE, EVERY, RANKED, new_stop_state
 from lstm_search.simd.streams import Block, Layout, new_block
 from lstm_search.spec import Cell, Outcome, Stop, Training, TrialResult, TrialSpec
 from lstm_search.tasks import EmbeddedReber, LongLag, Multiplication, TwoSequence, VeryLongLag
 from lstm_search.tasks.embedded_reber import STRINGS, SYMBOLS
-from lstm_search.worker.pack import Pack, shape_of
+from lstm_search.worker.pack import Pack
+from lstm_search.worker.shape import shape_of
 from lstm_search.worker.trial import Worker
 
 SEED = 1997
@@ -242,14 +243,15 @@ def knowing(spelled: list[str]) -> tuple[Block, NDArray]:
 def wrong_strings(block: Block, weights: NDArray) -> int:
     """Of the strings in the block, as a net without working cells judges them."""
     network, steps = replace(DIRECT, g="bipolar"), weights.shape[1]
-    form = network.form(steps, symbols=True, sums=False)
-    state, watch = network.new_state(1, form, 7), new_watch(1, 1)
-    network.put(state, form, 0, np.zeros((2, steps)), np.concatenate([weights, np.zeros((7, 1))], axis=1))
-    watch.masks[:] = (1, 0, 1, 1)
-    watch.limit[:], watch.max_wrong[:], watch.below[:], watch.tolerance[:] = 10**9, 10**9, np.inf, 0.5
+    variant = network.variant(steps, symbols=True, sums=False)
+    state, stop = network.kernels.new_state(1, variant, 7), new_stop_state(1, 1)
+    hidden, output = np.zeros((2, steps)), np.concatenate([weights, np.zeros((7, 1))], axis=1)
+    network.kernels.put(state, variant, 0, network, (hidden, output), 0.0)
+    stop.masks[:] = (1, 0, 1, 1)
+    stop.limit[:], stop.max_wrong[:], stop.below[:], stop.tolerance[:] = 10**9, 10**9, np.inf, 0.5
     assert (EVERY, RANKED, ABSOLUTE) == (2, 3, 0)
-    network.advance(lanes_tag(1), form, state, block, watch)
-    return int(watch.wrong[0])
+    network.kernels.advance(lanes_tag(1), variant, state, block, stop)
+    return int(stop.wrong[0])
 
 
 def test_a_net_that_knows_the_grammar_passes_and_one_with_a_single_wrong_symbol_fails() -> None:
@@ -272,14 +274,14 @@ def test_hidden_units_join_in_when_the_error_no_longer_falls(now: float, grows: 
     pack = Pack(shape_of(trial.cell), 2)
     pack.add(trial)
     (run,) = [run for run in pack._runs if run]
-    ring, window = pack._watch.ring, trial.cell.network.growth_window
+    ring, window = pack._stop.ring, trial.cell.network.growth_window
     assert not pack._state.alive[0, 0]
     for done in (window, 2 * window - 1, 3 * window):
         run.trained = done
         ring[:, ABSOLUTE, 0] = now
         ring[np.arange(done - 2 * window, done - window) % len(ring), ABSOLUTE, 0] = 1.0
         pack._grow(0, run)
-        assert run.grown == bool(pack._state.alive[0, 0]) == (grows and done == 3 * window)
+        assert (run.growth is None) == bool(pack._state.alive[0, 0]) == (grows and done == 3 * window)
     assert [entry.sequences for entry in run.reached if entry.name == "grown"] == [3 * window] * grows
 
 

@@ -21,10 +21,10 @@ from lstm_search.simd.stopping import (
     RUNNING,
     SQUARED,
     TESTED,
-    Watch,
-    judge,
+    StopState,
+    end_sequence,
     look_back,
-    new_watch,
+    new_stop_state,
     reached,
 )
 
@@ -90,34 +90,34 @@ def twin_of_training(criterion: Criterion, errors: list[Error]) -> Verdict:
 
 
 @kernel
-def feed(watch: Watch, tallies: NDArray) -> None:
+def feed(stop: StopState, tallies: NDArray) -> None:
     """Let every active lane l end a sequence with `tallies[t, :, l]`, t = 0, 1, ..."""
     for t in range(tallies.shape[0]):
         for l in range(tallies.shape[2]):
-            if watch.masks[ACTIVE] >> l & 1:
+            if stop.masks[ACTIVE] >> l & 1:
                 for row in range(tallies.shape[1]):
-                    watch.tally[row, l] = tallies[t, row, l]
-                judge(watch, l, t)
+                    stop.tally[row, l] = tallies[t, row, l]
+                end_sequence(stop, l, t)
 
 
-def aim(watch: Watch, l: int, criterion: Criterion, *, learning: bool = True) -> None:
+def aim(stop: StopState, l: int, criterion: Criterion, *, learning: bool = True) -> None:
     for name, value in vars(criterion).items():
-        getattr(watch, name)[l] = value
-    watch.masks[ACTIVE] |= 1 << l
-    watch.masks[LEARNING] |= learning << l
+        getattr(stop, name)[l] = value
+    stop.masks[ACTIVE] |= 1 << l
+    stop.masks[LEARNING] |= learning << l
 
 
-def judged(criteria: list[Criterion], errors: list[list[Error]], ring: int, *, learning: bool = True) -> Watch:
-    """The watch after lane l, with criterion l, has seen `errors[l]` (all of the same number)."""
-    watch = new_watch(len(criteria), ring)
+def judged(criteria: list[Criterion], errors: list[list[Error]], ring: int, *, learning: bool = True) -> StopState:
+    """The state of the stop rules after lane l, with criterion l, has seen `errors[l]` (all of the same number)."""
+    stop = new_stop_state(len(criteria), ring)
     for l, criterion in enumerate(criteria):
-        aim(watch, l, criterion, learning=learning)
-    feed(watch, np.array([[error.tally for error in lane] for lane in errors]).transpose(1, 2, 0))
-    return watch
+        aim(stop, l, criterion, learning=learning)
+    feed(stop, np.array([[error.tally for error in lane] for lane in errors]).transpose(1, 2, 0))
+    return stop
 
 
-def verdict(watch: Watch, l: int = 0) -> Verdict:
-    return Verdict(NAMES[int(watch.reason[l])], int(watch.done[l]))
+def verdict(stop: StopState, l: int = 0) -> Verdict:
+    return Verdict(NAMES[int(stop.reason[l])], int(stop.done[l]))
 
 
 small = st.floats(0, 2).map(lambda x: round(x, 2))
@@ -141,9 +141,9 @@ criteria = st.builds(
 @example(Criterion(window=2, max_wrong=1), [even(0.9), even(1e17), even(0.9), even(0.9)])
 @example(Criterion(window=2, max_wrong=1, below=0.5), [even(0.9), even(1e17), even(0.9), even(0.9)])
 def test_training_ends_as_the_twin_says(criterion: Criterion, errors: list[Error]) -> None:
-    watch = judged([criterion], [errors], ring=9)
-    assert verdict(watch) == twin_of_training(criterion, errors)
-    assert watch.masks[ACTIVE] == watch.masks[LEARNING] == (watch.reason[0] == RUNNING)
+    stop = judged([criterion], [errors], ring=9)
+    assert verdict(stop) == twin_of_training(criterion, errors)
+    assert stop.masks[ACTIVE] == stop.masks[LEARNING] == (stop.reason[0] == RUNNING)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -162,18 +162,18 @@ def test_every_lane_is_judged_by_its_own_criterion(seed: int) -> None:
     ]
     decay = np.exp(-np.arange(3000) / 2000)
     errors = [[Error(*values) for values in rng.uniform(0, 1.2, (3000, 3)) * decay[:, None]] for _ in lanes]
-    watch, expected = judged(lanes, errors, ring=200), list(map(twin_of_training, lanes, errors))
-    assert [verdict(watch, l) for l in range(16)] == expected
+    stop, expected = judged(lanes, errors, ring=200), list(map(twin_of_training, lanes, errors))
+    assert [verdict(stop, l) for l in range(16)] == expected
     assert {found.reason for found in expected} == {"reached", "capped"}
     for l, found in enumerate(expected):
-        assert watch.at[l] == found.done - 1
+        assert stop.at[l] == found.done - 1
 
 
 def test_the_criterion_wins_over_the_cap() -> None:
     right, wrong = even(0.1), even(2.0)
     for last, reason in ((right, "reached"), (wrong, "capped")):
-        watch = judged([Criterion(limit=4)], [[wrong, right, right, last]], ring=3)
-        assert verdict(watch) == Verdict(reason, 4)
+        stop = judged([Criterion(limit=4)], [[wrong, right, right, last]], ring=3)
+        assert verdict(stop) == Verdict(reason, 4)
 
 
 def test_an_error_of_the_tolerance_is_wrong() -> None:
@@ -183,9 +183,9 @@ def test_an_error_of_the_tolerance_is_wrong() -> None:
 
 def test_a_stopped_lane_counts_no_further() -> None:
     errors = [[even(0.5)] * 10, [even(2.0)] * 10]
-    watch = judged([Criterion(), Criterion()], errors, ring=3)
-    assert [verdict(watch, l) for l in (0, 1)] == [Verdict("reached", 3), Verdict("running", 10)]
-    assert watch.masks[:2].tolist() == [2, 2]
+    stop = judged([Criterion(), Criterion()], errors, ring=3)
+    assert [verdict(stop, l) for l in (0, 1)] == [Verdict("reached", 3), Verdict("running", 10)]
+    assert stop.masks[:2].tolist() == [2, 2]
 
 
 def test_the_sum_does_not_drift() -> None:
@@ -195,10 +195,10 @@ def test_the_sum_does_not_drift() -> None:
     tallies = np.ones((n, 4, 1))
     tallies[:, :3, 0] = rng.uniform(0, 0.01, (n, 1)) * rng.choice([1, 1e16], p=[0.999, 0.001], size=(n, 1))
     tallies[-2000:, :3, 0] = rng.uniform(0, 0.01, (2000, 1))
-    watch = new_watch(1, 2000)
-    aim(watch, 0, Criterion(window=2000, below=0.0, limit=2 * n))
-    feed(watch, tallies)
-    assert watch.total[0] + watch.lost[0] == pytest.approx(math.fsum(tallies[-2000:, 0, 0]), rel=1e-9)
+    stop = new_stop_state(1, 2000)
+    aim(stop, 0, Criterion(window=2000, below=0.0, limit=2 * n))
+    feed(stop, tallies)
+    assert stop.total[0] + stop.lost[0] == pytest.approx(math.fsum(tallies[-2000:, 0, 0]), rel=1e-9)
 
 
 def test_checkpoints_are_ten_a_decade() -> None:
@@ -211,31 +211,31 @@ def test_the_curve_has_means_between_checkpoints() -> None:
     rng = np.random.default_rng(1)
     errors = [Error(*values) for values in rng.uniform(0, 2, (1000, 3))]
     criterion = Criterion(below=0.0)
-    watch = judged([criterion], [errors], ring=3)
-    assert watch.point[0] == 21
+    stop = judged([criterion], [errors], ring=3)
+    assert stop.point[0] == 21
     for point, (first, last) in enumerate(zip([0, *CHECKPOINTS], CHECKPOINTS[:21], strict=False)):
         between = errors[first:last]
         mean = np.mean([error.measured(criterion) for error in between])
         wrong = np.mean([error.wrong(criterion) for error in between])
-        np.testing.assert_allclose(watch.curve[point, :, 0], (mean, wrong), rtol=1e-12)
-    assert not watch.curve[21:].any()
+        np.testing.assert_allclose(stop.curve[point, :, 0], (mean, wrong), rtol=1e-12)
+    assert not stop.curve[21:].any()
 
 
 @settings(max_examples=200, deadline=None)
 @given(criterion=criteria, errors=st.lists(plain, min_size=1, max_size=30))
 def test_a_test_ends_after_its_length_or_where_it_is_hopeless(criterion: Criterion, errors: list[Error]) -> None:
-    watch = judged([criterion], [errors], ring=9, learning=False)
+    stop = judged([criterion], [errors], ring=9, learning=False)
     expected = Verdict("running", len(errors))
     for n in range(len(errors), 0, -1):
         wrong, total = counted(criterion, errors[:n])
         if n >= criterion.limit or wrong > criterion.max_wrong or total > criterion.below * criterion.limit:
             expected = Verdict("tested", n)
-    assert verdict(watch) == expected
+    assert verdict(stop) == expected
     wrong, total = counted(criterion, errors[: expected.done])
-    assert watch.wrong[0] == wrong
-    np.testing.assert_allclose(watch.total[0] + watch.lost[0], total, rtol=1e-12)
-    assert watch.point[0] == 0
-    assert not watch.ring.any()
+    assert stop.wrong[0] == wrong
+    np.testing.assert_allclose(stop.total[0] + stop.lost[0], total, rtol=1e-12)
+    assert stop.point[0] == 0
+    assert not stop.ring.any()
 
 
 def counted(criterion: Criterion, errors: list[Error]) -> tuple[int, float]:
@@ -256,19 +256,19 @@ def test_looking_back_counts_as_if_the_criterion_had_always_been_this_one(
 ) -> None:
     """Errors that a first criterion has judged, seen through a second one with another window and tolerance."""
     before = Criterion(**{**vars(before), "below": 0.0, "limit": 1000})
-    watch = judged([before], [errors], ring=9)
-    aim(watch, 0, after)
-    look_back(watch, 0)
+    stop = judged([before], [errors], ring=9)
+    aim(stop, 0, after)
+    look_back(stop, 0)
     window = errors[-after.window :]
-    assert watch.wrong[0] == sum(error.wrong(after) for error in window)
-    assert watch.total[0] == math.fsum(error.measured(after) for error in window)
+    assert stop.wrong[0] == sum(error.wrong(after) for error in window)
+    assert stop.total[0] == math.fsum(error.measured(after) for error in window)
     mean = math.fsum(error.measured(after) for error in window) / len(window)
-    few = watch.wrong[0] <= after.max_wrong
+    few = stop.wrong[0] <= after.max_wrong
     due = (len(errors) - after.window) % after.every == 0
-    assert reached(watch, 0) == (len(window) == after.window and due and few and mean < after.below)
+    assert reached(stop, 0) == (len(window) == after.window and due and few and mean < after.below)
 
 
 def test_a_sequence_whose_worst_error_is_no_number_is_wrong() -> None:
-    watch = judged([Criterion(limit=1)], [[Error(math.nan, math.nan, math.nan)]], ring=3, learning=False)
-    assert watch.wrong[0] == 1
-    assert math.isnan(watch.total[0])
+    stop = judged([Criterion(limit=1)], [[Error(math.nan, math.nan, math.nan)]], ring=3, learning=False)
+    assert stop.wrong[0] == 1
+    assert math.isnan(stop.total[0])

@@ -1,0 +1,51 @@
+"""What trials must have in common to be trained side by side, and how long the blocks are that they run through."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lstm_search.networks import Learner
+from lstm_search.simd import Layout
+from lstm_search.spec import Cell
+
+_WORK = 8_000_000
+"""Weights times steps of a block at most, so that a net of any size answers within a slice of work."""
+
+_BYTES = 2 << 20
+"""Of a block at most, so that it stays in the second-level cache."""
+
+
+class Shape(NamedTuple):
+    """What trials must have in common to share a pack."""
+
+    task: Any
+    network: Any
+    layout: Layout
+    numbers: int
+    variant: Any
+    ring: int
+
+
+def shape_of(cell: Cell) -> Shape:
+    """The shape of a cell's trials."""
+    task, layout = cell.task, cell.task.layout
+    network: Learner = cell.network
+    sums = cell.training.update == "sequence" and layout.targets != "last"
+    variant = network.variant(layout.inputs, symbols=layout.symbols, sums=sums)
+    looks_back = [rule.window for rule in cell.stop if not rule.checked]
+    if growth := growth_rule(network):
+        looks_back.append(2 * growth[0])
+    return Shape(type(task), type(network), layout, len(task.numbers), variant, max(looks_back, default=1))
+
+
+def growth_rule(network: Learner) -> tuple[int, float] | None:
+    """Window (training sequences) and drop of the error by which the net's units join in (see `Growth`); None where all
+    units are there from the start."""
+    growth = network.kernels.growth
+    return growth.rule(network) if growth else None
+
+
+def block_steps(weights: int, layout: Layout, width: int) -> int:
+    """Time steps of a block, a multiple of 8: what the layout wants, fewer for large nets and wide layouts."""
+    a_step = 8 * width * (layout.outputs + (1 if layout.symbols else layout.inputs))
+    return max(8, min(layout.steps, _WORK // weights, _BYTES // a_step) // 8 * 8)
