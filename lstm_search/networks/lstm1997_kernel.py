@@ -1,5 +1,8 @@
 """The 1997 net in lanes: forward pass, traces and truncated gradient, in the letters of the paper's appendix A.1.
 
+"A.1" stands at the line that computes one of its equations. Truncated means that the net inputs of cells and gates are
+taken not to depend on the activations of step t-1, so that error flows back through the cell states alone.
+
 Every array's last axis is the lane: each lane is a net of its own, with its own weights, data, rate and sequence ends.
 For b blocks of S cells: C = bS cells, U = C + 2b hidden units (cells, input gates, output gates, in this order; C + b
 without output gates), K outputs, and M sources z = [I inputs; 1 if anything in the hidden layer is biased; R
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lstm_search.networks.lstm1997_nets import add_up
 from lstm_search.networks.lstm1997_state import DEFER, RING, Event, State, Variant
 from lstm_search.networks.lstm1997_symbols import apply_runs, direct_nets, forget_symbols, learn_direct, learn_symbols
 from lstm_search.simd import (
@@ -30,7 +34,6 @@ from lstm_search.simd import (
     end_sequence,
     exceeding,
     fma,
-    gather,
     inlined,
     kernel,
     larger,
@@ -44,82 +47,24 @@ from lstm_search.simd import (
     store,
 )
 
-Four = tuple[Value, Value, Value, Value]
-"""A value for each of four units in a row."""
-
-
-@inlined
-def _net(lanes: Lanes, variant: Variant, nets: np.ndarray, u: int) -> Value:
-    """Where the sum of net_u starts: from what a symbol adds to it, if inputs are symbols."""
-    return load(lanes, nets, u) if variant.symbols else splat(lanes, 0.0)
-
-
-@inlined
-def _four(lanes: Lanes, variant: Variant, nets: np.ndarray, u: int) -> Four:
-    """Where the sums of units u .. u + 3 start."""
-    a, b = _net(lanes, variant, nets, u), _net(lanes, variant, nets, u + 1)
-    return a, b, _net(lanes, variant, nets, u + 2), _net(lanes, variant, nets, u + 3)
-
-
-@inlined
-def _add_four(lanes: Lanes, W: np.ndarray, u: int, i: int, z_m: Value, nets: Four) -> Four:
-    """The nets of units u .. u + 3 with what source i adds to them."""
-    a, b = fma(load(lanes, W, (u, i)), z_m, nets[0]), fma(load(lanes, W, (u + 1, i)), z_m, nets[1])
-    c, d = fma(load(lanes, W, (u + 2, i)), z_m, nets[2]), fma(load(lanes, W, (u + 3, i)), z_m, nets[3])
-    return a, b, c, d
-
-
-@inlined
-def _store_four(nets: np.ndarray, u: int, four: Four) -> None:
-    """nets[u .. u + 3] = four."""
-    store(nets, u, four[0])
-    store(nets, u + 1, four[1])
-    store(nets, u + 2, four[2])
-    store(nets, u + 3, four[3])
-
-
-@inlined
-def _nets(lanes: Lanes, variant: Variant, state: State, block: Block, t: int, nets: np.ndarray) -> None:
-    """net_u = sum_m W[u, m] z_m. Eight units at a time share the loads of z; their sums do not wait for each other."""
-    W, z, units = state.W, state.z[t & RING - 1], state.W.shape[0]
-    if variant.symbols:
-        for u in range(units):
-            store(nets, u, gather(lanes, state.of.W, u, block.symbol, t))
-    for u in range(0, units // 8 * 8, 8):
-        low, high = _four(lanes, variant, nets, u), _four(lanes, variant, nets, u + 4)
-        for m in range(variant.sources):
-            z_m = load(lanes, z, m)
-            low, high = _add_four(lanes, W, u, m, z_m, low), _add_four(lanes, W, u + 4, m, z_m, high)
-        _store_four(nets, u, low)
-        _store_four(nets, u + 4, high)
-    for u in range(units // 8 * 8, units // 4 * 4, 4):
-        four = _four(lanes, variant, nets, u)
-        for m in range(variant.sources):
-            four = _add_four(lanes, W, u, m, load(lanes, z, m), four)
-        _store_four(nets, u, four)
-    for u in range(units // 4 * 4, units):
-        net = _net(lanes, variant, nets, u)
-        for m in range(variant.sources):
-            net = fma(load(lanes, W, (u, m)), load(lanes, z, m), net)
-        store(nets, u, net)
-
 
 @inlined
 def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) -> None:
-    """Gates, cell states and cell outputs of step t, and what multiplies its sources in the traces."""
+    """The forward pass of step t (A.1): gates, cell states and cell outputs; and what its sources have to be multiplied
+    by in the traces."""
     C, to_in, to_c = variant.blocks * variant.size, state.to_in[t & DEFER - 1], state.to_c[t & DEFER - 1]
     y = state.z[t + 1 & RING - 1, variant.activations :]
     for i in range(block.x.shape[1]):
         store(state.z, (t & RING - 1, i), load(lanes, block.x, (t, i)))
-    _nets(lanes, variant, state, block, t, y)
-    squash(lanes, y, 0, state.W.shape[0])
+    add_up(lanes, variant, state, block, t, y)
+    squash(lanes, y, 0, state.W.shape[0])  # A.1: y_in = f(net_in), y_out = f(net_out); and f(net_c), of which g is made
     for j in range(variant.blocks):
         y_in = load(lanes, y, C + j)
         slope, most = logistic_slope(y_in), variant.g_range * y_in
         for c in range(j * variant.size, (j + 1) * variant.size):
             f = load(lanes, y, c)
             g = fma(variant.g_range, f, variant.g_low)
-            s = fma(y_in, g, load(lanes, state.s, c))
+            s = fma(y_in, g, load(lanes, state.s, c))  # A.1: s_c(t) = s_c(t-1) + y_in(t) g(net_c(t))
             store(state.s, c, s)
             store(state.h, c, s)
             store(to_in, c, g * slope)
@@ -133,7 +78,7 @@ def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) ->
             if not variant.identity:
                 h = fma(2.0, h, -1.0)
                 store(state.h, c, h)
-            store(y, c, y_out * h)
+            store(y, c, y_out * h)  # A.1: y_c(t) = y_out(t) h(s_c(t))
 
 
 @inlined
@@ -155,7 +100,8 @@ def _trace_symbols(lanes: Lanes, state: State, block: Block, t: int) -> None:
 
 @inlined
 def _trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) -> None:
-    """For the steps first .. last: dS_in[c, m] += g(net_c) f'(net_in) z_m and dS_c[c, m] += y_in g'(net_c) z_m."""
+    """A.1, the truncated derivatives of s_c, for the steps first .. last: by the weights of the input gate
+    dS_in[c, m] += g(net_c) f'(net_in) z_m, and by those of the cell dS_c[c, m] += y_in g'(net_c) z_m."""
     for t in range(first, last + 1):
         z, k = state.z[t & RING - 1], t & DEFER - 1
         for c in range(state.s.shape[0]):
@@ -186,7 +132,7 @@ def _trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
 
 @inlined
 def _output_nets(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) -> None:
-    """net_k from the cells of step t, and from its inputs where outputs see them."""
+    """A.1: net_k(t) = sum_c w_kc y_c(t), from the cells of the same step, and its inputs where outputs see them."""
     D, C, V, e = variant.rows, variant.blocks * variant.size, state.V, state.e
     y_c = state.z[t + 1 & RING - 1, variant.activations :]
     if variant.direct > D:
@@ -231,7 +177,7 @@ def _outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: S
         absolute, squared = absolute + magnitude(error), fma(error, error, squared)
         worst = larger(worst, magnitude(error))
         e_k = error if variant.linear else error * logistic_slope(y)
-        store(e, k, e_k)
+        store(e, k, e_k)  # A.1: e_k = f'(net_k) (t_k - y_k)
         for c in range(C):
             store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
     _add(lanes, tally, ABSOLUTE, due, splat(lanes, 1.0 / K), absolute)
@@ -251,7 +197,7 @@ def _add(lanes: Lanes, to: np.ndarray, index: Index, mask: int, factor: Value, t
 
 @inlined
 def _learn_cell(lanes: Lanes, variant: Variant, state: State, event: Event, W: np.ndarray, c: int, e_s: Value) -> None:
-    """W[c, m] += e_s dS_c[c, m] and W[in, m] += e_s dS_in[c, m], in the lanes that learn.
+    """A.1, cells and input gates: W[c, m] += e_s dS_c[c, m] and W[in, m] += e_s dS_in[c, m], in the lanes that learn.
 
     On the way the traces are brought up to date with this step, and start anew in the lanes that end: so each is loaded
     and stored once. Those of symbols are up to date; what multiplies them is kept for `learn_symbols`.
@@ -281,7 +227,7 @@ def _learn_trace(
 def _learn_output_gate(
     lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, W: np.ndarray, u: int, e_out: Value
 ) -> None:
-    """W[u, m] += e_out z_m, in the lanes that learn."""
+    """A.1, output gates: W[u, m] += e_out z_m, in the lanes that learn."""
     if variant.symbols:  # adding -0.0 leaves the other lanes' bits as they are
         Wx = state.of.dW if variant.sums else state.of.W
         scatter_add(lanes, Wx, u, block.symbol, event.t, select(event.learn, e_out, splat(lanes, -0.0)))
@@ -293,7 +239,7 @@ def _learn_output_gate(
 def _learn_output(
     lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, V: np.ndarray, k: int, e_k: Value
 ) -> None:
-    """V[k] += e_k [x; y_c; 1], in the lanes that learn. For symbols, e_k is kept for `learn_direct`."""
+    """A.1, outputs: V[k] += e_k [x; y_c; 1], in the lanes that learn. For symbols, e_k is kept for `learn_direct`."""
     D, C, y_c = variant.rows, variant.blocks * variant.size, state.z[event.t + 1 & RING - 1, variant.activations :]
     for i in range(D):
         _add(lanes, V, (k, i), event.learn, e_k, load(lanes, block.x, (event.t, i)))
@@ -309,7 +255,7 @@ def _learn_output(
 def _learn(
     lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, W: np.ndarray, V: np.ndarray
 ) -> None:
-    """Add rate x negative gradient of this step to W and V, in the lanes that learn."""
+    """Add rate x negative truncated gradient of this step to W and V, in the lanes that learn."""
     C, K, a = variant.blocks * variant.size, block.target.shape[1], load(lanes, state.rate, 0)
     y = state.z[event.t + 1 & RING - 1, variant.activations :]
     for j in range(variant.blocks):
@@ -318,9 +264,12 @@ def _learn(
             h, back = load(lanes, state.h, c), load(lanes, state.e, K + c)
             e_out = fma(h, back, e_out)
             slope = splat(lanes, 1.0) if variant.identity else 0.5 * ((1.0 + h) * (1.0 - h))
-            _learn_cell(lanes, variant, state, event, W, c, a * (opened * slope * back))
+            e_s = opened * slope * back  # A.1: e_s = y_out h'(s_c) sum_k w_kc e_k
+            _learn_cell(lanes, variant, state, event, W, c, a * e_s)
         if variant.output_gates:
-            e_out = a * (_open_slope(lanes, variant, state, y, j) * e_out)
+            e_out = a * (
+                _open_slope(lanes, variant, state, y, j) * e_out
+            )  # A.1: f'(net_out) sum_c h(s_c) sum_k w_kc e_k
             _learn_output_gate(lanes, variant, state, block, event, W, C + variant.blocks + j, e_out)
     for k in range(K):
         _learn_output(lanes, variant, state, block, event, V, k, a * load(lanes, state.e, k))
@@ -355,7 +304,7 @@ def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
 
 @inlined
 def _restart(lanes: Lanes, variant: Variant, state: State, t: int, mask: int) -> None:
-    """A sequence starts at step t: states 0, activations `reset`, in the lanes of `mask`."""
+    """A sequence starts at step t, in the lanes of `mask`: A.1, s_c(0) = 0; activations are `reset`."""
     zero, reset, y = splat(lanes, 0.0), load(lanes, state.reset, 0), state.z[t & RING - 1, variant.activations :]
     for u in range(y.shape[0]):
         store(y, u, select(mask, reset, load(lanes, y, u)))

@@ -1,4 +1,4 @@
-"""What the nets of a pack hold, and the variant they share. Letters are those of `lstm1997_kernel`."""
+"""What the nets of a pack hold, and the variant that they share. Letters are those of `lstm1997_kernel`."""
 
 from __future__ import annotations
 

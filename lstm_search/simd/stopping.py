@@ -58,7 +58,7 @@ class StopState(NamedTuple):
 
 
 def new_stop_state(width: int, ring: int) -> StopState:
-    """A stop over `width` idle lanes whose windows are at most `ring` sequences long."""
+    """The state of the stop rules of `width` idle lanes whose windows are at most `ring` sequences long."""
 
     def whole(*shape: int) -> np.ndarray:
         return np.zeros(shape, np.int64)
