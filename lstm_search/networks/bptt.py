@@ -62,7 +62,7 @@ def keep(state: State, l: int) -> None:
 
 @inlined
 def rewind(state: State, l: int) -> None:
-    """Lane l is before the first step of a sequence: nothing is kept but its activations there."""
+    """Lane l is before the first step of a sequence. Only its activations there are kept."""
     state.net.y[l] = state.net.reset[l]
     state.past[l, 0] = state.net.reset[l]
     state.kept[l, 0] = 0
@@ -70,7 +70,7 @@ def rewind(state: State, l: int) -> None:
 
 @inlined
 def _unroll(variant: Variant, state: State, l: int) -> None:
-    """Errors flow back through all steps kept. Then only the last activations are."""
+    """Errors flow back through all steps that are kept. Afterwards only the last activations are kept."""
     net, past, n = state.net, state.past[l], state.net.y.shape[1]
     W, dW, flow, delta = net.W[l], net.dW[l], net.before[l], net.back[l]
     flow[:] = 0.0

@@ -25,7 +25,7 @@ from lstm_search.networks.recurrent import add_scaled, copy, logistic
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 OUTPUTS, POOL = 0, 1
-"""What is being trained (`Counts.phase`)."""
+"""What is being trained (`State.phase`)."""
 
 
 class Variant(NamedTuple):
@@ -45,7 +45,7 @@ class Variant(NamedTuple):
 
 
 class State(NamedTuple):
-    """The nets of a pack, lane by lane. The sources of unit i are the first I + 1 + i + 1 of z, itself the last."""
+    """The nets of a pack, lane by lane. The sources of unit i are the first I + 1 + i + 1 of z; the last is unit i."""
 
     W: np.ndarray  # [L, H, C] weights of units that have joined; C = I + 1 + H
     V: np.ndarray  # [L, C, K] weights from inputs, 1, units to outputs
@@ -111,7 +111,7 @@ def new_state(width: int, variant: Variant, outputs: int) -> State:
 
 
 def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
-    """Lane l has no units yet, first weights [H P, C] for all pools to come, and output weights [K, I + 1]."""
+    """Lane l has no units yet. It has these weights: of all pools to come [H P, C], and of the outputs [K, I + 1]."""
     hidden, output = weights
     for array in state:
         array[l] = 0
@@ -157,7 +157,7 @@ def _take_steps(
 
 @inlined
 def _unit(w: np.ndarray, z: np.ndarray, own: int) -> float:
-    """The activation of a unit whose last source is number `own`: itself, a step before."""
+    """The activation of a unit with weights w [C]. Its last source, number `own`, is the unit itself a step before."""
     net = 0.0
     for m in range(own + 1):
         net += w[m] * z[m]
@@ -227,14 +227,15 @@ def learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
 
 @inlined
 def _covariance(state: State, l: int, c: int, k: int) -> float:
-    """Of candidate c with the error of output k: sum V e - (sum V) (sum e) / steps, over the squared error."""
+    """The covariance of candidate c with the error of output k: sum V e - (sum V) (sum e) / steps, divided by the
+    squared error."""
     products = state.sum_ye[l, c, k] - state.sum_y[l, c] * state.errors[l, k] / state.steps[l, 0]
     return products / state.squares[l, 0]
 
 
 @inlined
 def _score(state: State, l: int, c: int) -> float:
-    """What candidate c is trained to raise: its covariances with all outputs' errors, signs aside."""
+    """What candidate c is trained to raise: the sum of its covariances' absolute values, over all outputs' errors."""
     score = 0.0
     for k in range(state.errors.shape[1]):
         score += abs(_covariance(state, l, c, k))
@@ -243,7 +244,7 @@ def _score(state: State, l: int, c: int) -> float:
 
 @inlined
 def _push(state: State, l: int, c: int) -> None:
-    """The derivative of candidate c's score by its weights, into `D`, which a sequence's end leaves free."""
+    """Put the derivative of candidate c's score by its weights into `D`, which is free at the end of a sequence."""
     push = state.D[l, c]
     push[:] = 0.0
     for k in range(state.errors.shape[1]):
@@ -266,7 +267,7 @@ def _is_stale(variant: Variant, state: State, l: int, measure: float, change: fl
 
 @inlined
 def _enter(variant: Variant, state: State, l: int, phase: int) -> None:
-    """Begin a phase: quickprop knows no last step."""
+    """Begin a phase. Quickprop forgets its last steps."""
     state.phase[l, 0], state.age[l, 0], state.still[l, 0] = phase, 0, 0
     for m in range(state.V.shape[1]):
         state.step_V[l, m] = 0.0
@@ -276,7 +277,7 @@ def _enter(variant: Variant, state: State, l: int, phase: int) -> None:
 
 @inlined
 def _install(variant: Variant, state: State, l: int) -> None:
-    """The best candidate joins; outputs listen to it as its covariances say."""
+    """The best candidate joins. The weights from it to the outputs start as its covariances with their errors."""
     best, unit = 0, state.units[l, 0]
     for c in range(1, variant.pool):
         if _score(state, l, c) > _score(state, l, best):
@@ -289,7 +290,7 @@ def _install(variant: Variant, state: State, l: int) -> None:
 
 @inlined
 def _train_outputs(variant: Variant, state: State, l: int) -> None:
-    """An epoch of the outputs is over: a step, or the next pool where that no longer helps.
+    """An epoch of the outputs is over: they make a step, or the next pool's turn comes where that no longer helps.
 
     Where there is no room for a unit, the phase begins anew: on a plateau the steps of quickprop double without end."""
     if _is_stale(variant, state, l, state.squares[l, 0], variant.output_change):
@@ -304,7 +305,7 @@ def _train_outputs(variant: Variant, state: State, l: int) -> None:
 
 @inlined
 def _train_pool(variant: Variant, state: State, l: int) -> None:
-    """An epoch of the pool is over: a step, or the best candidate joins."""
+    """An epoch of the pool is over: its candidates make a step, or the best of them joins."""
     unit, best = state.units[l, 0], 0.0
     for c in range(variant.pool):
         best = max(best, _score(state, l, c))
@@ -320,7 +321,7 @@ def _train_pool(variant: Variant, state: State, l: int) -> None:
 
 @inlined
 def _clear(variant: Variant, state: State, l: int) -> None:
-    """A new epoch: nothing is summed up yet."""
+    """A new epoch begins, in which nothing is summed up yet."""
     state.steps[l, 0] = state.squares[l, 0] = 0.0
     state.seen[l, 0] = 0
     state.errors[l] = 0.0

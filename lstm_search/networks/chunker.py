@@ -111,7 +111,7 @@ def _flow_back(variant: recurrent.Variant, state: bptt.State, l: int) -> None:
 
 @inlined
 def _learn_from(variant: recurrent.Variant, state: bptt.State, l: int) -> None:
-    """Weights change by rate x gradient, or what is summed for them, by the error signals in `e`."""
+    """The weights, or what is summed up for them, change by rate x gradient. The error signals are in `e`."""
     net = state.net
     _flow_back(variant, state, l)
     learn_outputs(variant, net, l)
@@ -177,7 +177,7 @@ def _finish(variant: Variant, state: State, l: int, number: int) -> None:
 
 
 def _begin(variant: Variant, state: State, l: int) -> None:
-    """Nothing predicts the first input."""
+    """The first input of a sequence is predicted by nothing, so it counts as a surprise."""
     rewind(state.automatizer, l)
     rewind(state.chunker, l)
     state.surprised[l, 0] = 1

@@ -83,7 +83,8 @@ def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) ->
 
 @inlined
 def _open(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: int) -> Value:
-    """What the cells of block j are multiplied by: y_out, or 1 without output gates; 0 before they join in."""
+    """What the cells of block j are multiplied by: y_out, or 1 where there are no output gates. Before the hidden units
+    join in it is 0."""
     if not variant.output_gates:
         return load(lanes, state.alive, 0)
     y_out = load(lanes, y, variant.blocks * variant.size + variant.blocks + j)
@@ -114,7 +115,7 @@ def _trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) 
 
 @inlined
 def _trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
-    """The same for the four steps from t on: what multiplies z stays in registers."""
+    """Do the same for the four steps from t on. What multiplies z stays in registers."""
     z0, z1 = state.z[t & RING - 1], state.z[t + 1 & RING - 1]
     z2, z3 = state.z[t + 2 & RING - 1], state.z[t + 3 & RING - 1]
     k0, k1, k2, k3 = t & DEFER - 1, t + 1 & DEFER - 1, t + 2 & DEFER - 1, t + 3 & DEFER - 1
@@ -267,9 +268,8 @@ def _learn(
             e_s = opened * slope * back  # A.1: e_s = y_out h'(s_c) sum_k w_kc e_k
             _learn_cell(lanes, variant, state, event, W, c, a * e_s)
         if variant.output_gates:
-            e_out = a * (
-                _open_slope(lanes, variant, state, y, j) * e_out
-            )  # A.1: f'(net_out) sum_c h(s_c) sum_k w_kc e_k
+            # A.1: e_out = f'(net_out) sum_c h(s_c) sum_k w_kc e_k
+            e_out = a * (_open_slope(lanes, variant, state, y, j) * e_out)
             _learn_output_gate(lanes, variant, state, block, event, W, C + variant.blocks + j, e_out)
     for k in range(K):
         _learn_output(lanes, variant, state, block, event, V, k, a * load(lanes, state.e, k))
@@ -277,14 +277,14 @@ def _learn(
 
 @inlined
 def _open_slope(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: int) -> Value:
-    """f'(net_out) of block j; 0 before the hidden units join in."""
+    """f'(net_out) of block j. Before the hidden units join in it is 0."""
     slope = logistic_slope(load(lanes, y, variant.blocks * variant.size + variant.blocks + j))
     return load(lanes, state.alive, 0) * slope if variant.grows else slope
 
 
 @inlined
 def _clear_absent(lanes: Lanes, variant: Variant, W: np.ndarray, mask: int) -> None:
-    """Biases that do not exist, where others do, stay 0, in the lanes of `mask`."""
+    """Where some hidden units are biased and others are not, the biases of the others stay 0, in the lanes of `mask`."""
     if variant.bias >= 0:
         C = variant.blocks * variant.size
         for u in range(C if variant.cell_bias else 0, C if variant.gate_bias else W.shape[0]):
@@ -314,7 +314,7 @@ def _restart(lanes: Lanes, variant: Variant, state: State, t: int, mask: int) ->
 
 @inlined
 def _learn_of_symbols(variant: Variant, state: State, block: Block, event: Event) -> None:
-    """What `_learn` leaves for the lanes one by one."""
+    """Do what `_learn` leaves to be done for one lane after the other."""
     if event.learn:
         learn_symbols(variant, state, event, state.of.dW if variant.sums else state.of.W)
         if variant.direct:
@@ -323,7 +323,7 @@ def _learn_of_symbols(variant: Variant, state: State, block: Block, event: Event
 
 @inlined
 def _learn_and_end(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState, event: Event) -> None:
-    """What targets and ends of sequences bring about; the traces are up to date with the step before."""
+    """Do what targets and ends of sequences bring about. The traces are up to date with the step before."""
     ends, learning = event.ends, stop.masks[LEARNING]
     _outputs(lanes, variant, state, block, stop, event)
     W, V = (state.dW, state.dV) if variant.sums else (state.W, state.V)

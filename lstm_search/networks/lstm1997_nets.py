@@ -13,7 +13,7 @@ Four = tuple[Value, Value, Value, Value]
 
 @inlined
 def _net(lanes: Lanes, variant: Variant, nets: np.ndarray, u: int) -> Value:
-    """Where the sum of net_u starts: from what a symbol adds to it, if inputs are symbols."""
+    """What the sum of net_u starts from: where inputs are symbols, what the active one adds to it."""
     return load(lanes, nets, u) if variant.symbols else splat(lanes, 0.0)
 
 

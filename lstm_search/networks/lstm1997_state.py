@@ -17,10 +17,10 @@ DEFER = 4
 for several steps. The operations and their order are those of one step at a time."""
 
 RUN = 8
-"""Numbers of one lane that are worked on at once, where one lane does the same to many."""
+"""How many numbers of one lane are worked on at once, where one lane does the same to many."""
 
 NOWHERE = -(1 << 20)
-"""Before all sources, symbols included: the place of the 1 where nothing in the hidden layer is biased."""
+"""The place of the 1 among the sources where nothing in the hidden layer is biased: a number below all places."""
 
 
 class Variant(NamedTuple):

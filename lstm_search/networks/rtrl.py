@@ -29,7 +29,7 @@ from lstm_search.networks.recurrent import (
 from lstm_search.simd import Block, Layout, aligned_zeros, inlined
 
 MOST = 4_000_000
-"""Derivatives that a trial may carry: 32 MB, twice."""
+"""How many derivatives a trial may carry. They take 32 MB, and there are two copies."""
 
 
 class State(NamedTuple):
@@ -55,7 +55,7 @@ def _add_two(to: np.ndarray, a: float, first: np.ndarray, b: float, second: np.n
 
 @inlined
 def _carry(variant: Variant, state: State, l: int) -> None:
-    """The derivatives of the activations of this step, from P, by way of Q."""
+    """The derivatives of this step's activations, in P, from those of the step before, which are there first."""
     net, P, Q, n = state.net, state.P[l], state.Q[l], state.net.y.shape[1]
     W, fed, M = net.W[l], variant.inputs + variant.bias, net.W.shape[2]
     for i in range(n):
@@ -90,7 +90,7 @@ def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None
 
 
 def _begin(variant: Variant, state: State, l: int) -> None:
-    """Nothing depends on the weights yet."""
+    """The first activations do not depend on the weights."""
     state.net.y[l] = state.net.reset[l]
     for i in range(state.P.shape[1]):
         state.P[l, i] = 0.0

@@ -1,5 +1,6 @@
-"""The worker's side: trials in lanes, advanced in slices, results out. A worker is one object with one method; it knows
-no database, no cluster and no credential.
+"""The worker: trials of one shape are trained side by side in the lanes of a pack, in slices of work.
+
+It returns results and knows no database, no cluster and no credential.
 """
 
 from lstm_search.worker.shape import shape_of

@@ -50,7 +50,7 @@ _UNLIMITED = 1 << 62
 
 
 class Phase(Enum):
-    """What a lane is doing. In a check or a test its weights stay, and its sequences are from a stream of their own."""
+    """What a lane is doing. In a check or a test its weights do not change, and its sequences are from another stream."""
 
     TRAINING = "training"
     CHECK = "check"
@@ -129,7 +129,7 @@ class Pack:
         }
 
     def add(self, spec: TrialSpec) -> None:
-        """Start a trial in a free lane."""
+        """Start a trial in a free lane. Raises ValueError where no lane is free."""
         l = self._runs.index(None)
         cell, stop, stream = spec.cell, self._stop, self._stream
         self._runs[l] = run = _Run(spec, growth=growth_rule(cell.network))
@@ -146,7 +146,7 @@ class Pack:
         self._train(l, run)
 
     def _aim(self, l: int, run: _Run) -> None:
-        """Lane l makes for its stage's milestone."""
+        """The stop rule of lane l becomes that of the milestone which its trial is to reach next."""
         stop, rule = self._stop, run.rule
         stop.window[l], stop.max_wrong[l], stop.below[l] = rule.window, rule.max_wrong, rule.below
         stop.every[l] = rule.check_every or 1
@@ -156,7 +156,7 @@ class Pack:
             stop.masks[mask] = stop.masks[mask] & ~(1 << l) | member << l
 
     def _look_back(self, l: int, run: _Run) -> None:
-        """Lane l stands where its training does, and its window is summed up by its stage's measure."""
+        """Lane l counts its training sequences again, and its window is summed up by the measure of its stop rule."""
         self._aim(l, run)
         self._stop.done[l] = run.trained
         if run.rule.checked:
@@ -164,14 +164,14 @@ class Pack:
         look_back(self._stop, l)
 
     def _train(self, l: int, run: _Run) -> None:
-        """Lane l is trained, from the sequence after the last one it saw, up to the next pause."""
+        """Lane l is trained up to the next pause, from the sequence on that follows the last one it was trained on."""
         self._look_back(l, run)
         self._enter(l, run, Phase.TRAINING, TRAINING, run.trained)
         self._stop.limit[l] = run.pause()
         self._stop.masks[LEARNING] |= 1 << l
 
     def _check(self, l: int, run: _Run) -> None:
-        """Lane l is checked; each check has the sequences of its number, or all have those of the first."""
+        """Lane l is checked. Each check has sequences of its own, by its number, or all have those of the first."""
         rule = run.rule
         number = run.trained // int(rule.check_every or 1) if rule.fresh_test_set else 0
         self._aim(l, run)
@@ -179,14 +179,14 @@ class Pack:
         self._stop.limit[l] = rule.window
 
     def _test(self, l: int, run: _Run) -> None:
-        """Lane l is tested, on a stream of its milestone's own."""
+        """Lane l is tested. Each milestone has a stream of its own for that."""
         self._aim(l, run)
         self._enter(l, run, Phase.TEST, TESTS + run.stage, 0)
         self._stop.limit[l] = run.rule.test_sequences
         self._stop.max_wrong[l], self._stop.below[l] = _UNLIMITED, np.inf
 
     def _enter(self, l: int, run: _Run, phase: Phase, stream: int, sequence: int) -> None:
-        """Lane l is active from the start of a sequence of one of its trial's streams on."""
+        """Lane l becomes active, and begins with this sequence of one of its trial's streams."""
         run.phase, stop = phase, self._stop
         if phase is not Phase.TRAINING:
             for count in (stop.done, stop.wrong, stop.total, stop.lost):
@@ -198,7 +198,7 @@ class Pack:
         self._fresh |= 1 << l
 
     def advance(self) -> list[TrialResult]:
-        """Run one block of time steps; returns the trials that ended in it."""
+        """Run one block of time steps. Returns the results of the trials that ended in it."""
         began = time.perf_counter()
         if self._fresh:
             self._kernels.restart(lanes_tag(self.width), self.shape.variant, self._state, self._fresh)
@@ -220,7 +220,7 @@ class Pack:
         return finished
 
     def _stopped(self, l: int, run: _Run) -> TrialResult | None:
-        """Lane l stopped: on to its next phase, or out with its result."""
+        """Lane l stopped: it enters its next phase, or its trial ends with this result."""
         if run.phase is Phase.TRAINING:
             return self._paused(l, run)
         if run.phase is Phase.CHECK:
@@ -232,7 +232,7 @@ class Pack:
         return self._pass(l, run)
 
     def _paused(self, l: int, run: _Run) -> TrialResult | None:
-        """Training stopped: something was reached, or is due."""
+        """The training of lane l stopped, because something was reached or is due."""
         reason, run.trained = int(self._stop.reason[l]), int(self._stop.done[l])
         if reason == DIVERGED:
             return self._finish(l, run, Outcome.DIVERGED, run.trained)
@@ -259,7 +259,7 @@ class Pack:
             run.reached.append(Reached(GROWN, done, 0, 0, 0.0))
 
     def _reach(self, l: int, run: _Run, at: int) -> TrialResult | None:
-        """Lane l reached its stage's milestone `at` so many training sequences."""
+        """Lane l reached a milestone after `at` training sequences."""
         run.at = at
         if run.rule.test_sequences:
             self._test(l, run)
@@ -267,8 +267,8 @@ class Pack:
         return self._pass(l, run)
 
     def _pass(self, l: int, run: _Run) -> TrialResult | None:
-        """Record the milestone, and its test if there was one; lane l makes for the next one. It may be there already,
-        or at its cap."""
+        """Note the milestone, and its test if there was one. The next milestone of lane l may be reached already, and
+        the cap too."""
         stop, tests = self._stop, run.rule.test_sequences
         error = float(stop.total[l] + stop.lost[l]) / tests if tests else 0.0
         wrong = int(stop.wrong[l]) if tests else 0
@@ -316,7 +316,7 @@ class Pack:
         )
 
     def resized(self, width: int) -> Pack:
-        """The running trials, as they stand between two blocks, in a pack of `width` lanes (at least as many)."""
+        """A pack of `width` lanes with the running trials as they stand between two blocks. They must fit into it."""
         pack = Pack(self.shape, width)
         lanes = [l for l, run in enumerate(self._runs) if run]
         pack._runs[: len(lanes)] = [self._runs[l] for l in lanes]
@@ -336,7 +336,7 @@ def _moved(mask: int, lanes: list[int]) -> int:
 
 
 def _plain(weights: np.ndarray) -> np.ndarray:
-    """`weights` in the same bytes on every processor: nan has many forms in memory, here one."""
+    """`weights` in the same bytes on every processor. A nan has many forms in memory; here it has one."""
     plain = np.ascontiguousarray(weights, "<f8")
     plain[np.isnan(plain)] = np.nan
     return plain

@@ -9,10 +9,10 @@ from lstm_search.simd import Layout
 from lstm_search.spec import Cell
 
 _WORK = 8_000_000
-"""Weights times steps of a block at most, so that a net of any size answers within a slice of work."""
+"""How much a net's weights times the steps of a block may be, so that a net of any size answers in time."""
 
 _BYTES = 2 << 20
-"""Of a block at most, so that it stays in the second-level cache."""
+"""How large a block may be, so that it stays in the second-level cache."""
 
 
 class Shape(NamedTuple):

@@ -1,4 +1,4 @@
-"""The worker's side: lanes filled with trials, advanced in slices, results out."""
+"""A worker fills lanes with trials, advances them in slices of work, and returns the results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Worker:
     """
 
     def __init__(self, width: int | None = None) -> None:
-        """`width` lanes a pack at most; None takes what suits the processor."""
+        """A pack has `width` lanes at most. With None it has as many as suit the processor."""
         self.width = width or full_width()
         self._queues: dict[Shape, deque[TrialSpec]] = {}
         self._packs: dict[Shape, Pack] = {}
@@ -56,7 +56,7 @@ class Worker:
         )
 
     def _fill(self) -> bool:
-        """Put waiting trials into lanes, in packs as wide as their trials need; whether any trial runs."""
+        """Put waiting trials into lanes, in packs as wide as their trials need. Returns whether any trial runs."""
         for shape, queue in self._queues.items():
             pack = self._packs.pop(shape, None)
             trials = len(queue) + (pack.width - pack.free if pack else 0)
@@ -74,8 +74,8 @@ class Worker:
 
 
 def seats(trials: int, full: int) -> int:
-    """Lanes of a pack for so many trials: all, half or a quarter of `full`. Fewer take less time a step; what comes out
-    is the same."""
+    """How many lanes a pack has for so many trials: all, half or a quarter of `full`. A narrower pack takes less time a
+    step, and the results are the same."""
     return next((width for width in (full // 4, full // 2) if 0 < width >= trials), full)
 
 

@@ -120,7 +120,7 @@ def blocks_of(lanes: list[Sequences], *, symbols: bool) -> list[Block]:
 
 
 def trained(case: Case, weights: list[Weights], lanes: list[Sequences], *, learning: int = -1) -> SimpleNamespace:
-    """The kernel's weights after each lane's sequences (in the order of the twin), its state, and that of the stop rules."""
+    """The kernel's weights after each lane's sequences (in the twin's order), its state, and that of its stop rules."""
     network, width = case.network, len(lanes)
     sums = case.training.update == "sequence" and case.targets != "last"
     variant = network.variant(N_INPUTS, symbols=case.symbols, sums=sums)
