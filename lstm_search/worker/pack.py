@@ -50,7 +50,7 @@ _UNLIMITED = 1 << 62
 
 
 class Phase(Enum):
-    """What a lane is doing. In a check or a test its weights do not change, and its sequences are from another stream."""
+    """What a lane is doing. In a check or a test its weights do not change, and it sees another stream of sequences."""
 
     TRAINING = "training"
     CHECK = "check"
