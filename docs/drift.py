@@ -22,8 +22,8 @@ import lstm_search
 from lstm_search.networks import Lstm1997
 from lstm_search.record import Record
 from lstm_search.simd import WEIGHTS, stream_key
-from lstm_search.spec import Outcome, Task, Trial
-from lstm_search.tasks import Adding, VeryLongLag
+from lstm_search.spec import Outcome, Trial
+from lstm_search.tasks import Adding, Task, VeryLongLag
 
 mpl.use("agg")
 from matplotlib import pyplot as plt

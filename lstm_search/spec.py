@@ -15,15 +15,7 @@ from typing import Any, Literal
 from lstm_search import checks
 from lstm_search.checks import Setting, setting, settle
 from lstm_search.networks import Bptt, Carrousel, Cascade, Chunker, Elman, Guessing, Lstm1997, Rtrl
-from lstm_search.tasks import (
-    Adding,
-    EmbeddedReber,
-    LongLag,
-    Multiplication,
-    TemporalOrder,
-    TwoSequence,
-    VeryLongLag,
-)
+from lstm_search.tasks import TASKS, Task
 
 SCHEMA_VERSION = 1
 """Changes when the content of a trial's key changes."""
@@ -31,7 +23,6 @@ SCHEMA_VERSION = 1
 NUMERICS_VERSION = 1
 """Changes when the same key may give other bits; a study recorded under another number is not resumed."""
 
-Task = EmbeddedReber | LongLag | VeryLongLag | TwoSequence | Adding | Multiplication | TemporalOrder
 Network = Lstm1997 | Rtrl | Bptt | Elman | Guessing | Carrousel | Cascade | Chunker
 
 
@@ -444,7 +435,6 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 def cell_from_dict(data: Mapping[str, Any]) -> Cell:
     """The inverse of `Cell.as_dict`, also of its JSON form (lists for tuples)."""
     from lstm_search.networks import NETWORKS
-    from lstm_search.tasks import TASKS
 
     return Cell(
         task=_build(TASKS[data["task"]["name"]], data["task"]),

@@ -47,6 +47,7 @@ os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
 
 import numba  # noqa: E402  (numba reads the folder when it is imported)
 from llvmlite import binding  # noqa: E402  (numba first, for the same reason)
+from numba.core.types.npytypes import Record  # noqa: E402
 from numba.extending import overload  # noqa: E402
 
 numba.config.CACHE_DIR = str(CACHE_DIR)  # numba may have been imported before this module
@@ -122,15 +123,19 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def generic(piece: Callable[..., Any]) -> dict[type, Callable[..., Any]]:
-    """Make `piece` a piece of a kernel that has one body for each type of its second argument, a NamedTuple.
+    """Make `piece` a piece of a kernel that has one body for each type of its second argument.
 
-    The bodies go into the dict that is returned: the type, then a plain function of the same arguments. The choice is
-    made when a kernel is compiled, so no function is passed at run time, and the machine code is found on disk again.
-    A kernel that calls `piece` with a type that has no body does not compile: `numba.TypingError`.
+    That is a NamedTuple, or a record of `settings_record`, whose type is the class of the settings. The bodies go into
+    the dict that is returned: the type, then a plain function of the same arguments. The choice is made when a kernel
+    is compiled, so no function is passed at run time, and the machine code is found on disk again. A kernel that calls
+    `piece` with a type that has no body does not compile: `numba.TypingError`. Machine code is found by the names of
+    types, so two of them must not have the same name.
     """
     bodies: dict[type, Callable[..., Any]] = {}
 
     def body(_first: Any, second: Any, *_rest: Any) -> Callable[..., Any] | None:
+        if isinstance(second, Record):
+            return next((chosen for kind, chosen in bodies.items() if kind.__name__ in second.fields), None)
         return bodies.get(second.instance_class)
 
     overload(piece, jit_options=_PIECE, strict=False)(body)  # not strict: the bodies name their arguments themselves

@@ -6,11 +6,11 @@ on their own clock: a step at which lane l has a target, or ends its sequence, s
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search.simd.draws import APART, Bits, below, draw
+from lstm_search.simd.draws import draw
 from lstm_search.simd.jit import inlined
 from lstm_search.simd.lanes import aligned_zeros
 
@@ -40,7 +40,7 @@ class Stream(NamedTuple):
     sequence_key: np.ndarray  # uint64 [L]: the key that all draws of that sequence come from
     first_sequence: np.ndarray  # int64 [L]: `sequence` where the block begins
     first_start: np.ndarray  # int64 [L]: `start` where the block begins
-    numbers: np.ndarray  # float64 [n, L]: the task's settings that may differ from lane to lane
+    settings: np.ndarray  # record [L]: the task's settings that are numbers, by name
     keys: np.ndarray  # uint64 [n, L]: what all sequences of the lane's trial are drawn from, if anything
     tested: np.ndarray  # int64 [L]: 1 where the sequences are for a test, not for training
     in_turn: np.ndarray  # int64 [L]: 1 where the strings of a fixed training set come in turn, not at random
@@ -55,24 +55,43 @@ class Block(NamedTuple):
     legal: np.ndarray  # int64 [steps, outputs]: bit l: symbol k may follow in lane l; empty where nothing is illegal
     due: np.ndarray  # int64 [steps]: bit l: lane l has a target, as it must at the end of a sequence
     ends: np.ndarray  # int64 [steps]: bit l: the sequence of lane l ends
+    inputs: int  # number of inputs, or of the symbols that there are
 
 
-def new_stream(width: int, n_numbers: int, layout: Layout) -> Stream:
-    """A stream with nothing in its lanes yet: until they are used, they run through one long sequence."""
-    stream = Stream(
+FAR = 1 << 62
+"""Where the first sequence of an unused lane starts: at a step that is never reached."""
+
+
+def settings_record(task: type) -> np.dtype:
+    """The record of those settings of a task (a dataclass with a default for each) that are numbers.
+
+    The last field is named after the task, so that kernels know the records of two tasks by their types.
+    """
+    numbers = {name: value for name, value in vars(task()).items() if isinstance(value, int | float)}
+    kinds = [(name, np.float64 if isinstance(value, float) else np.int64) for name, value in numbers.items()]
+    return np.dtype([*kinds, (task.__name__, np.int64)], align=True)
+
+
+def put_settings(stream: Stream, l: int, task: Any) -> None:
+    """Lane l holds sequences of `task`, which is of the class that the stream was made for."""
+    names = stream.settings.dtype.names or ()
+    stream.settings[l] = (*(vars(task)[name] for name in names[:-1]), 0)
+
+
+def new_stream(width: int, task: type, layout: Layout) -> Stream:
+    """A stream for `width` lanes with sequences of the class `task`; no sequence starts in it yet."""
+    return Stream(
         key=np.zeros(width, np.uint64),
         sequence=np.zeros(width, np.int64),
-        start=np.zeros(width, np.int64),
+        start=np.full(width, FAR),
         sequence_key=np.zeros(width, np.uint64),
         first_sequence=np.zeros(width, np.int64),
         first_start=np.zeros(width, np.int64),
-        numbers=np.ones((n_numbers, width)),
+        settings=np.zeros(width, settings_record(task)),
         keys=np.zeros((layout.keys, width), np.uint64),
         tested=np.zeros(width, np.int64),
         in_turn=np.zeros(width, np.int64),
     )
-    stream.numbers[:1] = 1e9  # a task's first number, if it has any, is the length of its sequences
-    return stream
 
 
 def new_block(steps: int, width: int, layout: Layout) -> Block:
@@ -84,13 +103,14 @@ def new_block(steps: int, width: int, layout: Layout) -> Block:
         legal=np.zeros((steps if layout.legal else 0, layout.outputs), np.int64),
         due=np.zeros(steps, np.int64),
         ends=np.zeros(steps, np.int64),
+        inputs=layout.inputs,
     )
 
 
-@inlined
-def length(key: Bits, T: int) -> int:
-    """Steps of a sequence in experiments 3 to 6: uniform over T .. T + T/10."""
-    return T + below(key, APART, T // 10 + 1)
+def no_keys(key: np.uint64) -> np.ndarray:
+    """The `keys` of a task that draws every sequence anew: uint64 [0]."""
+    del key
+    return np.zeros(0, np.uint64)
 
 
 @inlined
@@ -102,20 +122,6 @@ def begin(block: Block, stream: Stream) -> None:
     for l in range(stream.key.shape[0]):
         stream.first_sequence[l], stream.first_start[l] = stream.sequence[l], stream.start[l]
         stream.sequence_key[l] = draw(stream.key[l], stream.sequence[l])
-
-
-@inlined
-def mark_ends(block: Block, stream: Stream) -> None:
-    """Mark where sequences of `length` end, with a target each; `numbers[0]` is T."""
-    for l in range(stream.key.shape[0]):
-        sequence, T = stream.sequence[l], np.int64(stream.numbers[0, l])
-        last = stream.start[l] + length(stream.sequence_key[l], T) - 1
-        while last < block.ends.shape[0]:
-            block.ends[last] |= 1 << l
-            sequence += 1
-            last += length(draw(stream.key[l], sequence), T)
-    for t in range(block.ends.shape[0]):
-        block.due[t] = block.ends[t]
 
 
 @inlined

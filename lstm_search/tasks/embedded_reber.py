@@ -156,7 +156,6 @@ class EmbeddedReber:
 
     name: ClassVar[str] = "embedded_reber"
     layout: ClassVar[Layout] = Layout(7, 7, symbols=True, targets="all", legal=True, keys=2 * STRINGS, steps=256)
-    numbers: ClassVar[tuple[float, ...]] = ()
     length: ClassVar[float] = 11.0
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
 

@@ -11,11 +11,24 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lstm_search.checks import setting, settle
-from lstm_search.simd import APART, Bits, Block, Layout, Stream, begin, below, inlined, kernel, leave, pass_ends
+from lstm_search.simd import (
+    APART,
+    Bits,
+    Block,
+    Layout,
+    Stream,
+    begin,
+    below,
+    inlined,
+    kernel,
+    leave,
+    no_keys,
+    pass_ends,
+)
 
 
 @inlined
-def _symbol(key: Bits, i: int, p: int, regular: float) -> int:
+def _symbol(key: Bits, i: int, p: int, regular: int) -> int:
     """Symbol i = 0 .. p of a sequence."""
     if i in (0, p):
         return p - 1 + below(key, APART, 2)
@@ -33,8 +46,8 @@ def fill(block: Block, stream: Stream) -> None:
                 block.target[t, k, l] = 0.0
         for l in range(lanes):
             key, i = stream.sequence_key[l], t - stream.start[l]
-            block.symbol[t, l] = _symbol(key, i, p, stream.numbers[0, l])
-            block.target[t, _symbol(key, i + 1, p, stream.numbers[0, l]), l] = 1.0
+            block.symbol[t, l] = _symbol(key, i, p, stream.settings[l].regular)
+            block.target[t, _symbol(key, i + 1, p, stream.settings[l].regular), l] = 1.0
             block.due[t] |= 1 << l
             block.ends[t] |= (i == p - 1) << l
         pass_ends(stream, block.ends[t], t)
@@ -59,6 +72,7 @@ class LongLag:
 
     name: ClassVar[str] = "long_lag"
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
+    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
@@ -68,11 +82,6 @@ class LongLag:
         """One input and one output a symbol, and a target at every step."""
         n = self.p + 1
         return Layout(n, n, symbols=True, targets="all", steps=128)  # few: all targets of a block should stay in cache
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The settings that `fill` reads from `Stream.numbers`."""
-        return (float(self.regular),)
 
     @property
     def length(self) -> float:

@@ -7,10 +7,33 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lstm_search.checks import settle
-from lstm_search.simd import Layout
-from lstm_search.tasks.marked_pairs import MULTIPLIED, fill, minimal_length
+from lstm_search.simd import Bits, Block, Layout, inlined, no_keys, uniform
+from lstm_search.tasks.marked_pairs import mark, marked, minimal_length
+from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, put_target
 
 
+@inlined
+def _value(key: Bits, i: int) -> float:
+    """The value of pair i: uniform in [0, 1)."""
+    return uniform(key, i)
+
+
+def _background(block: Block, _task: Multiplication, t: int, l: int, key: Bits, i: int) -> None:
+    """A value without a marker."""
+    block.x[t, 0, l] = _value(key, i)
+    block.x[t, 1, l] = 0.0
+
+
+def _marks(block: Block, task: Multiplication, sequence: Sequence) -> None:
+    """Two pairs, and X1 X2. The first pair keeps its marker -1 if it is one of them, and counts as 1."""
+    first, second = marked(sequence.key, task.T)
+    mark(block, sequence, first, second)
+    X1 = _value(sequence.key, first) if first > 0 else 1.0
+    X2 = _value(sequence.key, second) if second > 0 else 1.0
+    put_target(block, sequence.last, sequence.lane, X1 * X2)
+
+
+@filled_by(length=drawn_length, background=_background, marks=_marks)
 @dataclass(frozen=True)
 class Multiplication:
     """Multiply the two marked values of a sequence of `T` to `T + T/10` pairs (value in [0, 1], marker)."""
@@ -20,14 +43,10 @@ class Multiplication:
     name: ClassVar[str] = "multiplication"
     layout: ClassVar[Layout] = Layout(inputs=2, outputs=1)
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
+    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The settings that `fill` reads from `Stream.numbers`."""
-        return (float(self.T), MULTIPLIED)
 
     @property
     def length(self) -> float:

@@ -6,25 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from lstm_search.checks import setting, settle
-from lstm_search.simd import (
-    APART,
-    Bits,
-    Block,
-    Layout,
-    Stream,
-    begin,
-    below,
-    draw,
-    inlined,
-    kernel,
-    leave,
-    length,
-    mark_ends,
-    pass_ends,
-)
+from lstm_search.simd import APART, Bits, Block, Layout, below, inlined, no_keys
+from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, put_class, put_symbol
 
 _E, _B, _A, _X = 0, 1, 2, 6  # of E B a b c d X Y
 
@@ -42,45 +26,24 @@ def _is_y(key: Bits, i: int) -> int:
     return below(key, APART + 8 + i, 2)
 
 
-@inlined
-def _mark(block: Block, stream: Stream, l: int) -> None:
-    """Lay all but the distractors of lane l over the block, sequence by sequence."""
-    steps = block.symbol.shape[0]
-    T, marks = np.int64(stream.numbers[0, l]), np.int64(stream.numbers[1, l])
-    sequence, start = stream.first_sequence[l], stream.first_start[l]
-    while start < steps:
-        key = draw(stream.key[l], sequence)
-        last = start + length(key, T) - 1
-        order = 0
-        for i in range(marks):
-            t, y = start + _mark_time(key, i, marks, T), _is_y(key, i)
-            order = 2 * order + y
-            if 0 <= t < steps:
-                block.symbol[t, l] = _X + y
-        if start >= 0:
-            block.symbol[start, l] = _E
-        if last < steps:
-            block.symbol[last, l] = _B
-            for k in range(2**marks):
-                block.target[last, k, l] = 0.0
-            block.target[last, order, l] = 1.0
-        sequence, start = sequence + 1, last + 1
+def _background(block: Block, _task: TemporalOrder, t: int, l: int, key: Bits, i: int) -> None:
+    """A distractor: a, b, c or d."""
+    block.symbol[t, l] = _A + below(key, i, 4)
 
 
-@kernel
-def fill(block: Block, stream: Stream) -> None:
-    """Lay the next steps of every lane into `block` (symbols, as numbers into E B a b c d X Y) and advance `stream`."""
-    begin(block, stream)
-    mark_ends(block, stream)
-    for t in range(block.symbol.shape[0]):
-        for l in range(stream.key.shape[0]):
-            block.symbol[t, l] = _A + below(stream.sequence_key[l], t - stream.start[l], 4)
-        pass_ends(stream, block.ends[t], t)
-    for l in range(stream.key.shape[0]):
-        _mark(block, stream, l)
-    leave(block, stream)
+def _marks(block: Block, task: TemporalOrder, sequence: Sequence) -> None:
+    """Relevant symbols, E at the start, B at the end. The class is their order, a binary number: X is 0, Y is 1."""
+    l, key, T, marks, order = sequence.lane, sequence.key, task.T, task.marks, 0
+    for i in range(marks):
+        y = _is_y(key, i)
+        put_symbol(block, sequence.start + _mark_time(key, i, marks, T), l, _X + y)
+        order = 2 * order + y
+    put_symbol(block, sequence.start, l, _E)
+    put_symbol(block, sequence.last, l, _B)
+    put_class(block, sequence.last, l, order)
 
 
+@filled_by(length=drawn_length, background=_background, marks=_marks)
 @dataclass(frozen=True)
 class TemporalOrder:
     """Classify a sequence of `T` to `T + T/10` symbols by the order of its `marks` relevant symbols X and Y."""
@@ -103,6 +66,7 @@ class TemporalOrder:
 
     name: ClassVar[str] = "temporal_order"
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
+    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
@@ -111,11 +75,6 @@ class TemporalOrder:
     def layout(self) -> Layout:
         """One output a class: 4 orders of two symbols, 8 of three."""
         return Layout(inputs=8, outputs=2**self.marks, symbols=True)
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The settings that `fill` reads from `Stream.numbers`."""
-        return (float(self.T), float(self.marks))
 
     @property
     def length(self) -> float:

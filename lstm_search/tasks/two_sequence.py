@@ -7,26 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from lstm_search.checks import setting, settle
-from lstm_search.simd import (
-    APART,
-    Bits,
-    Block,
-    Layout,
-    Stream,
-    begin,
-    below,
-    draw,
-    inlined,
-    kernel,
-    leave,
-    length,
-    mark_ends,
-    normal,
-    pass_ends,
-)
+from lstm_search.simd import APART, Bits, Block, Layout, below, inlined, no_keys, normal
+from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, put_target
 
 NOISE_VARIANCE = 0.2
 """Of the Gaussian elements that carry no information."""
@@ -34,46 +17,37 @@ NOISE_VARIANCE = 0.2
 TARGET_VARIANCE = 0.1
 """Of the Gaussian noise on the targets of experiment 3c."""
 
-_NOISE = math.sqrt(NOISE_VARIANCE)
+_NOISE, _TARGET_NOISE = math.sqrt(NOISE_VARIANCE), math.sqrt(TARGET_VARIANCE)
 
 
 @inlined
-def _class(key: Bits) -> int:
+def _of_class_2(key: Bits) -> int:
     """0 for class 1, whose first N elements are +1; 1 for class 2, where they are -1."""
     return below(key, APART + 1, 2)
 
 
-@inlined
-def _mark(block: Block, stream: Stream, l: int) -> None:
-    """Lay the elements that tell the class, and the targets, of lane l over the block, sequence by sequence."""
-    steps, T, N = block.x.shape[0], np.int64(stream.numbers[0, l]), np.int64(stream.numbers[1, l])
-    blurred, spread = stream.numbers[2, l], stream.numbers[5, l] * (1 - stream.tested[l])
-    sequence, start = stream.first_sequence[l], stream.first_start[l]
-    while start < steps:
-        key = draw(stream.key[l], sequence)
-        last = start + length(key, T) - 1
-        of_class = _class(key)
-        for t in range(max(start, 0), min(start + N, steps)):
-            block.x[t, 0, l] = (1.0 - 2.0 * of_class) + blurred * block.x[t, 0, l]
-        if last < steps:
-            block.target[last, 0, l] = stream.numbers[3 + of_class, l] + spread * normal(key, APART + 2)
-        sequence, start = sequence + 1, last + 1
+def _background(block: Block, _task: TwoSequence, t: int, l: int, key: Bits, i: int) -> None:
+    """Gaussian noise."""
+    block.x[t, 0, l] = _NOISE * normal(key, i)
 
 
-@kernel
-def fill(block: Block, stream: Stream) -> None:
-    """Lay the next steps of every lane into `block` (1 input) and advance `stream`."""
-    begin(block, stream)
-    mark_ends(block, stream)
-    for t in range(block.x.shape[0]):
-        for l in range(stream.key.shape[0]):
-            block.x[t, 0, l] = _NOISE * normal(stream.sequence_key[l], t - stream.start[l])
-        pass_ends(stream, block.ends[t], t)
-    for l in range(stream.key.shape[0]):
-        _mark(block, stream, l)
-    leave(block, stream)
+def _marks(block: Block, task: TwoSequence, sequence: Sequence) -> None:
+    """The first N elements tell the class; the target is 1 for class 1 and 0 for class 2, or .2 and .8 with noise.
+
+    A test has targets without noise.
+    """
+    l, blurred, of_class_2 = sequence.lane, task.noisy_input, _of_class_2(sequence.key)
+    for t in range(max(sequence.start, 0), min(sequence.start + task.N, block.x.shape[0])):
+        block.x[t, 0, l] = (1.0 - 2.0 * of_class_2) + blurred * block.x[t, 0, l]
+    target = 1.0 - of_class_2
+    if task.noisy_target:
+        target = 0.8 if of_class_2 else 0.2
+        if not sequence.tested:
+            target += _TARGET_NOISE * normal(sequence.key, APART + 2)
+    put_target(block, sequence.last, l, target)
 
 
+@filled_by(length=drawn_length, background=_background, marks=_marks)
 @dataclass(frozen=True)
 class TwoSequence:
     """Tell from its first `N` elements, +1 or -1, to which of two classes a sequence of `T` to `T + T/10` belongs.
@@ -98,18 +72,12 @@ class TwoSequence:
     name: ClassVar[str] = "two_sequence"
     layout: ClassVar[Layout] = Layout(inputs=1, outputs=1)
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
+    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
         if not 1 <= self.N < self.T:
             raise ValueError(f"task.N={self.N}: takes 1 to {self.T - 1}, fewer elements than task.T={self.T}")
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The settings that `fill` reads from `Stream.numbers`: T, N, whether the first N are noisy, the targets of the
-        two classes, the standard deviation of their noise."""
-        targets = (0.2, 0.8, math.sqrt(TARGET_VARIANCE)) if self.noisy_target else (1.0, 0.0, 0.0)
-        return (float(self.T), float(self.N), float(self.noisy_input), *targets)
 
     @property
     def length(self) -> float:

@@ -10,67 +10,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from lstm_search.checks import setting, settle
-from lstm_search.simd import APART, Bits, Block, Layout, Stream, begin, below, draw, inlined, kernel, leave, pass_ends
+from lstm_search.simd import APART, Bits, Block, Layout, below, no_keys
+from lstm_search.tasks.skeleton import Sequence, fill, filled_by, put_class, put_symbol
 
 
-@inlined
-def _steps(key: Bits, q: int) -> int:
+def _length(key: Bits, task: VeryLongLag) -> int:
     """Steps up to the trigger: q distractors, and with probability 9/10 each one more; q + 12 on average."""
     more = 0
     while below(key, APART + 1 + more, 10) != 0:
         more += 1
-    return 3 + q + more
+    return 3 + task.q + more
 
 
-@inlined
-def _mark(block: Block, stream: Stream, l: int) -> None:
-    """Lay all but the distractors of lane l over the block, sequence by sequence."""
-    steps, q, e = block.symbol.shape[0], np.int64(stream.numbers[0, l]), np.int64(stream.numbers[1, l])
-    sequence, start = stream.first_sequence[l], stream.first_start[l]
-    while start < steps:
-        key = draw(stream.key[l], sequence)
-        last, y = start + _steps(key, q) - 1, below(key, APART, 2)
-        if start >= 0:
-            block.symbol[start, l] = e + 1
-        if 0 <= start + 1 < steps:
-            block.symbol[start + 1, l] = e + 2 + y
-        if last < steps:
-            block.symbol[last, l] = e
-            block.target[last, 0, l], block.target[last, 1, l] = 1.0 - y, 1.0 * y
-        sequence, start = sequence + 1, last + 1
+def _background(block: Block, _task: VeryLongLag, t: int, l: int, key: Bits, i: int) -> None:
+    """A distractor: one of a_1 .. a_p."""
+    block.symbol[t, l] = below(key, i, block.inputs - 4)
 
 
-@inlined
-def _mark_ends(block: Block, stream: Stream) -> None:
-    """Mark the triggers: there sequences end, with a target each."""
-    for l in range(stream.key.shape[0]):
-        sequence, q = stream.sequence[l], np.int64(stream.numbers[0, l])
-        last = stream.start[l] + _steps(stream.sequence_key[l], q) - 1
-        while last < block.ends.shape[0]:
-            block.ends[last] |= 1 << l
-            block.due[last] |= 1 << l
-            sequence += 1
-            last += _steps(draw(stream.key[l], sequence), q)
+def _marks(block: Block, task: VeryLongLag, sequence: Sequence) -> None:
+    """The sequence begins with b, then x or y, which is the class; it ends with the trigger e, whose number is p."""
+    l, e, y = sequence.lane, task.p, below(sequence.key, APART, 2)
+    put_symbol(block, sequence.start, l, e + 1)
+    put_symbol(block, sequence.start + 1, l, e + 2 + y)
+    put_symbol(block, sequence.last, l, e)
+    put_class(block, sequence.last, l, y)
 
 
-@kernel
-def fill(block: Block, stream: Stream) -> None:
-    """Lay the next steps of every lane into `block` (symbols; outputs x, y) and advance `stream`."""
-    begin(block, stream)
-    _mark_ends(block, stream)
-    for t in range(block.symbol.shape[0]):
-        for l in range(stream.key.shape[0]):
-            p = np.int64(stream.numbers[1, l])
-            block.symbol[t, l] = below(stream.sequence_key[l], t - stream.start[l], p)
-        pass_ends(stream, block.ends[t], t)
-    for l in range(stream.key.shape[0]):
-        _mark(block, stream, l)
-    leave(block, stream)
-
-
+@filled_by(length=_length, background=_background, marks=_marks)
 @dataclass(frozen=True)
 class VeryLongLag:
     """Tell the second symbol of a sequence at its trigger, at least `q` + 1 steps later; there are `p` distractors."""
@@ -86,6 +53,7 @@ class VeryLongLag:
 
     name: ClassVar[str] = "very_long_lag"
     fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
+    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
@@ -94,11 +62,6 @@ class VeryLongLag:
     def layout(self) -> Layout:
         """One input a symbol; outputs for x and y."""
         return Layout(inputs=self.p + 4, outputs=2, symbols=True)
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The settings that `fill` reads from `Stream.numbers`: q, and p, which is also the number of the symbol e."""
-        return (float(self.q), float(self.p))
 
     @property
     def length(self) -> float:

@@ -8,7 +8,6 @@ import socket
 import time
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 import numpy as np
 
@@ -34,6 +33,7 @@ from lstm_search.simd import (
     new_block,
     new_stop_state,
     new_stream,
+    put_settings,
     reached,
     stream_key,
 )
@@ -102,7 +102,7 @@ class Pack:
         self.shape, self.width, self._kernels = shape, width, shape.network.kernels
         self._runs: list[_Run | None] = [None] * width
         self._fresh = 0  # bit l: lane l starts a sequence with the next block
-        self._stream = new_stream(width, shape.numbers, shape.layout)
+        self._stream = new_stream(width, shape.task, shape.layout)
         self._state = self._kernels.new_state(width, shape.variant, shape.layout.outputs)
         self._stop = new_stop_state(width, shape.ring)
         weights = sum(array.size for array in self._kernels.weights(self._state, shape.variant, 0))
@@ -139,10 +139,9 @@ class Pack:
         weights = cell.network.initial(key, layout.inputs, layout.outputs)
         rate = cell.training.rate * cell.training.error_scale
         self._kernels.put(self._state, self.shape.variant, l, cell.network, weights, rate)
-        stream.numbers[:, l], stream.in_turn[l] = cell.task.numbers, cell.network.facts.in_turn
-        if layout.keys:
-            task: Any = cell.task  # one of those that have keys
-            stream.keys[:, l] = task.keys(stream_key(spec.seed, spec.replicate // SHARING, COMMON))
+        put_settings(stream, l, cell.task)
+        stream.in_turn[l] = cell.network.facts.in_turn
+        stream.keys[:, l] = cell.task.keys(stream_key(spec.seed, spec.replicate // SHARING, COMMON))
         self._train(l, run)
 
     def _aim(self, l: int, run: _Run) -> None:

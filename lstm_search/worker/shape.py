@@ -21,7 +21,6 @@ class Shape(NamedTuple):
     task: Any
     network: Any
     layout: Layout
-    numbers: int
     variant: Any
     ring: int
 
@@ -35,7 +34,7 @@ def shape_of(cell: Cell) -> Shape:
     looks_back = [rule.window for rule in cell.stop if not rule.checked]
     if growth := growth_rule(network):
         looks_back.append(2 * growth[0])
-    return Shape(type(task), type(network), layout, len(task.numbers), variant, max(looks_back, default=1))
+    return Shape(type(task), type(network), layout, variant, max(looks_back, default=1))
 
 
 def growth_rule(network: Learner) -> tuple[int, float] | None:

@@ -54,7 +54,8 @@ def blocks_of(lanes: list[Sequences], *, symbols: bool) -> list[Block]:
             start += len(x)
             whole.ends[start - 1] |= 1 << l
     parts = range(0, len(whole.due), STEPS)
-    return [Block(*(array[t : t + STEPS] if array.size else array for array in whole)) for t in parts]
+    *arrays, inputs = whole
+    return [Block(*(array[t : t + STEPS] if array.size else array for array in arrays), inputs) for t in parts]
 
 
 def trained(

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from lstm_search.simd import Block, new_block, new_stream, put_settings
 from lstm_search.simd.draws import COMMON, TRAINING, stream_key
-from lstm_search.simd.streams import Block, new_block, new_stream
-from lstm_search.spec import Task
+from lstm_search.tasks import Task
 
 SETS = stream_key(1997, 0, COMMON)
 """Where the sets of strings of experiment 1 come from."""
@@ -25,15 +25,15 @@ def laid_out(
 ) -> list[Block]:
     """Blocks of `pieces` steps in turn: lane l holds `tasks[l]` from sequence number `firsts[l]` on."""
     width, task = len(tasks), tasks[0]
-    stream = new_stream(width, len(task.numbers), task.layout)
-    stream.key[:], stream.sequence[:] = np.array(keys, np.uint64), firsts
-    stream.numbers[:] = np.transpose([task.numbers for task in tasks])
+    stream = new_stream(width, type(task), task.layout)
+    stream.key[:], stream.sequence[:], stream.start[:] = np.array(keys, np.uint64), firsts, 0
+    for l, its in enumerate(tasks):
+        put_settings(stream, l, its)
     stream.tested[:], stream.in_turn[:] = tested, in_turn
-    if task.layout.keys:
-        stream.keys[:] = task.keys(SETS)[:, None]
+    stream.keys[:] = task.keys(SETS)[:, None]
     blocks = [new_block(n, width, task.layout) for n in pieces]
     for block in blocks:
-        for array in block:
+        for array in block[:-1]:
             array[:] = 99  # whatever a step does not set would show
         task.fill(block, stream)
     return blocks

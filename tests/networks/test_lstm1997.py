@@ -116,7 +116,8 @@ def blocks_of(lanes: list[Sequences], *, symbols: bool) -> list[Block]:
             start += len(x)
             whole.ends[start - 1] |= 1 << l
     parts = range(0, len(whole.due), BLOCK)
-    return [Block(*(array if not array.size else array[t : t + BLOCK] for array in whole)) for t in parts]
+    *arrays, inputs = whole
+    return [Block(*(array if not array.size else array[t : t + BLOCK] for array in arrays), inputs) for t in parts]
 
 
 def trained(case: Case, weights: list[Weights], lanes: list[Sequences], *, learning: int = -1) -> SimpleNamespace:

@@ -10,8 +10,8 @@ from helpers.naive_tasks import Sequence, adding, multiplication, temporal_order
 from helpers.task_contract import Contract, LengthsFromT, p_of_counts, sequences
 from scipy import stats
 
-from lstm_search.simd.streams import new_block, new_stream
-from lstm_search.tasks import Adding, Multiplication, TemporalOrder
+from lstm_search.simd import new_block, new_stream, put_settings
+from lstm_search.tasks import TASKS, Adding, Multiplication, TemporalOrder
 
 WINDOWS = {2: [range(10, 21), range(50, 61)], 3: [range(10, 21), range(33, 44), range(66, 77)]}
 """Experiment 6: when the two or three relevant symbols come in sequences of 100 to 110 steps."""
@@ -137,7 +137,19 @@ def test_other_numbers_of_marks_are_refused(marks: int) -> None:
 
 def test_unused_lanes_hold_no_targets() -> None:
     """They would make every step one with a target, and so cost the lanes in use most of their speed."""
-    stream, block = new_stream(4, 2, Adding.layout), new_block(1000, 4, Adding.layout)
-    stream.numbers[:, 1] = Adding().numbers
+    stream, block = new_stream(4, Adding, Adding.layout), new_block(1000, 4, Adding.layout)
+    put_settings(stream, 1, Adding())
+    stream.start[1] = 0
     Adding.fill(block, stream)
     assert set(block.due.tolist()) == {0, 2}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_unused_lanes_hold_symbols_that_there_are(name: str) -> None:
+    """Networks take the weights of the symbol in every lane."""
+    task = TASKS[name]()
+    stream, block = new_stream(4, type(task), task.layout), new_block(300, 4, task.layout)
+    task.fill(block, stream)
+    task.fill(block, stream)
+    assert ((block.symbol >= 0) & (block.symbol < task.layout.inputs)).all()
+    assert not block.ends.any()
