@@ -284,7 +284,7 @@ def _open_slope(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: 
 
 @inlined
 def _clear_absent(lanes: Lanes, variant: Variant, W: np.ndarray, mask: int) -> None:
-    """Where some hidden units are biased and others are not, the biases of the others stay 0, for the lanes in `mask`."""
+    """Where only some hidden units are biased, the biases of the others stay 0, in the lanes of `mask`."""
     if variant.bias >= 0:
         C = variant.blocks * variant.size
         for u in range(C if variant.cell_bias else 0, C if variant.gate_bias else W.shape[0]):
