@@ -38,17 +38,36 @@ def lstm(line: str, folder: Path, *, code: int = 0) -> subprocess.CompletedProce
 
 @contextmanager
 def running(line: str, folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """`lstm-search LINE` while it runs, in a process group of its own as a shell would start it."""
+    """`lstm-search LINE` while it runs, in a process group of its own as a shell would start it.
+
+    Where the test fails, what the program said is printed.
+    """
     words, pipe = [sys.executable, "-m", "lstm_search", *line.split()], subprocess.PIPE
     with subprocess.Popen(
         words, cwd=folder, env=os.environ | variables, stdout=pipe, stderr=pipe, text=True, process_group=0
     ) as process:
         try:
             yield process
+        except AssertionError:
+            _kill(process)
+            _print_rest(process)
+            raise
         finally:
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _print_rest(process: subprocess.Popen[str]) -> None:
+    """What is in the pipe of messages; others may still hold it open."""
+    with suppress(OSError, ValueError):
+        assert process.stderr is not None
+        os.set_blocking(process.stderr.fileno(), False)
+        print(os.read(process.stderr.fileno(), 2**16).decode(errors="replace"))  # noqa: T201
 
 
 def recorded(home: Path, name: str = NAME) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds: many times what anything takes on a machine that is busy with other work."""
 
 
