@@ -2,9 +2,9 @@
 setting is checked before anything starts.
 """
 
-from lstm_search.config.axes import SECTIONS
-from lstm_search.config.composition import ConfigError, Settings, compose, composed_yaml
-from lstm_search.config.keys import GROUPS, all_keys, describe, nearest, options
+from lstm_search.config.composition import compose, composed_yaml
+from lstm_search.config.keys import GROUPS, SECTIONS, all_keys, describe, nearest, options
+from lstm_search.config.settings import ConfigError, Settings
 
 __all__ = [
     "GROUPS",

@@ -6,38 +6,15 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from lstm_search.checks import expect, setting_of, typed, types_of, written
-from lstm_search.networks import NETWORKS
+from lstm_search.checks import expect, typed, types_of, written
+from lstm_search.config.keys import READINGS, SECTIONS, build, class_of
+from lstm_search.config.settings import ConfigError
 from lstm_search.search import Draw, Numbers, SearchSettings, Span, Values, points
-from lstm_search.spec import Cell, Purpose, Row, Stop, Training
-from lstm_search.tasks import TASKS
-
-READINGS = frozenset(
-    f"{section}.{of.name}"
-    for section, kinds in (
-        ("task", TASKS.values()),
-        ("network", NETWORKS.values()),
-        ("training", [Training]),
-        ("stop", [Stop]),
-    )
-    for kind in kinds
-    for of in fields(kind)
-    if setting_of(of).reading
-)
-"""Keys where the paper is silent or contradicts itself: another choice is another reading, not another experiment."""
-
-SECTIONS = ("task", "network", "training", "stop")
-"""The sections of a configuration that make a cell; their keys are identity and may be axes."""
-
-T = TypeVar("T")
+from lstm_search.spec import Cell, Purpose, Row, Stop
 
 Sections = Mapping[str, Mapping[str, Any]]
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used. The message says what was given, what is allowed and what to do."""
 
 
 @dataclass(frozen=True)
@@ -72,28 +49,8 @@ class _Part(NamedTuple):
     changes: tuple[tuple[str, str], ...]
 
 
-def kind_of(sections: Sections, key: str) -> Any:
-    """The declared type of an identity key such as `network.blocks`."""
-    section, _, name = key.partition(".")
-    return types_of(_class(section, sections[section]))[name]
-
-
-def _class(section: str, values: Mapping[str, Any]) -> type:
-    catalogue: dict[str, Mapping[str, type]] = {"task": TASKS, "network": NETWORKS}
-    if section in catalogue:
-        return catalogue[section][values["name"]]
-    return {"training": Training, "stop": Stop}[section]
-
-
-def construct(kind: type[T], values: Mapping[str, Any]) -> T:
-    """The dataclass `kind` of a section's plain values. Raises ValueError naming the key that cannot be used."""
-    return kind(**{of.name: values[of.name] for of in fields(kind) if of.name in values})  # type: ignore[arg-type]
-
-
 def _build(section: str, values: Mapping[str, Any]) -> Any:
-    if section == "stop":
-        return _stops(values)
-    return construct(_class(section, values), values)
+    return _stops(values) if section == "stop" else build(section, values)
 
 
 def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
@@ -108,7 +65,7 @@ def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
                 f"stop.{name}={written(value)}: takes one value, or one for each of the {milestones} in stop.milestone"
             )
     each = [{**values, **{name: value[i] for name, value in lists.items()}} for i in range(milestones)]
-    return tuple(construct(Stop, part) for part in each)
+    return tuple(build("stop", part) for part in each)
 
 
 def expand(base: Base, axes: Sequence[Axis | Span], draw: Draw | None = None) -> Iterator[Row]:
@@ -205,7 +162,8 @@ def _staggered(biases: Sequence[float], blocks: int) -> list[float]:
 
 
 def _options(sections: Sections, axis: Axis | Span) -> Values:
-    kind = kind_of(sections, axis.key)
+    section, _, name = axis.key.partition(".")
+    kind = types_of(class_of(section, sections[section]))[name]
     if isinstance(axis, Span):
         kinds = {int, float} & {kind, *get_args(kind)}
         expect(bool(kinds), axis.key, f"interval({axis.low:g},{axis.high:g})", _choices(kind))

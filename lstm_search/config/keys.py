@@ -1,20 +1,103 @@
-"""What can be asked for: the groups, keys and tables of `conf/`, their meaning, and the nearest to a mistyped name."""
+"""What can be asked for: the groups of `conf/`, the keys of the settings' dataclasses with their defaults and meanings,
+and the nearest to a mistyped name."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from lstm_search.checks import setting_of
+from lstm_search.config.settings import Budget, General, TrackingSettings
+from lstm_search.execute import ExecuteSettings, SubmitSettings
+from lstm_search.networks import NETWORKS
+from lstm_search.search import SearchSettings
+from lstm_search.spec import Stop, Training
+from lstm_search.tasks import TASKS
 
 GROUPS = ("task", "network", "search", "execute", "tracking")
 """Folders of `conf/` from which one file is chosen: `task=adding`."""
 
+SECTIONS = ("task", "network", "training", "stop")
+"""The sections of a configuration that make a cell; their keys are identity and may be axes."""
+
+CATALOGUES: Mapping[str, Mapping[str, type]] = {"task": TASKS, "network": NETWORKS}
+"""Sections with a class for each `name`."""
+
+CLASSES: Mapping[str, type] = {
+    "": General,
+    "budget": Budget,
+    "search": SearchSettings,
+    "submit": SubmitSettings,
+    "training": Training,
+    "stop": Stop,
+    "execute": ExecuteSettings,
+    "tracking": TrackingSettings,
+}
+"""Sections with one class; "" are the keys without a section."""
+
 SELECTED = frozenset({"task.name", "network.name", "search.kind", "execute.kind", "tracking.kind"})
 """Keys that say which choice of a group a section is; only the group sets them."""
 
-_LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):(?: (?P<value>.*?))?(?: # (?P<meaning>.*))?$")
+READINGS = frozenset(
+    f"{section}.{of.name}"
+    for section in SECTIONS
+    for kind in (CATALOGUES[section].values() if section in CATALOGUES else [CLASSES[section]])
+    for of in fields(kind)
+    if setting_of(of).reading
+)
+"""Keys where the paper is silent or contradicts itself: another choice is another reading, not another experiment."""
+
+
+def class_of(section: str, values: Mapping[str, Any]) -> Any:
+    """The dataclass of a section's values."""
+    return CATALOGUES[section][values["name"]] if section in CATALOGUES else CLASSES[section]
+
+
+def build(section: str, values: Mapping[str, Any]) -> Any:
+    """The dataclass of a section's values, which checks them. Raises ValueError naming the key that cannot be used."""
+    return class_of(section, values)(**{key: value for key, value in values.items() if key != "name"})
+
+
+def complete(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A section's values with the defaults of all keys that it has besides. What it cannot have is left out: a task's
+    file speaks of a network that may not be the chosen one."""
+    kind = class_of(section, values)
+    chosen = {key: values[key] for key in ("name", "kind") if key in values}
+    offered = _offered(kind, chosen.get("kind", ""))
+    return {**chosen, **offered, **{key: value for key, value in values.items() if key in offered}}
+
+
+def _offered(kind: Any, choice: str) -> dict[str, Any]:
+    """The keys of a dataclass that the user sets, with their defaults; `choice`: of that choice of a group."""
+    return {
+        of.name: of.default
+        for of in fields(kind)
+        if (about := setting_of(of)).meaning and (not about.kinds or choice in about.kinds)
+    }
+
+
+@cache
+def _explained() -> dict[str, tuple[Any, str]]:
+    """Full key -> (default, meaning), of every choice of every group; where choices have a key in common, the first."""
+    chosen: list[tuple[str, Mapping[str, Any]]] = [
+        *((section, {}) for section in ("", "budget", "search", "submit", "training", "stop")),
+        *((section, {"name": name}) for section in CATALOGUES for name in sorted(CATALOGUES[section])),
+        *((group, read(_file(group, name))) for group in ("search", "execute", "tracking") for name in options(group)),
+    ]
+    found: dict[str, tuple[Any, str]] = {}
+    for section, values in chosen:
+        defaults = complete(section, values)
+        for of in fields(class_of(section, values)):
+            if of.name in defaults and (meaning := setting_of(of).meaning):
+                found.setdefault(f"{section}.{of.name}" if section else of.name, (defaults[of.name], meaning))
+    return found
 
 
 @cache
@@ -51,23 +134,36 @@ def describe() -> str:
     lines += [_entry(f"recipe={name}", _summary(_file("recipe", name))) for name in options("recipe")]
     lines += ["", "Keys (KEY=VALUE, the default shown). Those of task, network, training and stop also take several"]
     lines += ["values, the axes of a grid: 0.1,0.5 or 'range(1,5)' or 'choice(all,cells)', in quotes for the shell."]
-    entries: dict[str, str] = {}
-    for path in _files():
-        for key, (value, meaning) in _explained(path).items():
-            entries.setdefault(key, _entry(f"{key}={value}", meaning))
-    return "\n".join([*lines, *entries.values()])
+    return "\n".join([*lines, *(_entry(f"{key}={_plain(value)}", text) for key, (value, text) in _explained().items())])
+
+
+def _plain(default: Any) -> str:
+    return default if isinstance(default, str) else json.dumps(default)
 
 
 def holders(key: str) -> list[str]:
     """The choices of a key's group that have the key: `execute=ray` for execute.address."""
-    group = key.partition(".")[0]
-    return [f"{group}={name}" for name in options(group) if key in _explained(_file(group, name))]
+    group, _, name = key.partition(".")
+    if group not in GROUPS:
+        return []
+    return [f"{group}={choice}" for choice in options(group) if name in complete(group, _chosen(group, choice))]
+
+
+def _chosen(group: str, choice: str) -> dict[str, Any]:
+    """What the file of a choice says of its section."""
+    values = read(_file(group, choice))
+    return cast("dict[str, Any]", values[group]) if group == "task" else values
 
 
 @cache
 def all_keys() -> tuple[str, ...]:
     """Every key of every choice, groups first."""
-    return tuple(dict.fromkeys([*GROUPS, *(key for path in _files() for key in _explained(path))]))
+    return (*GROUPS, *_explained())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML file as plain values; nothing in it is resolved."""
+    return cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.load(path)))
 
 
 def _entry(left: str, right: str) -> str:
@@ -76,10 +172,6 @@ def _entry(left: str, right: str) -> str:
 
 def _file(group: str, name: str) -> Path:
     return conf_dir() / group / f"{name}.yaml"
-
-
-def _files() -> list[Path]:
-    return [conf_dir() / "config.yaml", *(_file(group, name) for group in GROUPS for name in options(group))]
 
 
 def _summary(path: Path) -> str:
@@ -91,18 +183,3 @@ def _summary(path: Path) -> str:
 def _title(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     return next(line.removeprefix("title: ").strip('"') for line in lines if line.startswith("title: "))
-
-
-def _explained(path: Path) -> dict[str, tuple[str, str]]:
-    """Full key -> (default as written, meaning), of every line of a file that has a comment."""
-    text = path.read_text(encoding="utf-8")
-    outside = path.parent == conf_dir() or "@package _global_" in text
-    package, section = "" if outside else f"{path.parent.name}.", ""
-    found: dict[str, tuple[str, str]] = {}
-    for match in filter(None, map(_LINE.fullmatch, text.splitlines())):
-        section = section if match["indent"] else ""
-        if match["meaning"]:
-            found[f"{package}{section}{match['key']}"] = (match["value"] or "", match["meaning"])
-        elif not match["value"]:
-            section = f"{match['key']}."
-    return found

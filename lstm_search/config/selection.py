@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lstm_search.config.axes import ConfigError
 from lstm_search.config.keys import nearest, options
+from lstm_search.config.settings import ConfigError
 
 DEFAULT_NETWORK = "lstm1997"
 
@@ -21,22 +21,20 @@ class Wanted(NamedTuple):
     table: str
     published: str
     trials: int
-    overrides: Sequence[str]
+    overrides: Mapping[str, Any]
     cap: int | None = None
 
     @property
     def network(self) -> str:
         """The network that the row names, or the default."""
-        named = [line.partition("=")[2] for line in self.overrides if line.startswith("network=")]
-        return named[-1] if named else DEFAULT_NETWORK
+        return str(self.overrides.get("network", DEFAULT_NETWORK))
 
 
-def selected(
-    table: str, entries: Mapping[str, Mapping[str, Any]], names: Sequence[str] | None, network: str | None
-) -> list[Wanted]:
-    """The rows of `table` with these names. Without names, those of `network`, or LSTM's, or all where LSTM has none:
-    rivals take long, so they are trained where they are asked for."""
-    rows = [Wanted(name, table, **entry) for name, entry in entries.items()]
+def selected(table: str, file: Mapping[str, Any], names: Sequence[str] | None, network: str | None) -> list[Wanted]:
+    """The rows of `table`, whose file is `file`, with these names. Without names, those of `network`, or LSTM's, or all
+    where LSTM has none: rivals take long, so they are trained where they are asked for. Raises ConfigError for a row
+    or a network that the table does not have."""
+    rows = [_row(table, name, entry) for name, entry in _entries(file, {})]
     if network is not None:
         rows = _of(network, rows)
     if names is None:
@@ -50,6 +48,21 @@ def selected(
         if name not in known:
             raise ConfigError(f"rows={name}: table {table} has no such row{_of_network(network)}{nearest(name, known)}")
     return [row for row in rows if row.name in names]
+
+
+def _entries(group: Mapping[str, Any], common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every row of a table or of a group of its rows, with what it has in common with the others."""
+    shared = {**common, **group.get("common", {})}
+    for name, own in group.get("rows", {}).items():
+        yield name, {**shared, **own}
+    for inner in group.get("groups", []):
+        yield from _entries(inner, shared)
+
+
+def _row(table: str, name: str, entry: Mapping[str, Any]) -> Wanted:
+    """A row as its file describes it; beside `trials`, `cap` and `published` it holds settings."""
+    overrides = {key: value for key, value in entry.items() if key not in {"trials", "cap", "published"}}
+    return Wanted(name, table, entry.get("published", name), entry["trials"], overrides, entry.get("cap"))
 
 
 def _of_network(network: str | None) -> str:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from lstm_search.checks import setting, settle
-from lstm_search.config.axes import ConfigError
 from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.record import check_name
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Definition
 from lstm_search.tracking import shown as shown_uri
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used. The message says what was given, what is allowed and what to do."""
 
 
 @dataclass(frozen=True)
