@@ -39,7 +39,7 @@ class Setting:
     reading: bool = False
 
     def check(self, key: str, value: Any) -> None:
-        """Refuse a number, or a tuple with a number, that is out of the limits. ValueError names the key."""
+        """Raises ValueError, which names the key, for a number, or a tuple with a number, that is out of the limits."""
         if isinstance(value, tuple):
             for entry in value:
                 self.check(key, entry)
@@ -77,8 +77,8 @@ def setting_of(of: Field[Any]) -> Setting:
 
 
 def settle(values: Any, section: str) -> None:
-    """Bring every field of a frozen dataclass into its declared type, so that `1` and `1.0` give the same trial key,
-    and refuse what cannot be brought there or is out of its limits. ValueError names the key, `section` in front."""
+    """Bring every field of a frozen dataclass into its declared type, so that `1` and `1.0` give the same trial key.
+    Raises ValueError, which names the key with `section` in front, for a value of another type or out of its limits."""
     keys = {of.name: f"{section}.{of.name}" if section else of.name for of in fields(values)}
     for name, key in keys.items():
         object.__setattr__(values, name, typed(key, types_of(values.__class__)[name], getattr(values, name)))
@@ -95,7 +95,7 @@ def types_of(settings: type) -> dict[str, Any]:
 
 def typed(key: str, kind: Any, value: Any) -> Any:
     """`value` in the type `kind` of a field, with lists as tuples and whole numbers as floats where floats are due.
-    ValueError where it is of another type."""
+    Raises ValueError where it is of another type."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in {Union, UnionType}:
         if value is None:
@@ -140,7 +140,7 @@ def written(value: Any) -> str:
 
 
 def name(key: str, value: Any) -> None:
-    """Refuse a `value` that is no safe name."""
+    """Raises ValueError for a `value` that is no safe name."""
     if not isinstance(value, str) or not SAFE_NAME.fullmatch(value):
         raise ValueError(
             f"{key}={ascii(value)[:60]}: takes up to 100 letters, digits, dots, dashes and underscores, "

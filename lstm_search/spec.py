@@ -82,8 +82,7 @@ class Stop:
     milestone: str = setting("solved", "name of the point that a trial reaches, or several")
     tolerance: float = setting(0.04, "a sequence is wrong when any output errs by this much", above=0, example="0.3")
     correct: Literal["within", "ranked"] = setting(
-        "within",
-        "right means within the tolerance, or, for a grammar, legal outputs above all illegal ones (ranked)",
+        "within", "right means within the tolerance, or, for a grammar, legal outputs above all illegal ones (ranked)"
     )
     judged: Literal["all", "last"] = setting(
         "all", "whether a sequence can be wrong at any of its targets (all) or at the last one only (last)"

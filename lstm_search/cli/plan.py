@@ -68,7 +68,7 @@ def _searched(settings: Settings, rows: Sequence[Row]) -> list[str]:
     search = settings.search
     if all(row.purpose == "report" for row in rows):
         return []
-    axes = [word for word in settings.words if word.partition(".")[0] in SECTIONS]
+    axes = [word for word in settings.overrides if word.partition(".")[0] in SECTIONS]
     drawn = f"{search.cells} cells drawn ({search.draw})" if search.cells else "every combination"
     lines = [f"space: {' '.join(axes)}; {drawn}"]
     if search.kind == "race":

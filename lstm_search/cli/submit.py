@@ -42,7 +42,7 @@ def ask(settings: Settings, verb: str) -> int:
     """Let the head at submit.address run the verb and print what it prints; its exit code."""
     if verb not in SHOWN_AFAR:
         raise ConfigError(f"source=cluster: only {', '.join(SHOWN_AFAR)} take it, not {verb}")
-    overrides = [word for word in settings.words if not word.startswith(("submit.", "source="))]
+    overrides = [word for word in settings.overrides if not word.startswith(("submit.", "source="))]
     with connect(settings.submit.address) as jobs:
         job, text = jobs.ask(verb, overrides)
     for line in _safe(text).splitlines(keepends=True):
@@ -97,7 +97,7 @@ def _attached(settings: Settings, jobs: Jobs) -> Job:
     if job is not None and not job.ended:
         say(f"job {job.name} runs already; attached to it")
         return job
-    overrides = [word for word in settings.words if not word.startswith("submit.")]
+    overrides = [word for word in settings.overrides if not word.startswith("submit.")]
     job = jobs.submit(stem(settings), overrides, {"study": settings.definition.name})
     say(f"submitted as job {job.name}")
     return job

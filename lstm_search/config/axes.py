@@ -69,7 +69,8 @@ def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
 
 
 def expand(base: Base, axes: Sequence[Axis | Span], draw: Draw | None = None) -> Iterator[Row]:
-    """The base's rows: one for every combination of the axes' values, the last axis varying fastest; or those drawn."""
+    """The base's rows: one for every combination of the axes' values, the last axis varying fastest; or those drawn.
+    Raises ValueError, which names the key, for a value that cannot be used."""
     literal = {section: _build(section, base.literal[section]) for section in SECTIONS}
     options = [_options(base.sections, axis) for axis in axes]
     names = _short([axis.key for axis in axes])
@@ -202,7 +203,7 @@ def _short(keys: Sequence[str]) -> list[str]:
 
 
 def check_distinct(rows: Sequence[Row]) -> None:
-    """Refuse rows that are one configuration: their trials would be the same."""
+    """Raises ConfigError for rows that are one configuration: their trials would be the same."""
     seen: dict[Cell, str] = {}
     for row in rows:
         other = seen.setdefault(row.cell, row.name)
@@ -228,7 +229,8 @@ def drawing(search: SearchSettings, axes: Sequence[Axis | Span], seed: int) -> D
 
 
 def check_size(bases: Sequence[Base], axes: Sequence[Axis | Span], search: SearchSettings, draw: Draw | None) -> None:
-    """Refuse more trials than allowed, counted before anything is expanded, and replicates of both uses."""
+    """Raises ConfigError for more trials than allowed, counted before anything is expanded, and for replicates
+    that would be used both to choose and to report."""
     cells = draw.count if draw else math.prod(axis.count for axis in axes if isinstance(axis, Axis))
     trials = cells * sum(base.replicates for base in bases)
     if trials > search.max_trials:

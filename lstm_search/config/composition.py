@@ -119,7 +119,7 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         replicates=general.replicates,
         studies=studies,
         submit=built["submit"],
-        words=tuple(overrides),
+        overrides=tuple(overrides),
     )
 
 
@@ -277,12 +277,12 @@ def _definition(
         "study": name,
         "title": title,
         "seed": general.seed,
-        "rows": {base.row: _shown_row(base, {axis.key: texts[axis.key] for axis in axes}) for base in bases},
+        "rows": {base.row: _printed_row(base, {axis.key: texts[axis.key] for axis in axes}) for base in bases},
     }
     return Definition(name, general.seed, tuple(rows), title, OmegaConf.to_yaml(OmegaConf.create(config)))
 
 
-def _shown_row(base: Base, axes: Mapping[str, str]) -> dict[str, Any]:
+def _printed_row(base: Base, axes: Mapping[str, str]) -> dict[str, Any]:
     """The row as its configuration prints it, axes as they were written."""
     sections = {section: {**base.sections[section], **_under(section, axes)} for section in SECTIONS}
     return {"replicates": base.replicates, "cap": base.cap, **sections}

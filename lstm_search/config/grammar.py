@@ -26,7 +26,7 @@ TEXT_KEYS = frozenset(
 
 
 def split(text: str) -> tuple[str, str]:
-    """Key and raw value of one override, with everything refused that is not the change of a key."""
+    """Key and raw value of one override. Raises ConfigError for everything that is not the change of a key."""
     key, equals, value = text.partition("=")
     if not text.isprintable() or len(text) > 20_000:
         raise ConfigError(f"{ascii(text)[:80]}: takes key=value in printable characters, 20000 at most")
@@ -42,7 +42,7 @@ def split(text: str) -> tuple[str, str]:
 
 
 def parse(key: str, value: str) -> Any:
-    """The value in Hydra's grammar: plain data, or one of its sweeps."""
+    """The value in Hydra's grammar: plain data, or one of its sweeps. Raises ConfigError where it cannot be read."""
     try:
         return OverridesParser.create().parse_override(f"{key}={value}").value()
     except (HydraException, RecursionError) as error:
@@ -51,7 +51,7 @@ def parse(key: str, value: str) -> Any:
 
 
 def text_of(key: str, value: str) -> str | None:
-    """The value as written, without quotes around it; null is None."""
+    """The value as written, without quotes around it; null is None. Raises ConfigError for quotes that do not close."""
     if value == "null":
         return None
     quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
@@ -96,7 +96,7 @@ def _range(key: str, text: str, sweep: RangeSweep) -> Axis:
 
 
 def row_names(texts: Mapping[str, str]) -> tuple[str, ...] | None:
-    """What `rows=` selects: one name, or a list in brackets; None for all."""
+    """What `rows=` selects: one name, or a list in brackets; None for all. Raises ConfigError for anything else."""
     text = texts.get("rows", "null")
     parsed = parse("rows", text)
     if isinstance(parsed, Sweep | Glob):
@@ -110,7 +110,8 @@ def row_names(texts: Mapping[str, str]) -> tuple[str, ...] | None:
 
 
 def studies_of(texts: dict[str, str]) -> tuple[str, ...]:
-    """Takes `study=[a,b]` out of the settings: the names, none where it is not a list."""
+    """Takes `study=[a,b]` out of the settings: the names, none where it is not a list. Raises ConfigError for one name,
+    and ValueError for a name that no study can have."""
     if not texts.get("study", "").startswith("["):
         return ()
     text = texts.pop("study")

@@ -1,4 +1,4 @@
-"""What a verb needs to know, composed and checked: frozen values."""
+"""What a verb needs to know: the settings that are part of no cell and of no other room, and all of them together."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """Where the record is shown: MLflow at a server's `uri` (None: a file in the home folder) or nowhere. `wait`:
-    seconds that a finished study waits for it; `port`: where `ui` serves it on 127.0.0.1."""
+    """Where the record is shown: in MLflow, or nowhere."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
     uri: str | None = setting(
@@ -71,10 +70,7 @@ class General:
         None, "trials a row, each with its own seed; null takes the paper's number, 10 for a task", low=1, high=10**9
     )
     seed: int = setting(
-        1997,
-        "seed of the study; replicate and seed together decide weights and data",
-        low=0,
-        high=2**63 - 1,
+        1997, "seed of the study; replicate and seed together decide weights and data", low=0, high=2**63 - 1
     )
     cap: int | None = setting(
         None,
@@ -123,7 +119,7 @@ class Budget:
 class Settings:
     """Everything a verb needs. `definition` has no rows where neither table nor task was chosen, and then its name is
     the `study` given, or empty; `rows` and `replicates` are as the user gave them, None for all; `studies` where more
-    than one was given; `words` is all that was given."""
+    than one was given; `overrides` is all that was given."""
 
     definition: Definition
     search: SearchSettings
@@ -139,4 +135,4 @@ class Settings:
     replicates: int | None
     studies: tuple[str, ...]
     submit: SubmitSettings
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]

@@ -44,12 +44,7 @@ _LOOPBACK = re.compile(r"(ray://)?(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+")
 
 @dataclass(frozen=True)
 class ExecuteSettings:
-    """Where trials run. None of it can move a result.
-
-    `workers`: one a core; None takes every core of the machine or the cluster. `address`: host:port, ray://host:port or
-    auto, for kind ray alone. `timeout`: seconds a trial may take, None for no limit. `slice_seconds`: how long a worker
-    trains between two answers. `width`: trials trained side by side on a core; None takes what suits the processor.
-    """
+    """Where trials run. None of it can move a result."""
 
     kind: Literal["inline", "local", "ray"] = "local"
     workers: int | None = setting(

@@ -44,8 +44,7 @@ class UnknownJob(ValueError):  # noqa: N818  (named by what happened)
 
 @dataclass(frozen=True)
 class SubmitSettings:
-    """To which cluster a study goes. `address`: its dashboard, on loopback or through TLS. `job`: an id to attach to,
-    None for the study's own. `wait`: follow it to its end. `stop`: stop it instead."""
+    """To which cluster a study goes, and what to do with its job there."""
 
     address: str = setting(
         "http://127.0.0.1:8265", "dashboard of the cluster's head: on this machine (a tunnel will do), or https"

@@ -43,18 +43,10 @@ class Cascade(Learner):
     patience: int = setting(12, "epochs without change after which a phase ends", low=1, high=1_000_000)
     longest: int = setting(100, "epochs after which a phase ends in any case", low=1, high=1_000_000)
     output_change: float = setting(
-        0.01,
-        "what counts as a change of the squared error, a fraction of it",
-        above=0,
-        below=1,
-        example="0.1",
+        0.01, "what counts as a change of the squared error, a fraction of it", above=0, below=1, example="0.1"
     )
     pool_change: float = setting(
-        0.03,
-        "what counts as a change of the best candidate's score, a fraction of it",
-        above=0,
-        below=1,
-        example="0.1",
+        0.03, "what counts as a change of the best candidate's score, a fraction of it", above=0, below=1, example="0.1"
     )
 
     name = "cascade"

@@ -81,8 +81,7 @@ class Guessing(Learner):
     """
 
     architecture: Literal["A1", "A2"] = setting(
-        "A2",
-        "A1: every unit sees all units; A2: a hidden unit sees outputs and itself, an output all other units",
+        "A2", "A1: every unit sees all units; A2: a hidden unit sees outputs and itself, an output all other units"
     )
     hidden: int = setting(10, "logistic hidden units, 1 to 64", low=1, high=64)
     range: float = setting(100.0, "weights are uniform in [-range, range]", above=0, example="100")

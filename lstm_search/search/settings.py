@@ -12,12 +12,8 @@ from lstm_search.checks import setting, settle
 class SearchSettings:
     """Which cells and replicates come next, and which cell is the best.
 
-    `cells`: so many are drawn from the space (`draw`: independently, or as a Sobol sequence); None takes every
-    combination. `objective`, at `milestone` (None: the last): the smallest expected running time (ert), the highest
-    success rate and among equals the smallest ERT (success), or the smallest distance to the printed row (published).
-    `blocks`: after how many replicates a racing cell is looked at; `error`: probability that the best cell of a task is
-    dropped, over all looks. The best `finalists` of a task are trained again on `confirm` fresh replicates, numbered
-    from `fresh_from` on. `pilot`: slices of half a second that `plan` trains to measure the cost.
+    Among cells of the same success rate, the objective `success` takes the one with the smallest expected running time.
+    `error` is the probability over all looks at a race. The best are those of each task of a study.
     """
 
     kind: Literal["grid", "random", "race"] = "grid"
@@ -61,12 +57,7 @@ class SearchSettings:
         kinds=("race",),
     )
     error: float = setting(
-        0.05,
-        "probability that the best configuration is dropped",
-        above=0,
-        high=0.5,
-        example="0.05",
-        kinds=("race",),
+        0.05, "probability that the best configuration is dropped", above=0, high=0.5, example="0.05", kinds=("race",)
     )
 
     def __post_init__(self) -> None:

@@ -49,11 +49,7 @@ class TemporalOrder:
     """Classify a sequence of `T` to `T + T/10` symbols by the order of its `marks` relevant symbols X and Y."""
 
     marks: int = setting(
-        2,
-        "relevant symbols, 2 or 3",
-        low=2,
-        high=3,
-        takes="temporal order takes 2 marks (experiment 6a) or 3 (6b)",
+        2, "relevant symbols, 2 or 3", low=2, high=3, takes="temporal order takes 2 marks (experiment 6a) or 3 (6b)"
     )
     T: int = setting(
         100,
