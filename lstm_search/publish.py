@@ -1,16 +1,18 @@
-"""What MLflow shows of a recorded study: its rows' summaries, its table and its plots, as one view to publish."""
+"""Between the record and MLflow: the view of a study that is published, and the record rebuilt from what was."""
 
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
-from lstm_search.record import Record
+from lstm_search.record import Record, acquire, check_name, named_errors
 from lstm_search.report import Summary, render, summaries, write_figures
 from lstm_search.spec import SEQUENCES, Definition, Trial
-from lstm_search.tracking import CellView, StudyView
+from lstm_search.tracking import CellView, NotRecoverable, Recovered, StudyView, Tracker, recovered
 
 
 def view(home: Path, name: str) -> StudyView:
@@ -67,3 +69,22 @@ def _metrics(found: Sequence[Summary]) -> dict[str, float]:
 def _plots(definition: Definition, trials: Mapping[str, Sequence[Trial]]) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         return {path.name: path.read_bytes() for path in write_figures(definition.rows, trials, Path(folder))}
+
+
+def recover(home: Path, tracker: Tracker, name: str) -> Recovered:
+    """Rebuild the lost record of study `name` in `home` from MLflow; what was rebuilt. The record is made aside and
+    appears whole or not at all.
+
+    Raises NotRecoverable, TrackingFailed, StudyLocked, HomeUnwritable, RecordFull.
+    """
+    path = home / f"{check_name(name)}.sqlite"
+    with closing(acquire(home, name)):
+        if path.exists():
+            raise NotRecoverable(f"study={name}: {path} is there, nothing is recovered over it; move it away first")
+        found = recovered(name, tracker.stored(name))
+        with named_errors(path), tempfile.TemporaryDirectory(prefix=".recover-", dir=home) as folder:
+            with Record.open(Path(folder), found.definition) as record:
+                record.add(found.trials)
+                record.date(found.created, found.environment)
+            os.link(Path(folder) / path.name, path)
+    return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from lstm_search.execute import ExecuteSettings, Executor, Finished, open_executor
+from lstm_search.execute import ExecuteSettings, Executor, open_executor
 from lstm_search.publish import view
 from lstm_search.record import Record
 from lstm_search.search import Grid, Race, Searcher, SearchSettings, finalists
@@ -147,11 +147,11 @@ class _Loop:
             self._take(executor.gather(SLICE))
             self._show(executor.progress())
 
-    def _take(self, finished: Sequence[Finished]) -> None:
+    def _take(self, finished: Sequence[Trial]) -> None:
         """Commit what finished; then, and only then, it counts."""
         if finished:
-            self.record.add((trial.spec, trial.result, trial.attempts) for trial in finished)
-            self.search.tell(Trial(trial.spec, trial.result, trial.attempts) for trial in finished)
+            self.record.add(finished)
+            self.search.tell(finished)
             self.notify()
 
     def _show(self, progress: Mapping[str, int]) -> None:

@@ -13,13 +13,13 @@ from helpers import synthetic
 from helpers.program import ALONE, NAME, QUICK, Lstm
 
 from lstm_search import publish, spec
-from lstm_search.record.record import Record
-from lstm_search.recover import NotRecoverable, from_runs, recover
+from lstm_search.publish import recover
+from lstm_search.record import Record
 from lstm_search.report import table
 from lstm_search.spec import CurvePoint, Definition, Outcome, Reached, Trial, TrialResult
+from lstm_search.tracking import NotRecoverable, Tracker, TrackingFailed, recovered
 from lstm_search.tracking.projection import definition_of, definition_tags
 from lstm_search.tracking.reader import Stored
-from lstm_search.tracking.tracker import Tracker, TrackingFailed
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
@@ -50,7 +50,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Lost:
     home = tmp_path_factory.mktemp("lost")
     definition, trials = every_situation()
     with Record.open(home, definition) as record:
-        record.add((trial.spec, trial.result, 2) for some in trials.values() for trial in some)
+        record.add(replace(trial, attempts=2) for some in trials.values() for trial in some)
         before, created = record.trials(), record.created()
     Tracker(None, home).sync(publish.view(home, "made-up"))
     (home / "made-up.sqlite").rename(home / "away")
@@ -85,7 +85,7 @@ def test_trials_that_were_still_being_published_are_left_out(runs: list[Stored])
     number = next(i for i, run in enumerate(runs) if run.kind == "trial" and run.params["row"] == "6a")
     key = runs[number].params["key"]
     runs[number] = replace(runs[number], ended=False, metrics={}, curves={})
-    found = from_runs("made-up", runs)
+    found = recovered("made-up", runs)
     assert found.unfinished == 1
     assert key not in {trial.result.key for trial in found.trials}
 
@@ -113,7 +113,7 @@ def test_what_contradicts_itself_is_refused(case: str, runs: list[Stored]) -> No
     number = next(i for i, run in enumerate(runs) if run.kind == kind)
     runs[number] = change(runs[number])
     with pytest.raises(NotRecoverable, match=message):
-        from_runs("made-up", runs)
+        recovered("made-up", runs)
 
 
 def test_a_study_that_was_never_published(tmp_path: Path) -> None:

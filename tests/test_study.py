@@ -21,11 +21,11 @@ from helpers.waiting import PATIENCE, until
 from lstm_search import config, study
 from lstm_search.config.composition import Settings
 from lstm_search.execute import executor as execute
-from lstm_search.record.record import DefinitionChanged, Record
+from lstm_search.record import DefinitionChanged, Record
 from lstm_search.report.table import canonical_hash
 from lstm_search.spec import Outcome, TrialSpec
 from lstm_search.study import Ended, Moment, Publishing
-from lstm_search.tracking.tracker import Tracker
+from lstm_search.tracking import Tracker
 from lstm_search.worker.trial import Progress, Worker
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -311,7 +311,8 @@ def test_broken_trials_are_repeated_only_when_asked_for(tmp_path: Path, fakes: C
     ended = run(tmp_path, words, retry=["lost", "oom"])
     assert (ended.outcomes[NAME].total(), ended.broken) == (3, 0.0)
     with Record.read(tmp_path, NAME) as record:
-        assert record._query("SELECT outcome, attempts, reason FROM archive") == [("OOM", 3, "retried")] * 3
+        archived = record._query("SELECT outcome, attempts, reason FROM archive")
+    assert list(map(tuple, archived)) == [("OOM", 3, "retried")] * 3
 
 
 def test_lost_attempts_count_across_resumes(tmp_path: Path, trained: list[str]) -> None:

@@ -17,7 +17,7 @@ from lstm_search.cli.shell import Exit
 from lstm_search.config import Settings
 from lstm_search.execute import ClusterUnreachable, reach, token_path
 from lstm_search.simd import CACHE_DIR, UnsupportedProcessor, full_width
-from lstm_search.tracking import Tracker, TrackingFailed, shown
+from lstm_search.tracking import Tracker, TrackingFailed, without_password
 
 LEAST_PYTHON = (3, 11)
 LEAST_RAY = (2, 59)
@@ -120,7 +120,7 @@ def ray_cluster(settings: Settings) -> Finding:
     if settings.execute.kind != "ray":
         return Finding(True, f"execute={settings.execute.kind} needs none; execute=ray checks one")
     try:
-        return Finding(True, f"{reach(settings.execute)} answers and takes the token")
+        return Finding(True, f"{reach(settings.execute.address)} answers and takes the token")
     except ClusterUnreachable as error:
         return Finding(False, str(error))
 
@@ -134,7 +134,7 @@ def mlflow(settings: Settings) -> Finding:
         there = tracker.reach()
     except TrackingFailed as error:
         return Finding(False, f"{error}: {_remedy(str(error))}")
-    where = shown(tracker.uri)
+    where = without_password(tracker.uri)
     return Finding(True, f"{where} answers" if there else f"{where} will be made by the first study")
 
 

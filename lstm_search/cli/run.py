@@ -12,7 +12,7 @@ from lstm_search.cli.shell import Exit, chosen, same_place, say
 from lstm_search.cli.views import refuse_hash, show_table
 from lstm_search.config import Settings
 from lstm_search.simd import full_width
-from lstm_search.tracking import Tracker, TrackingFailed, shown
+from lstm_search.tracking import Tracker, TrackingFailed, without_password
 
 
 def train(settings: Settings) -> study.Ended:
@@ -72,5 +72,5 @@ def _where(settings: Settings) -> str:
     with suppress(TrackingFailed):
         link = Tracker(uri, settings.home).link(name)
         if link:
-            return shown(link)
+            return without_password(link)
     return f"lstm-search ui study={name}" + same_place(settings)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lstm_search.config import ConfigError, Settings, options
 from lstm_search.spec import Row
-from lstm_search.tracking import shown
+from lstm_search.tracking import without_password
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a program that Ctrl-C or SIGTERM ended."""
@@ -50,7 +50,7 @@ def same_place(settings: Settings) -> str:
     """The settings that let another command find this study, as far as they were given."""
     overrides = [] if settings.home == Path("studies") else [f"home={settings.home}"]
     if settings.tracking.uri:
-        overrides.append(f"tracking.uri={shown(settings.tracking.uri)}")
+        overrides.append(f"tracking.uri={without_password(settings.tracking.uri)}")
     return "".join(f" {shlex.quote(word)}" for word in overrides)
 
 

@@ -14,7 +14,7 @@ from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, chosen, say
 from lstm_search.config import ConfigError, Settings
 from lstm_search.execute import Job, Jobs, connect
 from lstm_search.spec import digest
-from lstm_search.tracking import shown
+from lstm_search.tracking import without_password
 
 
 def submit(settings: Settings, _: Sequence[str]) -> int:
@@ -63,7 +63,7 @@ def _check(settings: Settings) -> None:
     uri = settings.tracking.uri or ""
     if re.search(r"://[^/]*:[^/]*@|(?i:[?&][^=]*(pass|token|secret|key)[^=]*=)", uri):
         raise ConfigError(
-            f"tracking.uri={shown(uri).partition('?')[0]}: a password would be readable by all who see the "
+            f"tracking.uri={without_password(uri).partition('?')[0]}: a password would be readable by all who see the "
             "cluster's jobs; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where the head is started"
         )
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from lstm_search import publish
-from lstm_search import recover as recovering
 from lstm_search.cli.seen import see
 from lstm_search.cli.shell import Exit, refuse_untracked, same_place, say
 from lstm_search.cli.studies import names
@@ -86,7 +85,7 @@ def recover(settings: Settings, _: Sequence[str]) -> int:
     if not settings.definition.name:
         raise ConfigError("recover: takes the study, study=NAME")
     tracker = Tracker(settings.tracking.uri, settings.home)
-    found = recovering.recover(settings.home, tracker, settings.definition.name)
+    found = publish.recover(settings.home, tracker, settings.definition.name)
     print(f"{found.definition.name}: {len(found.trials):,} trials recovered, without their weights")
     if found.unfinished:
         say(f"{found.unfinished:,} trials were still being published; the study's run command trains them again")

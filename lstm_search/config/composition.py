@@ -35,7 +35,7 @@ from lstm_search.published import CAP_FACTOR, published_at
 from lstm_search.search import Draw, SearchSettings, Span
 from lstm_search.search import check as check_objective
 from lstm_search.spec import Definition, unit_of
-from lstm_search.tracking import shown as shown_uri
+from lstm_search.tracking import without_password
 
 DEFAULT_REPLICATES = 10
 DEFAULT_CAP = 1_000_000
@@ -128,7 +128,10 @@ def composed_yaml(settings: Settings) -> str:
     rest = {
         "search": asdict(settings.search),
         "execute": asdict(settings.execute),
-        "tracking": {**asdict(settings.tracking), "uri": settings.tracking.uri and shown_uri(settings.tracking.uri)},
+        "tracking": {
+            **asdict(settings.tracking),
+            "uri": settings.tracking.uri and without_password(settings.tracking.uri),
+        },
         "budget": {"hours": settings.budget_hours},
         "submit": asdict(settings.submit),
         "home": str(settings.home),

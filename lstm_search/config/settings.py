@@ -13,7 +13,7 @@ from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.record import check_name
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Definition
-from lstm_search.tracking import shown as shown_uri
+from lstm_search.tracking import without_password
 
 
 class ConfigError(ValueError):
@@ -39,13 +39,13 @@ class TrackingSettings:
         settle(self, "tracking")
         if self.uri is not None and not re.match(r"(https?|sqlite|(postgresql|mysql)(\+\w+)?)://", self.uri):
             raise ConfigError(
-                f"tracking.uri={shown_uri(self.uri)}: takes a server such as http://127.0.0.1:5000, or a "
+                f"tracking.uri={without_password(self.uri)}: takes a server such as http://127.0.0.1:5000, or a "
                 "database such as sqlite:////path/mlflow.db"
             )
         if (self.uri or "").startswith("postgresql") and find_spec("psycopg") is None:
             raise ConfigError(
-                f"tracking.uri={shown_uri(self.uri or '')}: needs the package psycopg; install 'psycopg[binary]' here, "
-                "or give the address of an MLflow server"
+                f"tracking.uri={without_password(self.uri or '')}: needs the package psycopg; install "
+                "'psycopg[binary]' here, or give the address of an MLflow server"
             )
 
 

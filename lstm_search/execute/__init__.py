@@ -2,9 +2,9 @@
 Ray enters the package here and nowhere else.
 """
 
-from lstm_search.execute.cluster import ClusterUnreachable, token_path
-from lstm_search.execute.crew import Finished
-from lstm_search.execute.executor import ExecuteSettings, Executor, open_executor, reach
+from lstm_search.execute.cluster import ClusterUnreachable, reach, token_path
+from lstm_search.execute.crew import Executor
+from lstm_search.execute.executor import ExecuteSettings, open_executor
 from lstm_search.execute.jobs_api import VARIABLE as JOB_VARIABLE
 from lstm_search.execute.jobs_api import Job, Jobs, SubmitSettings, connect, unpacked
 
@@ -13,7 +13,6 @@ __all__ = [
     "ClusterUnreachable",
     "ExecuteSettings",
     "Executor",
-    "Finished",
     "Job",
     "Jobs",
     "SubmitSettings",

@@ -1,11 +1,16 @@
-"""What every way to a Ray cluster shares, without Ray: its token, its error, its settings in the environment."""
+"""What every way to a Ray cluster shares, without Ray: its address, its token, its error, its environment."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+_PROBE_SECONDS = 3.0
+_KNOWN_CLUSTER = Path("/tmp/ray/ray_current_cluster")  # noqa: S108  (where `ray start` leaves the address)
+_LOOPBACK = re.compile(r"(ray://)?(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+")
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 """What Ray shall not do of its own accord."""
@@ -47,3 +52,57 @@ def token() -> str:
         return os.environ["RAY_AUTH_TOKEN"].strip()
     path = token_path()
     return path.read_text().strip() if path.is_file() else ""
+
+
+def resolved(address: str) -> str:
+    """`address`, or for auto that of the cluster that was started on this machine; ClusterUnreachable without one."""
+    if address != "auto":
+        return address
+    found = os.environ.get("RAY_ADDRESS") or (_KNOWN_CLUSTER.read_text().strip() if _KNOWN_CLUSTER.is_file() else "")
+    if not found:
+        raise ClusterUnreachable("execute.address=auto: no Ray cluster was started on this machine; give host:port")
+    return found
+
+
+def reach(address: str | None) -> str:
+    """The address of the cluster at `address` (None: auto), once it has answered and taken the token.
+
+    Ray itself would wait long and say little. Raises ClusterUnreachable.
+    """
+    found = resolved(address or "auto")
+    probe(found, token())
+    return found
+
+
+def probe(address: str, token: str) -> None:
+    """Ask the cluster whether it is there and takes the token, within a few seconds; ClusterUnreachable if not."""
+    if not (token or _LOOPBACK.fullmatch(address)):
+        raise ClusterUnreachable(
+            f"execute.address={address}: a cluster on another machine is used only with a token, and there is none in "
+            "RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN or ~/.ray/auth_token"
+        )
+    status, details = _ask(address.removeprefix("ray://"), token)
+    if status == "UNAUTHENTICATED":
+        found = "refused the token of this machine" if token else "asks for a token and this machine has none"
+        raise ClusterUnreachable(
+            f"the Ray cluster at {address} {found}: RAY_AUTH_TOKEN_PATH must name a file with the cluster's token"
+        )
+    if status not in ("OK", "UNIMPLEMENTED"):  # a ray:// port knows no such question, but it is there
+        raise ClusterUnreachable(
+            f"no Ray cluster answers at execute.address={address} ({details}): start one with `ray start --head`, "
+            "correct the address, or take execute=local, which needs none"
+        )
+
+
+def _ask(address: str, token: str) -> tuple[str, str]:
+    """The status by which the cluster answers `CheckAlive`, and what it says."""
+    import grpc  # type: ignore[import-untyped]  # it comes with ray[default]
+
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+        try:
+            check = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
+            check(b"", timeout=_PROBE_SECONDS, metadata=metadata)
+        except grpc.RpcError as error:
+            return str(error.code().name), str(error.details())
+    return "OK", ""

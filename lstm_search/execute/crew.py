@@ -12,25 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lstm_search.spec import Outcome, TrialResult, TrialSpec
+from lstm_search.spec import Outcome, Trial, TrialResult, TrialSpec
 from lstm_search.worker import Progress
 
 MAX_ATTEMPTS = 3
-"""How many workers a trial may take down with it, over all resumes, before it is given up."""
+"""How many workers a trial may take down with it, over all resumes, before it ends as LOST or OOM."""
 
 _GRACE = 3.0  # seconds by which an answer may be late before its worker counts as hung
 _QUICK = 0.1  # of a slice; an answer that took less came because a lane ran empty
 _STARTS = 3  # a worker that fails so often before its first answer will not start
 _LATE = 30.0  # seconds after which no work is kept back for a worker that has not started
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A trial that has come to its end, and the attempt (1, 2, 3) that brought it there."""
-
-    spec: TrialSpec
-    result: TrialResult
-    attempts: int
 
 
 class Executor(Protocol):
@@ -51,7 +42,7 @@ class Executor(Protocol):
     def submit(self, specs: Sequence[TrialSpec]) -> None:
         """Queue trials, longest first; they are handed out in this order."""
 
-    def gather(self, seconds: float) -> list[Finished]:
+    def gather(self, seconds: float) -> list[Trial]:
         """The trials that finished; waits up to about `seconds` for the first. RuntimeError: no worker starts."""
 
     def progress(self) -> dict[str, int]:
@@ -152,7 +143,7 @@ class Crew:
         self._lanes, self._slice, self._timeout = lanes, slice_seconds, timeout
         self._queue: deque[TrialSpec] = deque()
         self._suspects: deque[TrialSpec] = deque()
-        self._finished: list[Finished] = []
+        self._finished: list[Trial] = []
         self._seats: list[_Seat] = []
         self._seat_more()
 
@@ -192,7 +183,7 @@ class Crew:
                 self._queue.append(spec)
         self._dispatch()
 
-    def gather(self, seconds: float) -> list[Finished]:
+    def gather(self, seconds: float) -> list[Trial]:
         """See `Executor`. Freed workers are topped up before it returns, so they train while results are recorded."""
         deadline = self._clock() + seconds
         left = seconds
@@ -273,7 +264,7 @@ class Crew:
         for result in progress.finished:
             spec = seat.drop(result.key)
             if spec is not None:
-                self._finished.append(Finished(spec, result, self._attempts.get(spec.key, 0) + 1))
+                self._finished.append(Trial(spec, result, self._attempts.get(spec.key, 0) + 1))
         seat.sequences = {key: count for key, count in progress.sequences.items() if key in seat.held}
         for key in seat.held.keys() - seat.sequences.keys():
             seat.since[key] = self._clock()  # it still waits for a lane
@@ -329,7 +320,7 @@ class Crew:
 
     def _broken(self, spec: TrialSpec, fault: Fault, attempts: int | None = None) -> None:
         result = TrialResult(key=spec.key, outcome=fault.outcome, sequences=0, steps=0, error=fault.error)
-        self._finished.append(Finished(spec, result, attempts or self._attempts.get(spec.key, 0) + 1))
+        self._finished.append(Trial(spec, result, attempts or self._attempts.get(spec.key, 0) + 1))
 
     def _restart(self, number: int, fault: Fault | None = None) -> None:
         seat = self._seats[number]

@@ -2,22 +2,36 @@
 the trials that are shipped with the package.
 """
 
-from lstm_search.record.record import Record, RecordFull, StudyLocked, check_name
+from lstm_search.record.record import DefinitionChanged, Record
 from lstm_search.record.shipped import FOLDER as SHIPPED
 from lstm_search.record.shipped import studies as shipped_studies
 from lstm_search.record.shipped import trials as shipped_trials
+from lstm_search.record.study_file import (
+    HomeUnwritable,
+    RecordFull,
+    StudyLocked,
+    UnknownStudy,
+    acquire,
+    check_name,
+    named_errors,
+    studies,
+)
 from lstm_search.record.study_file import delete as delete_study
 from lstm_search.record.study_file import existing as existing_study
-from lstm_search.record.study_file import studies
 
 __all__ = [
     "SHIPPED",
+    "DefinitionChanged",
+    "HomeUnwritable",
     "Record",
     "RecordFull",
     "StudyLocked",
+    "UnknownStudy",
+    "acquire",
     "check_name",
     "delete_study",
     "existing_study",
+    "named_errors",
     "shipped_studies",
     "shipped_trials",
     "studies",

@@ -1,4 +1,4 @@
--- One study. Times are ISO 8601, UTC; nested values are JSON; keys and digests are SHA-256 in hex.
+-- One study. Columns of trials have the names of the values of a trial (`Trial.plain`). Times are ISO 8601, UTC; nested values are JSON; keys and digests are SHA-256 in hex.
 
 CREATE TABLE environments ( -- versions of everything, processor, commit
     id INTEGER PRIMARY KEY,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
-from lstm_search.spec import Definition, Outcome, Reached, Trial, TrialResult, TrialSpec
+from lstm_search.spec import Definition, Reached, Trial, TrialSpec, from_plain, trial_from_plain
 
 FOLDER = Path(__file__).parent / "shipped_trials"
 
@@ -23,11 +24,11 @@ def trials(asked: Definition, folder: Path = FOLDER) -> Mapping[str, Sequence[Tr
     Raises ValueError where the study is not shipped, or not with these settings: its keys say so."""
     if asked.name not in studies(folder):
         raise ValueError(f"source=shipped: has no study {asked.name or '(none chosen)'}; {', '.join(studies(folder))}")
-    with (folder / f"{asked.name}.csv").open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    found = {key: _result(list(ends)) for key, ends in groupby(lines, key=lambda line: line["key"])}
-    wanted = {row.name: row.trials(asked.seed) for row in asked.rows}
-    chosen = {name: [_trial(spec, found) for spec in specs if spec.key in found] for name, specs in wanted.items()}
+    ends = _lines_by_key(folder / f"{asked.name}.csv")
+    chosen = {
+        row.name: [_trial(spec, ends[spec.key]) for spec in row.trials(asked.seed) if spec.key in ends]
+        for row in asked.rows
+    }
     for name, some in chosen.items():
         if not some:
             raise ValueError(
@@ -37,30 +38,24 @@ def trials(asked: Definition, folder: Path = FOLDER) -> Mapping[str, Sequence[Tr
     return chosen
 
 
-def _trial(spec: TrialSpec, found: Mapping[str, tuple[TrialResult, Sequence[Mapping[str, str]]]]) -> Trial:
-    result, ends = found[spec.key]
+def _lines_by_key(path: Path) -> dict[str, list[dict[str, str]]]:
+    """The lines of each trial, one a milestone, and a last one where it missed some."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {key: list(lines) for key, lines in groupby(csv.DictReader(file), key=itemgetter("key"))}
+
+
+def _trial(spec: TrialSpec, lines: Sequence[Mapping[str, str]]) -> Trial:
+    """A trial from its lines. How many sequences a test had is what its stop rule says."""
+    unit = spec.cell.unit
     tests = {stop.milestone: stop.test_sequences for stop in spec.cell.stop}
-    reached = (_reached(line, tests.get(line["milestone"], 0)) for line in ends if line["milestone"])
-    return Trial(spec, TrialResult(**{**vars(result), "milestones": tuple(reached)}))
-
-
-def _result(lines: Sequence[Mapping[str, str]]) -> tuple[TrialResult, Sequence[Mapping[str, str]]]:
-    last = lines[-1]
-    result = TrialResult(
-        last["key"],
-        Outcome(last["outcome"]),
-        sequences=max(map(_count, lines)),
-        steps=0,
-        weights_sha256=last["weights_sha256"],
-        seconds=float(last["seconds"]),
-    )
-    return result, lines
-
-
-def _count(line: Mapping[str, str]) -> int:
-    """Training sequences, or draws: the column is named by what was counted."""
-    return int(line["sequences"] if "sequences" in line else line["draws"])
-
-
-def _reached(line: Mapping[str, str], tested: int) -> Reached:
-    return Reached(line["milestone"], _count(line), tested, int(line["test_wrong"]), float(line["test_error"]))
+    reached = [
+        from_plain(
+            Reached,
+            {**line, "name": name, "sequences": line[unit], "test_sequences": tests[name]},
+        )
+        for line in lines
+        if (name := line["milestone"])
+    ]
+    sequences = max(int(line[unit]) for line in lines)
+    plain = {**lines[-1], "cap": spec.cap, "sequences": sequences, "steps": 0, "milestones": reached}
+    return trial_from_plain(spec.cell, spec.seed, plain)

@@ -18,9 +18,8 @@ from typing import IO
 APPLICATION = 0x4C53544D
 """Stands in the header ("LSTM") and tells a record from any other SQLite file."""
 
-FORMAT = 2
-"""Of the tables; 1, without `first` and `purpose` in rows, is still read, and brought up to date by a driver. What a
-trial's key holds has a version of its own (`spec.SCHEMA_VERSION`)."""
+FORMAT = 3
+"""Of the tables and keys. Earlier ones are still read, and brought up to date by a driver, see `upgrade`."""
 
 _PATIENCE = 60.0  # seconds to wait while another process reads or commits
 _RESERVED = frozenset({"mlflow", "artifacts", "default"})  # what else lives in the home; MLflow's own experiment
@@ -105,6 +104,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     with named_errors(path):
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         db = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+        db.row_factory = sqlite3.Row
         for setting in ("synchronous = FULL", "foreign_keys = ON"):
             db.execute(f"PRAGMA {setting}")
         return db
@@ -153,12 +153,9 @@ def is_fresh(db: sqlite3.Connection, path: Path) -> bool:
     raise ValueError(f"{path} {kind}: move it away or take another name (study=NAME)")
 
 
-def upgrade(db: sqlite3.Connection) -> None:
-    """Bring a record of format 1 up to date, inside a transaction."""
-    if db.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
-        db.execute("ALTER TABLE rows ADD COLUMN first INTEGER NOT NULL DEFAULT 0")
-        db.execute("ALTER TABLE rows ADD COLUMN purpose TEXT NOT NULL DEFAULT 'report'")
-        db.execute(f"PRAGMA user_version = {FORMAT}")
+def is_outdated(db: sqlite3.Connection) -> bool:
+    """Whether an earlier release wrote the record."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0]) < FORMAT
 
 
 def _is_study(path: Path) -> bool:

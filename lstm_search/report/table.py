@@ -8,7 +8,7 @@ import json
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from lstm_search import stats
@@ -246,15 +246,12 @@ def _lines(rows: Iterable[Row], trials: Mapping[str, Sequence[Trial]]) -> list[d
 
 
 def _trial_lines(row: Row, trial: Trial) -> list[dict[str, Any]]:
-    spec, result = trial.spec, trial.result.under_cap(row.cap)
-    ends: list[tuple[Any, ...]] = [
-        (there.name, there.sequences, there.test_wrong, there.test_error) for there in result.milestones
-    ]
+    result = trial.result.under_cap(row.cap)
+    ends: list[dict[str, Any]] = [{**vars(there), "milestone": there.name} for there in result.milestones]
     if not ends or result.outcome != Outcome.SOLVED:
-        ends.append(("", result.sequences, None, None))
-    whose = (spec.key, row.name, spec.cell.digest, spec.replicate, str(result.outcome))
-    cost = (result.seconds, result.weights_sha256)
-    return [_in_unit(dict(zip(TRIAL_COLUMNS, (*whose, *end, *cost), strict=True)), row.unit) for end in ends]
+        ends.append({"milestone": "", "sequences": result.sequences, "test_wrong": None, "test_error": None})
+    plain = replace(trial, result=result).plain() | {"row": row.name, "outcome": str(result.outcome)}
+    return [_in_unit({name: (plain | end)[name] for name in TRIAL_COLUMNS}, row.unit) for end in ends]
 
 
 TRIAL_COLUMNS = (

@@ -2,21 +2,23 @@
 else; results never wait for it.
 """
 
-from lstm_search.tracking.projection import CellView, StudyView, definition_of, error_of, metric_name
-from lstm_search.tracking.reader import CURVES, Stored
-from lstm_search.tracking.tracker import BackgroundTracker, Tracker, TrackingFailed, shown, ui
+from lstm_search.tracking.background import BackgroundTracker
+from lstm_search.tracking.dashboard import Dashboard, PortTaken
+from lstm_search.tracking.projection import CellView, StudyView
+from lstm_search.tracking.recovery import NotRecoverable, Recovered, recovered
+from lstm_search.tracking.tracker import Tracker, TrackingFailed, ui, without_password
 
 __all__ = [
-    "CURVES",
     "BackgroundTracker",
     "CellView",
-    "Stored",
+    "Dashboard",
+    "NotRecoverable",
+    "PortTaken",
+    "Recovered",
     "StudyView",
     "Tracker",
     "TrackingFailed",
-    "definition_of",
-    "error_of",
-    "metric_name",
-    "shown",
+    "recovered",
     "ui",
+    "without_password",
 ]

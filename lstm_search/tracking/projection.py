@@ -19,10 +19,24 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from lstm_search.spec import BROKEN, NUMERICS_VERSION, SCHEMA_VERSION, Outcome, Row, Trial, digest, flat
+from lstm_search.spec import BROKEN, NUMERICS_VERSION, SCHEMA_VERSION, SEQUENCES, Outcome, Row, Trial, digest, flat
+
+TEXTS = ("outcome", "weights_sha256", "host")
+"""Values of a trial (`Trial.plain`) that its run has as tags."""
+
+NUMBERS = ("sequences", "steps", "seconds", "attempts")
+"""Those that it has as metrics; `sequences` under the name of what the trial counts."""
+
+TESTED = ("sequences", "test_sequences", "test_wrong", "test_error")
+"""Values of a milestone that it has as metrics, after the milestone's name."""
+
+_ASKED = ("key", "replicate", "seed", "cap")  # those that it has as params
 
 _LONGEST_NOTE = 7_500  # characters; MLflow refuses tags beyond 8000
 DEFINITION = "lstm_search.definition"
+SCHEMA = "lstm_search.schema"
+"""Tag of a study's run: the version of its trials' keys. Version 1 did not write it."""
+
 _FENCE, _FENCE_END = "```\n", "\n```"
 _PART = 4_000  # characters of a definition in one tag, which leaves room for letters of several bytes
 
@@ -80,7 +94,11 @@ def study_run(view: StudyView) -> Run:
     """The study's run: its table, its artifacts, its figures."""
     seconds = sum(trial.result.seconds for cell in view.cells for trial in cell.trials)
     identity = {"schema": SCHEMA_VERSION, "numerics": NUMERICS_VERSION, "title": view.title, "seed": str(view.seed)}
-    tags = _note(view.note) | definition_tags({**identity, "created": view.created.isoformat()})
+    tags = (
+        _note(view.note)
+        | {SCHEMA: str(SCHEMA_VERSION)}
+        | definition_tags({**identity, "created": view.created.isoformat()})
+    )
     summary = _summary(view, view.metrics, tags, 0, seconds, artifacts=view.artifacts)
     params = {"seed": view.seed, **view.params}
     return Run("study", "", str(view.seed), view.name, params=params, artifacts=view.artifacts, **summary)
@@ -126,7 +144,7 @@ def _summary(
 
 def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
     """A trial's run. Its state names all that decides its figures: outcome, cap, final weights."""
-    asked, result = trial.spec, trial.result
+    asked, result, plain = trial.spec, trial.result, trial.plain()
     created = _milliseconds(view.created)
     start = created - asked.replicate - 1
     failed = result.outcome in BROKEN
@@ -139,12 +157,10 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
         end=start + int(result.seconds * 1000),
         state=f"{result.outcome} cap={asked.cap} weights={result.weights_sha256}",
         tags={
-            "lstm_search.outcome": result.outcome,
-            "lstm_search.weights_sha256": result.weights_sha256,
-            "lstm_search.host": result.host,
+            **{f"lstm_search.{name}": plain[name] for name in TEXTS},
             **_note(f"{_FENCE}{result.error}{_FENCE_END}" if result.error else ""),
         },
-        params={"key": result.key, "row": row.name, "replicate": asked.replicate, "seed": asked.seed, "cap": asked.cap},
+        params={"row": row.name, **{name: plain[name] for name in _ASKED}},
         metrics=[(metric_name(name), value, created, step) for name, value, step in _figures(trial)],
         status="FAILED" if failed else "FINISHED",
     )
@@ -152,20 +168,21 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
 
 def _figures(trial: Trial) -> Iterator[tuple[str, float, int]]:
     """The numbers of a trial: name, value, step (what the trial counts for the learning curve, else 0)."""
-    result, unit = trial.result, trial.spec.cell.unit
+    result, plain, unit = trial.result, trial.plain(), trial.spec.cell.unit
     yield "success", float(result.outcome == Outcome.SOLVED), 0
-    yield unit, result.sequences, 0
-    yield "steps", result.steps, 0
-    yield "seconds", result.seconds, 0
-    yield "attempts", trial.attempts, 0
+    for name in NUMBERS:
+        yield in_unit(name, unit), plain[name], 0
     for reached in result.milestones:
-        yield f"{reached.name}/{unit}", reached.sequences, 0
-        yield f"{reached.name}/test_sequences", reached.test_sequences, 0
-        yield f"{reached.name}/test_wrong", reached.test_wrong, 0
-        yield f"{reached.name}/test_error", reached.test_error, 0
+        for name in TESTED:
+            yield f"{reached.name}/{in_unit(name, unit)}", vars(reached)[name], 0
     for point in result.curve:
         yield "curve/error", point.error, point.sequences
         yield "curve/wrong", point.wrong, point.sequences
+
+
+def in_unit(name: str, unit: str) -> str:
+    """The name of a value, with what the trial counts in place of "sequences"."""
+    return unit if name == SEQUENCES else name
 
 
 def definition_tags(definition: Mapping[str, object]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from helpers.small import GRID, ROWS, Told, trials_of
 from helpers.waiting import PATIENCE
 
 from lstm_search.cli import dispatch as cli
-from lstm_search.record.record import Record
+from lstm_search.record import Record
 
 pytestmark = [
     pytest.mark.usefixtures("kernels"),

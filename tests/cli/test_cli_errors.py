@@ -19,8 +19,8 @@ from lstm_search import config, study
 from lstm_search.cli import dispatch as cli
 from lstm_search.cli import plan
 from lstm_search.cli.verbs import Verb
-from lstm_search.execute.executor import ClusterUnreachable, ExecuteSettings
-from lstm_search.record.record import RecordFull, StudyLocked
+from lstm_search.execute import ClusterUnreachable, ExecuteSettings
+from lstm_search.record import RecordFull, StudyLocked
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from lstm_search.config import composition, keys
 from lstm_search.config.axes import READINGS, SECTIONS, fit_biases
 from lstm_search.config.composition import ConfigError, compose, composed_yaml
 from lstm_search.config.settings import TrackingSettings
-from lstm_search.execute.executor import ExecuteSettings
+from lstm_search.execute import ExecuteSettings
 from lstm_search.networks import NETWORKS, lstm1997
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Row, Stop, Training

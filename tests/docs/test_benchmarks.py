@@ -15,8 +15,8 @@ import pytest
 from helpers import naive
 
 from lstm_search.networks import Lstm1997
-from lstm_search.record.record import Record
-from lstm_search.spec import Definition, Outcome, Training
+from lstm_search.record import Record
+from lstm_search.spec import Definition, Outcome, Training, Trial
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 NETWORK = Lstm1997(blocks=2, size=2)
@@ -104,7 +104,7 @@ def test_a_study_is_recorded_as_what_searches_look_at(search: ModuleType, tmp_pa
     diverged = replace(search.result(row, -12), outcome=Outcome.DIVERGED)  # given up: it would never have solved
     with Record.open(tmp_path, Definition("some", 7, (row,))) as record:
         ended = zip(row.trials(7), [*results, diverged], strict=True)
-        record.add((spec, replace(result, key=spec.key), 1) for spec, result in ended)
+        record.add(Trial(spec, replace(result, key=spec.key)) for spec, result in ended)
     assert search.record(tmp_path, "some") == f"{row.name},34561,-{row.cap},-{row.cap}\n"
 
 

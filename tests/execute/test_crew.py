@@ -9,8 +9,8 @@ from helpers.fakes import DIES, FINE, HANGS, NEVER_ENDS, NO_MEMORY, RAISES, Scri
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_search.execute.crew import Crew, Fault, Finished
-from lstm_search.spec import Outcome, TrialSpec
+from lstm_search.execute.crew import Crew, Fault
+from lstm_search.spec import Outcome, Trial, TrialSpec
 
 LOST = Fault(Outcome.LOST, "the worker died")
 
@@ -39,8 +39,8 @@ def crew_of(
     return crew, told
 
 
-def drain(crew: Crew, rounds: int = 10_000) -> list[Finished]:
-    finished: list[Finished] = []
+def drain(crew: Crew, rounds: int = 10_000) -> list[Trial]:
+    finished: list[Trial] = []
     while crew.pending:
         finished += crew.gather(1.0)
         rounds -= 1
@@ -48,7 +48,7 @@ def drain(crew: Crew, rounds: int = 10_000) -> list[Finished]:
     return finished
 
 
-def run(crew: Crew, specs: list[TrialSpec]) -> dict[int, Finished]:
+def run(crew: Crew, specs: list[TrialSpec]) -> dict[int, Trial]:
     """Feed as the study does; every trial must come back exactly once."""
     waiting, finished = list(specs), []
     while waiting or crew.pending:

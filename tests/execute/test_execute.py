@@ -30,17 +30,17 @@ from helpers.fakes import (
 from helpers.program import family, processes
 from helpers.waiting import PATIENCE, until
 
-from lstm_search.execute import cluster
+from lstm_search.execute import ClusterUnreachable, ExecuteSettings, cluster, open_executor
 from lstm_search.execute import executor as execute
-from lstm_search.execute.crew import Crew, Executor, Finished
-from lstm_search.execute.executor import ClusterUnreachable, ExecuteSettings, open_executor
-from lstm_search.spec import Outcome, TrialSpec
+from lstm_search.execute.crew import Crew, Executor
+from lstm_search.execute.pools import Actors, HostArguments
+from lstm_search.spec import Outcome, Trial, TrialSpec
 from lstm_search.worker.trial import Progress
 
 TESTS = Path(__file__).parents[1]
 
 
-def run(executor: Executor, specs: list[TrialSpec], meanwhile: Callable[[], object] = lambda: None) -> list[Finished]:
+def run(executor: Executor, specs: list[TrialSpec], meanwhile: Callable[[], object] = lambda: None) -> list[Trial]:
     """Feed as the study does; every trial must come back exactly once."""
     waiting, finished = list(specs), []
     while waiting or executor.pending:
@@ -53,7 +53,7 @@ def run(executor: Executor, specs: list[TrialSpec], meanwhile: Callable[[], obje
     return sorted(finished, key=lambda entry: entry.spec.replicate)
 
 
-def outcomes(finished: list[Finished]) -> Counter[Outcome]:
+def outcomes(finished: list[Trial]) -> Counter[Outcome]:
     return Counter(entry.result.outcome for entry in finished)
 
 
@@ -157,7 +157,7 @@ def test_a_trainer_that_cannot_prepare_is_an_error_with_its_cause() -> None:
 def session() -> Iterator[Any]:
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(TESTS)  # the workers must find the stand-ins
-    unused = execute._HostArguments(FakeTrainer, None)
+    unused = HostArguments(FakeTrainer, None)
     terminate = signal.getsignal(signal.SIGTERM)
     with execute._local_cluster(ExecuteSettings(workers=2), unused) as pool:
         assert signal.getsignal(signal.SIGTERM) is terminate, "the handler is the program's, not Ray's"
@@ -170,8 +170,8 @@ def session() -> Iterator[Any]:
 @contextmanager
 def crew_of_two(session: Any, prepare: Any = None, timeout: float | None = None, **trainer: Any) -> Iterator[Any]:
     told: list[tuple[str, str]] = []
-    arguments = execute._HostArguments(partial(FakeTrainer, **trainer), prepare)
-    with closing(execute._Actors(session, 2, arguments)) as pool:
+    arguments = HostArguments(partial(FakeTrainer, **trainer), prepare)
+    with closing(Actors(session, 2, arguments)) as pool:
         yield (
             Crew(pool, {}, lambda *entry: told.append(entry), lanes=4, slice_seconds=0.2, timeout=timeout),
             told,
@@ -383,14 +383,14 @@ def test_a_cluster_elsewhere_is_not_used_without_a_token(monkeypatch: pytest.Mon
 def test_a_wrong_token_is_told_in_words(session: Any, token: str, words: str) -> None:
     address = session.get_runtime_context().gcs_address
     with pytest.raises(ClusterUnreachable, match=words):
-        execute._probe(address, token)
-    execute._probe(address, execute._process_token())
+        cluster.probe(address, token)
+    cluster.probe(address, execute._process_token())
 
 
 def test_no_cluster_on_this_machine_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(execute, "_KNOWN_CLUSTER", tmp_path / "none")
+    monkeypatch.setattr(cluster, "_KNOWN_CLUSTER", tmp_path / "none")
     with pytest.raises(ClusterUnreachable, match="no Ray cluster was started on this machine"):
-        execute._resolved("auto")
+        cluster.resolved("auto")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
-    assert execute._resolved("auto") == "127.0.0.1:6379"
+    assert cluster.resolved("auto") == "127.0.0.1:6379"

@@ -19,7 +19,7 @@ from helpers import synthetic
 from helpers.stack import PROGRAMS, Stack
 from helpers.waiting import PATIENCE
 
-from lstm_search.tracking.tracker import CellView, StudyView, Tracker, TrackingFailed
+from lstm_search.tracking import CellView, StudyView, Tracker, TrackingFailed
 
 MISSING = [name for name in ("psycopg", "flask_wtf", "uvloop") if importlib.util.find_spec(name) is None]
 pytestmark = [

@@ -22,8 +22,7 @@ from hypothesis import strategies as st
 
 from lstm_search import spec
 from lstm_search.networks import Lstm1997
-from lstm_search.record import record as record_module
-from lstm_search.record.record import (
+from lstm_search.record import (
     DefinitionChanged,
     HomeUnwritable,
     Record,
@@ -34,6 +33,7 @@ from lstm_search.record.record import (
     delete,
     studies,
 )
+from lstm_search.record import record as record_module
 from lstm_search.spec import (
     Cell,
     CurvePoint,
@@ -75,8 +75,8 @@ def made_up(asked: TrialSpec, outcome: Outcome = Outcome.SOLVED, **changes: obje
     return TrialResult(**(values | changes))  # type: ignore[arg-type]  # the values of a dataclass by name
 
 
-def batch(trials: list[TrialSpec], outcome: Outcome = Outcome.SOLVED) -> list[tuple[TrialSpec, TrialResult, int]]:
-    return [(asked, made_up(asked, outcome), 1) for asked in trials]
+def batch(trials: list[TrialSpec], outcome: Outcome = Outcome.SOLVED) -> list[Trial]:
+    return [Trial(asked, made_up(asked, outcome)) for asked in trials]
 
 
 def bits(trial: Trial) -> list[object]:
@@ -100,7 +100,7 @@ def bits(trial: Trial) -> list[object]:
 def test_a_trial_comes_back_as_it_was_handed_in(tmp_path: Path) -> None:
     asked = ROW_6A.trials(7)[3]
     with Record.open(tmp_path, TABLE_9) as record:
-        assert record.add([(asked, made_up(asked), 2)]) == 1
+        assert record.add([Trial(asked, made_up(asked), 2)]) == 1
     with Record.read(tmp_path, "table_9") as record:
         assert record.trials() == {"6a": [Trial(asked, replace(made_up(asked), weights=b""), 2)], "6b": []}
         assert record.weights(asked.key) == made_up(asked).weights
@@ -135,7 +135,7 @@ def test_every_bit_survives(
     asked = TrialSpec(CELL_6A, 0, seed, 157_000)
     result = made_up(asked, outcome, **parts)
     with Record.open(home, replace(TABLE_9, seed=seed)) as record:
-        record.add([(asked, result, 1)])
+        record.add([Trial(asked, result, 1)])
         assert record.weights(asked.key) == result.weights
     with Record.read(home, "table_9") as record:
         (trial,) = record.trials()["6a"]
@@ -146,7 +146,7 @@ def test_every_bit_survives(
 def test_a_traceback_with_undecodable_bytes_is_kept_readable(tmp_path: Path) -> None:
     asked = ROW_6A.trials(7)[0]
     with Record.open(tmp_path, TABLE_9) as record:
-        record.add([(asked, made_up(asked, Outcome.FAILED, error="File 'caf\udce9'"), 1)])
+        record.add([Trial(asked, made_up(asked, Outcome.FAILED, error="File 'caf\udce9'"), 1)])
         assert record.trials()["6a"][0].result.error == "File 'caf\\udce9'"
 
 
@@ -248,7 +248,7 @@ def test_every_difference_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(DefinitionChanged) as caught:
         Record.open(tmp_path, CHANGED["row 6a: training.rate was 0.5, is 0.25"])
     assert caught.value.differences == (
-        "schema version was 1, is 91",
+        "schema version was 2, is 91",
         "numerics version was 1, is 90",
         "row 6a: training.rate was 0.5, is 0.25",
     )
@@ -262,7 +262,7 @@ def test_attempts_count_across_resumes_until_the_trial_ends(tmp_path: Path) -> N
     with Record.open(tmp_path, TABLE_9) as record:
         assert record.attempt(other.key, "out of memory") == 1
         assert record.attempts() == {poison.key: 3, other.key: 1}
-        record.add([(poison, made_up(poison, Outcome.LOST), 3)])
+        record.add([Trial(poison, made_up(poison, Outcome.LOST), 3)])
         assert record.attempts() == {other.key: 1}
         assert poison not in record.missing(ROW_6A)
 
@@ -289,7 +289,7 @@ def test_a_result_under_a_foreign_key_is_refused(tmp_path: Path) -> None:
     first, second = ROW_6A.trials(7)[:2]
     with Record.open(tmp_path, TABLE_9) as record:
         with pytest.raises(ValueError, match=second.key):
-            record.add([(first, made_up(first), 1), (first, made_up(second), 1)])
+            record.add([Trial(first, made_up(first)), Trial(first, made_up(second))])
         assert record.trials()["6a"] == []  # the batch is one transaction
 
 
@@ -366,13 +366,13 @@ def die_while_committing(home: Path) -> None:
         record._db.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
         put = record._put_trial
 
-        def put_then_die(asked: TrialSpec, *rest: Any) -> bool:
-            if asked.replicate == 19:
+        def put_then_die(trial: Trial, environment: int) -> bool:
+            if trial.spec.replicate == 19:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return put(asked, *rest)
+            return put(trial, environment)
 
         record._put_trial = put_then_die
-        record.add((asked, replace(made_up(asked), weights=bytes(50_000)), 1) for asked in ROW_6A.trials(7)[2:])
+        record.add(Trial(asked, replace(made_up(asked), weights=bytes(50_000))) for asked in ROW_6A.trials(7)[2:])
 
 
 def test_a_half_written_file_is_rolled_back_by_whoever_opens_it_first(tmp_path: Path) -> None:
@@ -447,7 +447,7 @@ def test_a_full_disk_stops_with_path_and_bytes_and_keeps_what_was_committed(tmp_
         record.add(batch(ROW_6A.trials(7)[:2]))
         pages = record._db.execute("PRAGMA page_count").fetchone()[0]
         record._db.execute(f"PRAGMA max_page_count = {pages}")
-        large = [(asked, replace(made_up(asked), weights=bytes(100_000)), 1) for asked in ROW_6A.trials(7)[2:]]
+        large = [Trial(asked, replace(made_up(asked), weights=bytes(100_000))) for asked in ROW_6A.trials(7)[2:]]
         with pytest.raises(RecordFull, match=rf"{record.path}: .*full; \d+ bytes are free"):
             record.add(large)
         record._db.execute("PRAGMA max_page_count = 1000000")
@@ -544,7 +544,7 @@ def test_the_archive_keeps_the_milestones(tmp_path: Path) -> None:
     asked = ROW_6B.trials(7)[0]
     early = Reached("early", 500, 2560, 3, math.nan)
     with Record.open(tmp_path, TABLE_9) as record:
-        record.add([(asked, made_up(asked, Outcome.CAPPED, milestones=(early,)), 1)])
+        record.add([Trial(asked, made_up(asked, Outcome.CAPPED, milestones=(early,)), 1)])
         record.add(batch([replace(asked, cap=asked.cap + 1)]))
     text = sqlite3.connect(record.path).execute("SELECT milestones FROM archive").fetchone()[0]
     (kept,) = json.loads(text)
@@ -567,7 +567,7 @@ def test_counts_follow_the_cap_that_is_asked_for(tmp_path: Path) -> None:
         TrialResult(third.key, Outcome.CAPPED, 100, 1000),
     ]
     with Record.open(tmp_path, replace(TABLE_9, rows=(row,))) as record:
-        record.add((spec, result, 1) for spec, result in zip((first, second, third), results, strict=True))
+        record.add(Trial(spec, result) for spec, result in zip((first, second, third), results, strict=True))
         for cap, counts in {
             100: {Outcome.SOLVED: 2, Outcome.CAPPED: 1},
             50: {Outcome.SOLVED: 1, Outcome.CAPPED: 2},
@@ -581,6 +581,6 @@ def test_a_capped_trial_does_not_give_way_to_a_lost_one(tmp_path: Path) -> None:
     row = replace(ROW_6A, cap=100, replicates=1)
     (spec,) = row.trials(7)
     with Record.open(tmp_path, replace(TABLE_9, rows=(row,))) as record:
-        record.add([(spec, TrialResult(spec.key, Outcome.CAPPED, 100, 1000), 1)])
-        record.add([(replace(spec, cap=200), TrialResult(spec.key, Outcome.LOST, 0, 0), 3)])
+        record.add([Trial(spec, TrialResult(spec.key, Outcome.CAPPED, 100, 1000), 1)])
+        record.add([Trial(replace(spec, cap=200), TrialResult(spec.key, Outcome.LOST, 0, 0), 3)])
         assert [trial.result.outcome for trial in record.trials()[row.name]] == [Outcome.CAPPED]

@@ -15,7 +15,7 @@ from helpers.program import ALONE, NAME, QUICK, Lstm
 
 from lstm_search import config, study
 from lstm_search.config.composition import Settings
-from lstm_search.record.record import DefinitionChanged, Record
+from lstm_search.record import DefinitionChanged, Record
 from lstm_search.search import FRESH
 from lstm_search.spec import Definition, Outcome, Trial, TrialSpec
 from lstm_search.study import Ended, Moment

@@ -36,7 +36,7 @@ from lstm_search.spec import (
     TrialSpec,
 )
 from lstm_search.tasks import TemporalOrder
-from lstm_search.tracking.tracker import BackgroundTracker, CellView, PortTaken, StudyView, Tracker, TrackingFailed, ui
+from lstm_search.tracking import BackgroundTracker, CellView, PortTaken, StudyView, Tracker, TrackingFailed, ui
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 

@@ -1,0 +1,98 @@
+"""The statements that read and write a record's tables, and values in the form in which these hold them.
+
+A column of `trials` has the name of its value in `Trial.plain`; a column of `milestones` that of a field of `Reached`.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from lstm_search.spec import CurvePoint, Reached, Trial, TrialResult
+
+_POINT = struct.Struct("<qdd")  # a curve point: sequences, error, wrong, every bit kept
+
+ROW_LISTS = ("readings", "altered")
+"""Fields of a row that are kept as JSON."""
+
+_ASKED = ("replicate", "cap", "attempts")
+_RESULT = tuple(field.name for field in fields(TrialResult) if field.name not in ("milestones", "curve", "weights"))
+_REACHED = ", ".join(f"milestones.{field.name}" for field in fields(Reached))
+_KEPT = ", ".join((*_ASKED, *_RESULT, "curve", "cell", "environment", "finished_at"))
+_SOME = "WHERE cell = :cell AND replicate >= :first AND replicate < :end"
+
+STUDY = "SELECT seed, schema_version, numerics_version, title, config, created FROM study"
+ENVIRONMENT = "SELECT description FROM environments JOIN study ON study.environment = environments.id"
+ROWS = """
+SELECT name, digest, description, replicates, cap, "table", published, readings, altered, first, purpose
+FROM rows JOIN cells ON cell = digest ORDER BY ordinal
+"""
+PUT_ROW = """
+INSERT INTO rows (name, ordinal, cell, replicates, cap, "table", published, readings, altered, first, purpose)
+SELECT :name, coalesce(max(ordinal), -1) + 1, :cell, :replicates, :cap, :table, :published, :readings, :altered, :first,
+    :purpose FROM rows WHERE true
+ON CONFLICT (name) DO UPDATE SET replicates = max(replicates, excluded.replicates), cap = excluded.cap,
+    "table" = excluded."table", published = excluded.published, readings = excluded.readings,
+    altered = excluded.altered, first = excluded.first, purpose = excluded.purpose
+"""
+PUT_ATTEMPT = """
+INSERT INTO attempts (key, number, reason, at, settled)
+SELECT :key, coalesce(max(number), 0) + 1, :reason, :at, 0 FROM attempts WHERE key = :key
+"""
+# All names that are put into statements are those of fields and columns, none comes from outside.
+ARCHIVE = f"""
+INSERT INTO archive (reason, archived_at, milestones, {_KEPT})
+SELECT :reason, :at, :milestones, {_KEPT} FROM trials WHERE key = :key
+"""  # noqa: S608
+TRIALS = f"""
+SELECT {", ".join((*_ASKED, *_RESULT))}, iif(:curves, curve, x'') AS curve FROM trials {_SOME} ORDER BY replicate
+"""  # noqa: S608
+MILESTONES = f"""
+SELECT key, {_REACHED} FROM trials JOIN milestones USING (key) {_SOME} ORDER BY key, milestones.ordinal
+"""  # noqa: S608
+MILESTONES_OF = f"SELECT {_REACHED} FROM milestones WHERE key = :key ORDER BY ordinal"  # noqa: S608
+ENDED = f"SELECT key, replicate, outcome, cap, sequences FROM trials {_SOME} ORDER BY replicate"  # noqa: S608
+FIND = """
+SELECT key, replicate, description FROM trials JOIN cells ON cell = digest
+WHERE key >= :prefix AND key < :beyond LIMIT 3
+"""
+
+
+def insert(table: str, names: Iterable[str]) -> str:
+    """The statement that puts values of these names into a table."""
+    names = list(names)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608
+
+
+def trial_columns(trial: Trial) -> dict[str, Any]:
+    """A trial as its row of `trials` holds it; its milestones have rows of their own, the seed is the study's."""
+    values = trial.plain()
+    del values["seed"], values["milestones"]
+    packed = b"".join(_POINT.pack(point.sequences, point.error, point.wrong) for point in trial.result.curve)
+    return {name: text(value) if isinstance(value, str) else value for name, value in values.items()} | {
+        "curve": packed
+    }
+
+
+def milestone_columns(reached: Reached) -> dict[str, Any]:
+    """A milestone as its row holds it."""
+    return {**vars(reached), "test_error": _exact(reached.test_error)}
+
+
+def unpack(curve: bytes) -> tuple[CurvePoint, ...]:
+    """A curve from its 24 bytes a point."""
+    return tuple(CurvePoint(*point) for point in _POINT.iter_unpack(curve))
+
+
+def text(value: str) -> str:
+    """`value` without lone surrogates (from undecodable file names in a traceback), which SQLite refuses."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _exact(value: float) -> float | str:
+    """The number, or its text where SQLite would change it."""
+    changed_by_sqlite = math.isnan(value) or (value == 0 and math.copysign(1, value) < 0)
+    return repr(value) if changed_by_sqlite else float(value)

@@ -1,0 +1,51 @@
+"""The words of a study as values: cell, trial, outcome, result, row, definition; their keys, and their forms as plain
+values for the record, for files and for MLflow. Plain data that every room above shares.
+"""
+
+from lstm_search.spec.canonical import canonical, canonical_json, digest, flat
+from lstm_search.spec.cell import NUMERICS_VERSION, SCHEMA_VERSION, SEQUENCES, Cell, Network, cell_from_dict
+from lstm_search.spec.row import Definition, Purpose, Row, counted, row_from_plain, unit_of
+from lstm_search.spec.settings import Stop, Training
+from lstm_search.spec.trial import (
+    BROKEN,
+    CurvePoint,
+    Outcome,
+    Reached,
+    Trial,
+    TrialResult,
+    TrialSpec,
+    from_plain,
+    trial_from_plain,
+    trial_key,
+)
+
+__all__ = [
+    "BROKEN",
+    "NUMERICS_VERSION",
+    "SCHEMA_VERSION",
+    "SEQUENCES",
+    "Cell",
+    "CurvePoint",
+    "Definition",
+    "Network",
+    "Outcome",
+    "Purpose",
+    "Reached",
+    "Row",
+    "Stop",
+    "Training",
+    "Trial",
+    "TrialResult",
+    "TrialSpec",
+    "canonical",
+    "canonical_json",
+    "cell_from_dict",
+    "counted",
+    "digest",
+    "flat",
+    "from_plain",
+    "row_from_plain",
+    "trial_from_plain",
+    "trial_key",
+    "unit_of",
+]

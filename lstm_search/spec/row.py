@@ -1,0 +1,111 @@
+"""A cell as a line of a table, and a study as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from lstm_search.spec.cell import SEQUENCES, Cell
+from lstm_search.spec.trial import BROKEN, Outcome, Trial, TrialResult, TrialSpec
+
+Purpose = Literal["report", "tune", "race"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell as a line of a table: its name, its share of work, the printed row beside it, and the open points of the
+    paper that it reads otherwise than literally (`readings`: key, value).
+
+    Its trials have the numbers from `first` on. `purpose`: they are for the report; or to choose among cells (tune); or
+    to choose among cells that compete (race), and then how many of the `replicates` are trained is up to the results.
+    """
+
+    name: str
+    cell: Cell
+    replicates: int
+    cap: int
+    table: str = ""
+    published: str = ""
+    readings: tuple[tuple[str, str], ...] = ()
+    altered: tuple[tuple[str, str], ...] = ()
+    first: int = 0
+    purpose: Purpose = "report"
+
+    @property
+    def end(self) -> int:
+        """The number after that of the last replicate."""
+        return self.first + self.replicates
+
+    @property
+    def unit(self) -> str:
+        """What the row's trials count."""
+        return self.cell.unit
+
+    def trials(self, seed: int) -> list[TrialSpec]:
+        """The row's trials under a study seed, in order of replicate."""
+        return [TrialSpec(self.cell, replicate, seed, self.cap) for replicate in range(self.first, self.end)]
+
+    def counting(self, trials: Iterable[Trial]) -> list[Trial]:
+        """`trials` under this row's cap; a trial CAPPED under a lower one is to run again: left out."""
+        return [
+            replace(trial, result=trial.result.under_cap(self.cap))
+            for trial in trials
+            if trial.result.outcome != Outcome.CAPPED or trial.spec.cap >= self.cap
+        ]
+
+    def finished(self, trials: Iterable[Trial]) -> list[TrialResult]:
+        """The results of `counting`."""
+        return [trial.result for trial in self.counting(trials)]
+
+    def times(self, results: Iterable[TrialResult], milestone: str) -> tuple[list[int], list[int]]:
+        """Training sequences of the trials that reached `milestone`, and those at which the others are censored.
+
+        More training would not have helped a DIVERGED trial: it is censored at the cap. BROKEN ones are left out.
+        """
+        reached, censored = [], []
+        for result in results:
+            if result.outcome in BROKEN:
+                continue
+            if there := result.reached(milestone):
+                reached.append(there.sequences)
+            else:
+                censored.append(self.cap if result.outcome == Outcome.DIVERGED else result.sequences)
+        return reached, censored
+
+
+def counted(unit: str) -> str:
+    """What a trial counts, in words."""
+    return f"training {unit}" if unit == SEQUENCES else unit
+
+
+def unit_of(rows: Iterable[Row]) -> str:
+    """The one unit that the rows' trials count in. ValueError where they count different things: a column of numbers
+    means one thing."""
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row.unit, row.name)
+    if len(first) > 1:
+        (unit, name), (other, another) = list(first.items())[:2]
+        raise ValueError(
+            f"rows {name!r} and {another!r} count {unit} and {other}, which cannot stand side by "
+            "side; choose others with rows="
+        )
+    return next(iter(first), SEQUENCES)
+
+
+def row_from_plain(cell: Cell, values: Mapping[str, Any]) -> Row:
+    """A row from plain values by field name; readings and alterations are lists of pairs."""
+    pairs = {name: tuple((key, value) for key, value in values[name]) for name in ("readings", "altered")}
+    return Row(**{**values, **pairs, "cell": cell})
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A study as asked for: its rows, its seed, and the exact configuration it was composed from (YAML)."""
+
+    name: str
+    seed: int
+    rows: tuple[Row, ...]
+    title: str = ""
+    config: str = ""

@@ -1,0 +1,97 @@
+"""Publishing from a thread of its own, for which nothing ever waits."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import warnings
+from collections.abc import Callable
+
+from lstm_search.tracking.projection import StudyView
+from lstm_search.tracking.tracker import Tracker, without_password
+
+
+class BackgroundTracker:
+    """Publishes a growing study from a thread of its own; nothing ever waits for it before `close`.
+
+    The record is the queue: `notify` only says that there is news, and the thread asks `snapshot` for all that is
+    recorded. However far MLflow lags, nothing piles up in memory. Many results between two passes make one pass, and
+    a pass begins only when the last snapshot's cost is a twentieth of the time since.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        snapshot: Callable[[], StudyView],
+        warn: Callable[[str], None],
+        *,
+        pause: float = 2.0,
+        patience: float = 40.0,
+    ) -> None:
+        """`warn` gets one line, once, when publishing has failed for `patience` seconds."""
+        self.error = ""
+        self._tracker, self._snapshot, self._warn = tracker, snapshot, warn
+        self._pause, self._patience = pause, patience
+        self._failing_since: float | None = None
+        self._published = False
+        # requests silences this itself at import, but MLflow is imported in our thread while another imports Ray, and
+        # both save and restore the filters; one that was there before survives that.
+        warnings.filterwarnings("ignore", "SOCKS support in urllib3", module=r"urllib3\.contrib\.socks")
+        self._news, self._closing, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def notify(self) -> None:
+        """Say that the record has grown. Returns at once."""
+        self._news.set()
+
+    def close(self, wait: float) -> bool:
+        """Publish what is left, for `wait` seconds at most; whether all is published. `error` says why not."""
+        self._closing.set()
+        self._news.set()
+        self._thread.join(wait)
+        if self._published:
+            return True
+        self._stop.set()
+        self._thread.join(2)  # so that the run being written is ended
+        self.error = self.error or f"MLflow at {without_password(self._tracker.uri)} needs more than {wait:g} s"
+        return False
+
+    def _work(self) -> None:
+        backoff = 1.0
+        while not self._stop.is_set():
+            self._news.wait()
+            closing = self._closing.is_set()  # looked at first: what was recorded before is in the snapshot
+            self._news.clear()
+            pause = self._publish()
+            if pause is None:
+                self._news.set()
+                (self._stop if closing else self._closing).wait(backoff)
+                backoff = min(2 * backoff, 30.0)
+            elif closing:
+                self._published = True
+                return
+            else:
+                backoff = 1.0
+                self._closing.wait(pause)
+
+    def _publish(self) -> float | None:
+        """One pass; the seconds to pause after it, or None where it failed or was stopped."""
+        began = time.monotonic()
+        try:
+            view = self._snapshot()
+            pause = max(self._pause, 20 * (time.monotonic() - began))
+            self._tracker.sync(view, self._stop.is_set)
+        except Exception as error:  # noqa: BLE001  (whatever happens here must not reach the study)
+            self._remember(error, began)
+            return None
+        self.error, self._failing_since = "", None
+        return None if self._stop.is_set() else pause
+
+    def _remember(self, error: Exception, began: float) -> None:
+        self.error = str(error)
+        self._failing_since = self._failing_since or began
+        if time.monotonic() - self._failing_since >= self._patience:
+            self._warn(f"not published yet, tried again: {error}")
+            self._patience = math.inf
