@@ -50,7 +50,10 @@ def _find(settings: Settings, wanted: str) -> dict[str, Trial]:
         wanted = Tracker(settings.tracking.uri, settings.home).find_run(wanted)
         found = _recorded(settings, wanted)
     if not found:
-        raise ConfigError(f"{wanted[:80]}: no trial of a study in {settings.home} has such a key; export lists them")
+        raise ConfigError(
+            f"{wanted[:80]}: no trial of a study in {settings.home} has such a key; export lists them"
+            f"{_renewed(settings, wanted)}"
+        )
     if len({trial.result.key for trial in found.values()}) > 1:
         raise ConfigError(f"{wanted}: different trials of studies {', '.join(found)} start so; give more digits")
     first = next(iter(found.values()))  # studies with another cap have the same trial, cut off elsewhere
@@ -65,6 +68,15 @@ def _recorded(settings: Settings, prefix: str) -> dict[str, Trial]:
             if record.holds(prefix):
                 found[name] = record.find(prefix)
     return found
+
+
+def _renewed(settings: Settings, prefix: str) -> str:
+    """What became of a key that an earlier release printed."""
+    for name in names(settings):
+        with Record.read(settings.home, name) as record:
+            if key := record.renewed(prefix):
+                return f". It is a key of an earlier release: the trial of study {name} now has {key}"
+    return ""
 
 
 def _trained(trial: Trial) -> TrialResult:

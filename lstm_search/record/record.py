@@ -25,8 +25,9 @@ from typing import IO, Any, Self
 from lstm_search import spec
 from lstm_search.record import provenance, sql
 from lstm_search.record import study_file as recordfile
+from lstm_search.record.changes import DefinitionChanged, differences, shrunk_space
 from lstm_search.record.study_file import check_name, named_errors, now
-from lstm_search.record.upgrade import upgrade, upgraded_copy
+from lstm_search.record.upgrade import renewed, upgrade, upgraded_copy
 from lstm_search.spec import (
     BROKEN,
     Cell,
@@ -44,17 +45,6 @@ from lstm_search.spec import (
 
 _NEXT = "---\n"
 """Stands between the configurations of a study that has grown: together they are a stream of YAML documents."""
-
-
-class DefinitionChanged(ValueError):  # noqa: N818  (named by what happened)
-    """The study is recorded under another definition; `differences` holds one phrase each."""
-
-    def __init__(self, path: Path, differences: Sequence[str]) -> None:
-        self.differences = tuple(differences)
-        super().__init__(
-            f"{path} was recorded under another definition: {'; '.join(differences)}. "
-            "Take another name (study=NAME), or remove this study first with the verb delete"
-        )
 
 
 class Record:
@@ -144,7 +134,8 @@ class Record:
                 self._create(definition)
             upgrade(db, self.path)
             before = self._check(definition)
-            self._check_space(before, definition)
+            if found := shrunk_space(before, definition):
+                raise DefinitionChanged(self.path, found)
             for row in definition.rows:
                 self._put_row(row)
             if self._rows() != before:
@@ -235,6 +226,11 @@ class Record:
         """Whether some trial's key starts with `prefix`."""
         return bool(self._query(sql.FIND, {"prefix": prefix, "beyond": prefix + "g"}))
 
+    def renewed(self, prefix: str) -> str | None:
+        """The key of the trial whose key of schema version 1 started with `prefix`; None where there is none."""
+        with named_errors(self.path):
+            return renewed(self._db, prefix)
+
     def weights(self, key: str) -> bytes:
         """A trial's final weights as an npz archive; ValueError where no such trial is recorded."""
         found = self._query("SELECT weights FROM trials WHERE key = :key", {"key": key})
@@ -282,27 +278,10 @@ class Record:
 
     def _check(self, definition: Definition) -> tuple[Row, ...]:
         """The recorded rows. DefinitionChanged where `definition` is not what was recorded."""
-        study, recorded = self._query(sql.STUDY)[0], self._rows()
-        then_and_now = (
-            ("schema version", study["schema_version"], spec.SCHEMA_VERSION),
-            ("numerics version", study["numerics_version"], spec.NUMERICS_VERSION),
-            ("seed", int(study["seed"]), definition.seed),
-            ("subject", study["title"], sql.text(definition.title)),
-        )
-        found = [f"{name} was {then}, is {now}" for name, then, now in then_and_now if then != now]
-        cells = {row.name: row.cell for row in recorded}
-        found += [phrase for row in definition.rows for phrase in _changes(cells.get(row.name, row.cell), row)]
-        if found:
+        recorded = self._rows()
+        if found := differences(self._query(sql.STUDY)[0], recorded, definition):
             raise DefinitionChanged(self.path, found)
         return recorded
-
-    def _check_space(self, recorded: Sequence[Row], definition: Definition) -> None:
-        """Cells that were to be chosen among stay in the choice: a space may grow, not shrink or move."""
-        names = {row.name for row in definition.rows}
-        gone = [row.name for row in recorded if row.purpose != "report" and row.name not in names]
-        if gone and any(row.purpose != "report" for row in definition.rows):
-            more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-            raise DefinitionChanged(self.path, [f"the space lacks what it had: {'; '.join(gone[:3])}{more}"])
 
     def _rows(self) -> tuple[Row, ...]:
         return tuple(self._row(dict(values)) for values in self._query(sql.ROWS))
@@ -371,15 +350,6 @@ class Record:
             {"milestones": milestones.get(entry["key"], ()), "curve": sql.unpack(entry["curve"])} for entry in found
         )
         return [trial_from_plain(cell, seed, {**entry, **rest}) for entry, rest in zip(found, more, strict=True)]
-
-
-def _changes(then: Cell, now: Row) -> list[str]:
-    """How the cell of a row is another than it was."""
-    if then == now.cell:
-        return []
-    old, new = spec.flat(then.as_dict()), spec.flat(now.cell.as_dict())
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [f"row {now.name}: {name} was {old.get(name)}, is {new.get(name)}" for name in names]
 
 
 def _cell(description: str) -> Cell:

@@ -130,6 +130,21 @@ def _planned_keys(db: sqlite3.Connection, cells: Mapping[str, _OldCell], seed: i
     }
 
 
+def renewed(db: sqlite3.Connection, prefix: str) -> str | None:
+    """The key of the trial whose key of version 1 started with `prefix`; None where there is none."""
+    seed = int(db.execute("SELECT seed FROM study").fetchone()[0])
+    cells = {
+        entry["digest"]: canonical_json(json.loads(entry["description"]))
+        for entry in db.execute("SELECT digest, description FROM cells")
+    }
+    keys = (
+        entry["key"]
+        for entry in db.execute("SELECT key, cell, replicate FROM trials")
+        if trial_key(1, cells[entry["cell"]], entry["replicate"], seed).startswith(prefix)
+    )
+    return next(keys, None)
+
+
 def _contradiction(path: Path, what: str, key: str) -> ValueError:
     return ValueError(
         f"{path}: the key of a {what} is not that of its settings ({key}): the file was changed or damaged, and stays "

@@ -30,7 +30,7 @@ from lstm_search.record import (
     StudyLocked,
     UnknownStudy,
     check_name,
-    delete,
+    delete_study,
     studies,
 )
 from lstm_search.record import record as record_module
@@ -390,7 +390,7 @@ def test_a_half_written_file_is_rolled_back_by_whoever_opens_it_first(tmp_path: 
 
 def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
     script = (
-        "import pickle, sys; from lstm_search.record.record import Record, StudyLocked\n"
+        "import pickle, sys; from lstm_search.record import Record, StudyLocked\n"
         "try: Record.open(*pickle.load(sys.stdin.buffer))\nexcept StudyLocked as error: print(error)"
     )
     with Record.open(tmp_path, TABLE_9):
@@ -401,7 +401,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
         )
         assert f"process {os.getpid()} on" in other.stdout.decode()
         with pytest.raises(StudyLocked):
-            delete(tmp_path, "table_9")
+            delete_study(tmp_path, "table_9")
         with Record.open(tmp_path, replace(TABLE_9, name="another")), Record.read(tmp_path, "table_9") as reader:
             assert reader.missing(ROW_6A) == ROW_6A.trials(7)
     Record.open(tmp_path, TABLE_9).close()
@@ -471,7 +471,7 @@ def test_a_hostile_name_is_refused_and_makes_no_file(tmp_path: Path, name: str) 
     for attempt in (
         lambda: Record.open(home, replace(TABLE_9, name=name)),
         lambda: Record.read(home, name),
-        lambda: delete(home, name),
+        lambda: delete_study(home, name),
     ):
         with pytest.raises(ValueError, match="study="):
             attempt()
@@ -491,7 +491,7 @@ def test_a_nasty_home_holds_its_studies(tmp_path: Path, folder: str) -> None:
     assert studies(home) == ["table_9"]
     with Record.read(home, "table_9") as record:
         assert len(record.trials()["6a"]) == 1
-    delete(home, "table_9")
+    delete_study(home, "table_9")
     assert list(home.iterdir()) == []
 
 
