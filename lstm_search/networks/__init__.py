@@ -28,7 +28,6 @@ NETWORKS: dict[str, type[Learner]] = {
 
 __all__ = [
     "NETWORKS",
-    "SEQUENCES",
     "Bptt",
     "Carrousel",
     "Cascade",
