@@ -29,7 +29,7 @@ from lstm_search.networks.recurrent import (
 from lstm_search.simd import Block, aligned_zeros, inlined
 
 
-class State(NamedTuple):
+class BpttState(NamedTuple):
     """The nets of a pack, and what is kept of their last steps, H at most."""
 
     net: Net
@@ -39,10 +39,10 @@ class State(NamedTuple):
     kept: np.ndarray  # int64 [L, 1] how many steps are kept
 
 
-def new_state(width: int, variant: Variant, n_outputs: int) -> State:
+def new_state(width: int, variant: Variant, n_outputs: int) -> BpttState:
     """Nets with all weights zero, and nothing kept."""
     net, H = new_net(width, variant, n_outputs), variant.history
-    return State(
+    return BpttState(
         net,
         past=aligned_zeros(width, H + 1, net.y.shape[1]),
         blame=aligned_zeros(width, H, net.y.shape[1]),
@@ -52,7 +52,7 @@ def new_state(width: int, variant: Variant, n_outputs: int) -> State:
 
 
 @inlined
-def keep(state: State, l: int) -> None:
+def keep(state: BpttState, l: int) -> None:
     """Keep what this step brought."""
     step = state.kept[l, 0]
     copy(state.past[l, step + 1], state.net.y[l])
@@ -61,7 +61,7 @@ def keep(state: State, l: int) -> None:
 
 
 @inlined
-def rewind(state: State, l: int) -> None:
+def rewind(state: BpttState, l: int) -> None:
     """Lane l is before the first step of a sequence. Only its activations there are kept."""
     state.net.y[l] = state.net.reset[l]
     state.past[l, 0] = state.net.reset[l]
@@ -69,7 +69,7 @@ def rewind(state: State, l: int) -> None:
 
 
 @inlined
-def _unroll(variant: Variant, state: State, l: int) -> None:
+def _unroll(variant: Variant, state: BpttState, l: int) -> None:
     """Errors flow back through all steps that are kept. Afterwards only the last activations are kept."""
     net, past, n = state.net, state.past[l], state.net.y.shape[1]
     W, dW, flow, delta = net.W[l], net.dW[l], net.before[l], net.back[l]
@@ -86,7 +86,7 @@ def _unroll(variant: Variant, state: State, l: int) -> None:
     state.kept[l, 0] = 0
 
 
-def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+def _step(variant: Variant, state: BpttState, block: Block, l: int, t: int, learning: int) -> None:
     if state.kept[l, 0] == variant.history:  # no room for one more
         _unroll(variant, state, l)
     forward(variant, state.net, block, l, t)
@@ -95,18 +95,18 @@ def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning
         keep(state, l)
 
 
-def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+def _learn(variant: Variant, state: BpttState, block: Block, l: int, t: int) -> None:
     error_signals(variant, state.net, block, l, t)
     copy(state.blame[l, state.kept[l, 0] - 1], state.net.back[l])
     learn_outputs(variant, state.net, l)
 
 
-def _finish(variant: Variant, state: State, l: int, number: int) -> None:
+def _finish(variant: Variant, state: BpttState, l: int, number: int) -> None:
     _unroll(variant, state, l)
     apply(variant, state.net, l)
 
 
-def _begin(variant: Variant, state: State, l: int) -> None:
+def _begin(variant: Variant, state: BpttState, l: int) -> None:
     rewind(state, l)
 
 
@@ -134,7 +134,7 @@ class Bptt(Learner):
     name = "bptt"
     facts = Facts(updates=("sequence",))
     kernels = loop.kernels(
-        State,
+        BpttState,
         new_state,
         recurrent.put,
         recurrent.weights,

@@ -29,23 +29,23 @@ from lstm_search.networks.recurrent import (
 from lstm_search.simd import Block, aligned_zeros
 
 
-class State(NamedTuple):
+class CarrouselState(NamedTuple):
     """The nets of a pack; their states are `net.y`. Self-weights are 1, and no other weights feed units back."""
 
     net: Net
     seen: np.ndarray  # [L, I + bias] sum of each source since the sequence began
 
 
-def _new_state(width: int, variant: Variant, n_outputs: int) -> State:
-    return State(new_net(width, variant, n_outputs), aligned_zeros(width, variant.inputs + variant.bias))
+def _new_state(width: int, variant: Variant, n_outputs: int) -> CarrouselState:
+    return CarrouselState(new_net(width, variant, n_outputs), aligned_zeros(width, variant.inputs + variant.bias))
 
 
-def _put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def _put(state: CarrouselState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
     """Lane l has these weights, hidden [n, I + bias] and output [K, C]; nothing is summed up yet."""
     put_net(state.net, l, weights, rate)
 
 
-def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+def _step(variant: Variant, state: CarrouselState, block: Block, l: int, t: int, learning: int) -> None:
     """States of lane l at step t, s_j += net_j, and the sums that they depend on."""
     net, now, s, seen = state.net, state.net.now[l], state.net.y[l], state.seen[l]
     look(variant, net, block, l, t)
@@ -59,7 +59,7 @@ def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning
         s[j] += from_inputs(variant, net.W[l, j], now)
 
 
-def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+def _learn(variant: Variant, state: CarrouselState, block: Block, l: int, t: int) -> None:
     """W += rate x back_j ds_j/dw_jm."""
     net = state.net
     error_signals(variant, net, block, l, t)
@@ -69,7 +69,7 @@ def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None
     learn_outputs(variant, net, l)
 
 
-def _begin(variant: Variant, state: State, l: int) -> None:
+def _begin(variant: Variant, state: CarrouselState, l: int) -> None:
     state.net.y[l] = 0.0
     state.seen[l] = 0.0
 
@@ -89,7 +89,7 @@ class Carrousel(Learner):
     name = "carrousel"
     facts = Facts()
     kernels = loop.kernels(
-        State,
+        CarrouselState,
         _new_state,
         _put,
         recurrent.weights,

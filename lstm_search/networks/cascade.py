@@ -9,7 +9,7 @@ import numpy as np
 from lstm_search.checks import setting, settle
 from lstm_search.networks import loop
 from lstm_search.networks.cascade_kernel import (
-    State,
+    CascadeState,
     Variant,
     begin,
     finish,
@@ -52,7 +52,7 @@ class Cascade(Learner):
     name = "cascade"
     facts = Facts(updates=("sequence",), in_turn=True)
     kernels = loop.kernels(
-        State, new_state, put, weights, step=step, observe=observe, learn=learn, finish=finish, begin=begin
+        CascadeState, new_state, put, weights, step=step, observe=observe, learn=learn, finish=finish, begin=begin
     )
 
     def __post_init__(self) -> None:

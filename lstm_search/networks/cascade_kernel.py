@@ -25,7 +25,7 @@ from lstm_search.networks.recurrent import add_scaled, copy, logistic
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 OUTPUTS, POOL = 0, 1
-"""What is being trained (`State.phase`)."""
+"""What is being trained (`CascadeState.phase`)."""
 
 
 class Variant(NamedTuple):
@@ -44,7 +44,7 @@ class Variant(NamedTuple):
     mu: float
 
 
-class State(NamedTuple):
+class CascadeState(NamedTuple):
     """The nets of a pack, lane by lane. The sources of unit i are the first I + 1 + i + 1 of z; the last is unit i."""
 
     W: np.ndarray  # [L, H, C] weights of units that have joined; C = I + 1 + H
@@ -75,12 +75,12 @@ class State(NamedTuple):
     rate: np.ndarray  # [L] learning rate of the outputs
 
 
-def new_state(width: int, variant: Variant, outputs: int) -> State:
+def new_state(width: int, variant: Variant, outputs: int) -> CascadeState:
     """Nets without units, all weights zero."""
     H, P, K = variant.most, variant.pool, outputs
     C = variant.inputs + 1 + H
     whole = [aligned_zeros(width, 1, dtype=np.int64) for _ in range(5)]
-    return State(
+    return CascadeState(
         W=aligned_zeros(width, H, C),
         V=aligned_zeros(width, C, K),
         pools=aligned_zeros(width, H, P, C),
@@ -110,7 +110,7 @@ def new_state(width: int, variant: Variant, outputs: int) -> State:
     )
 
 
-def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def put(state: CascadeState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
     """Lane l has no units yet. It has these weights: of all pools to come [H P, C], and of the outputs [K, I + 1]."""
     hidden, output = weights
     for array in state:
@@ -121,7 +121,7 @@ def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, 
     state.rate[l] = rate
 
 
-def weights(state: State, variant: Variant, l: int) -> Weights:
+def weights(state: CascadeState, variant: Variant, l: int) -> Weights:
     """Copies of the weights of lane l, which has U units: hidden [U, I + 1 + U] and output [K, I + 1 + U]."""
     units = int(state.units[l, 0])
     columns = variant.inputs + 1 + units
@@ -165,7 +165,7 @@ def _unit(w: np.ndarray, z: np.ndarray, own: int) -> float:
 
 
 @inlined
-def _candidates(variant: Variant, state: State, l: int) -> None:
+def _candidates(variant: Variant, state: CascadeState, l: int) -> None:
     """The candidates' activations at this step, and their derivatives."""
     z, own = state.z[l], variant.inputs + 1 + state.units[l, 0]
     for c in range(variant.pool):
@@ -178,7 +178,7 @@ def _candidates(variant: Variant, state: State, l: int) -> None:
     z[own] = 0.0
 
 
-def step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+def step(variant: Variant, state: CascadeState, block: Block, l: int, t: int, learning: int) -> None:
     """A piece of the loop: the activations of lane l at step t."""
     z, first = state.z[l], variant.inputs + 1
     if variant.symbols:
@@ -192,7 +192,7 @@ def step(variant: Variant, state: State, block: Block, l: int, t: int, learning:
         _candidates(variant, state, l)
 
 
-def observe(variant: Variant, state: State, block: Block, stop: StopState, l: int, t: int) -> None:
+def observe(variant: Variant, state: CascadeState, block: Block, stop: StopState, l: int, t: int) -> None:
     """A piece of the loop: the outputs meet their target."""
     z, e = state.z[l], state.e[l]
     e[:] = 0.0
@@ -203,7 +203,7 @@ def observe(variant: Variant, state: State, block: Block, stop: StopState, l: in
     compare(block, stop, l, t, e)
 
 
-def learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+def learn(variant: Variant, state: CascadeState, block: Block, l: int, t: int) -> None:
     """A piece of the loop: add what a step with a target brings to the sums of the epoch. `e` holds the outputs."""
     e, columns = state.e[l], variant.inputs + 1 + state.units[l, 0]
     state.steps[l, 0] += 1.0
@@ -226,7 +226,7 @@ def learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
 
 
 @inlined
-def _covariance(state: State, l: int, c: int, k: int) -> float:
+def _covariance(state: CascadeState, l: int, c: int, k: int) -> float:
     """The covariance of candidate c with the error of output k: sum V e - (sum V) (sum e) / steps, divided by the
     squared error."""
     products = state.sum_ye[l, c, k] - state.sum_y[l, c] * state.errors[l, k] / state.steps[l, 0]
@@ -234,7 +234,7 @@ def _covariance(state: State, l: int, c: int, k: int) -> float:
 
 
 @inlined
-def _score(state: State, l: int, c: int) -> float:
+def _score(state: CascadeState, l: int, c: int) -> float:
     """What candidate c is trained to raise: the sum of its covariances' absolute values, over all outputs' errors."""
     score = 0.0
     for k in range(state.errors.shape[1]):
@@ -243,7 +243,7 @@ def _score(state: State, l: int, c: int) -> float:
 
 
 @inlined
-def _push(state: State, l: int, c: int) -> None:
+def _push(state: CascadeState, l: int, c: int) -> None:
     """Put the derivative of candidate c's score by its weights into `D`, which is free at the end of a sequence."""
     push = state.D[l, c]
     push[:] = 0.0
@@ -254,7 +254,7 @@ def _push(state: State, l: int, c: int) -> None:
 
 
 @inlined
-def _is_stale(variant: Variant, state: State, l: int, measure: float, change: float) -> bool:
+def _is_stale(variant: Variant, state: CascadeState, l: int, measure: float, change: float) -> bool:
     """Whether the phase is to end; one epoch more of it has passed."""
     age, still, mark = state.age[l], state.still[l], state.mark[l]
     if age[0] == 0 or abs(measure - mark[0]) > change * mark[0]:
@@ -266,7 +266,7 @@ def _is_stale(variant: Variant, state: State, l: int, measure: float, change: fl
 
 
 @inlined
-def _enter(variant: Variant, state: State, l: int, phase: int) -> None:
+def _enter(variant: Variant, state: CascadeState, l: int, phase: int) -> None:
     """Begin a phase. Quickprop forgets its last steps."""
     state.phase[l, 0], state.age[l, 0], state.still[l, 0] = phase, 0, 0
     for m in range(state.V.shape[1]):
@@ -276,7 +276,7 @@ def _enter(variant: Variant, state: State, l: int, phase: int) -> None:
 
 
 @inlined
-def _install(variant: Variant, state: State, l: int) -> None:
+def _install(variant: Variant, state: CascadeState, l: int) -> None:
     """The best candidate joins. The weights from it to the outputs start as its covariances with their errors."""
     best, unit = 0, state.units[l, 0]
     for c in range(1, variant.pool):
@@ -289,7 +289,7 @@ def _install(variant: Variant, state: State, l: int) -> None:
 
 
 @inlined
-def _train_outputs(variant: Variant, state: State, l: int) -> None:
+def _train_outputs(variant: Variant, state: CascadeState, l: int) -> None:
     """An epoch of the outputs is over: they make a step, or the next pool's turn comes where that no longer helps.
 
     Where there is no room for a unit, the phase begins anew: on a plateau the steps of quickprop double without end."""
@@ -304,7 +304,7 @@ def _train_outputs(variant: Variant, state: State, l: int) -> None:
 
 
 @inlined
-def _train_pool(variant: Variant, state: State, l: int) -> None:
+def _train_pool(variant: Variant, state: CascadeState, l: int) -> None:
     """An epoch of the pool is over: its candidates make a step, or the best of them joins."""
     unit, best = state.units[l, 0], 0.0
     for c in range(variant.pool):
@@ -320,7 +320,7 @@ def _train_pool(variant: Variant, state: State, l: int) -> None:
 
 
 @inlined
-def _clear(variant: Variant, state: State, l: int) -> None:
+def _clear(variant: Variant, state: CascadeState, l: int) -> None:
     """A new epoch begins, in which nothing is summed up yet."""
     state.steps[l, 0] = state.squares[l, 0] = 0.0
     state.seen[l, 0] = 0
@@ -335,7 +335,7 @@ def _clear(variant: Variant, state: State, l: int) -> None:
             state.sum_De[l, c, k] = 0.0
 
 
-def finish(variant: Variant, state: State, l: int, number: int) -> None:
+def finish(variant: Variant, state: CascadeState, l: int, number: int) -> None:
     """A piece of the loop: with the last sequence of an epoch, weights change."""
     state.seen[l, 0] += 1
     if state.seen[l, 0] == variant.epoch:
@@ -346,7 +346,7 @@ def finish(variant: Variant, state: State, l: int, number: int) -> None:
         _clear(variant, state, l)
 
 
-def begin(variant: Variant, state: State, l: int) -> None:
+def begin(variant: Variant, state: CascadeState, l: int) -> None:
     """A piece of the loop: all units are at 0."""
     state.z[l, variant.inputs + 1 :] = 0.0
     state.y[l] = 0.0

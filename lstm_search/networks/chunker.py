@@ -46,24 +46,24 @@ class Variant(NamedTuple):
     outputs: int  # 1 where the chunker's outputs are imitated too
 
 
-class State(NamedTuple):
+class ChunkerState(NamedTuple):
     """The nets of a pack. Both have n units; the chunker has K outputs, and the automatizer K + n, or K + n + K."""
 
-    automatizer: bptt.State
-    chunker: bptt.State
+    automatizer: bptt.BpttState
+    chunker: bptt.BpttState
     surprised: np.ndarray  # int64 [L, 1] 1 where the coming input was not predicted
 
 
-def _new_state(width: int, variant: Variant, n_outputs: int) -> State:
+def _new_state(width: int, variant: Variant, n_outputs: int) -> ChunkerState:
     more = n_outputs * variant.outputs + variant.net.hidden
-    return State(
+    return ChunkerState(
         automatizer=bptt.new_state(width, variant.net, n_outputs + more),
         chunker=bptt.new_state(width, variant.net, n_outputs),
         surprised=aligned_zeros(width, 1, dtype=np.int64),
     )
 
 
-def _put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def _put(state: ChunkerState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
     """Lane l has these weights, hidden [2 n, M] and output [O, C]: the automatizer's, then the chunker's."""
     hidden, output = weights
     n, first = variant.net.hidden, state.automatizer.net.e.shape[1]
@@ -71,14 +71,14 @@ def _put(state: State, variant: Variant, l: int, network: Any, weights: Weights,
     put_net(state.chunker.net, l, (hidden[n:], output[first:]), rate, network.reset)
 
 
-def _weights(state: State, variant: Variant, l: int) -> Weights:
+def _weights(state: ChunkerState, variant: Variant, l: int) -> Weights:
     """Copies of the weights of lane l: hidden [2 n, M] and output [O, C], the automatizer's, then the chunker's."""
     hidden, output = zip(weights_of(state.automatizer.net, l), weights_of(state.chunker.net, l), strict=True)
     return np.concatenate(hidden), np.concatenate(output)
 
 
 @inlined
-def _remember(state: bptt.State, l: int) -> None:
+def _remember(state: bptt.BpttState, l: int) -> None:
     """Keep what this step brought; the oldest step is let go where there is no room."""
     past, seen, kept = state.past[l], state.seen[l], state.kept[l]
     if kept[0] == seen.shape[0]:
@@ -91,7 +91,7 @@ def _remember(state: bptt.State, l: int) -> None:
 
 
 @inlined
-def _flow_back(variant: recurrent.Variant, state: bptt.State, l: int) -> None:
+def _flow_back(variant: recurrent.Variant, state: bptt.BpttState, l: int) -> None:
     """-dE/dnet of the units at every step kept, into `blame`, from the error signals of the last one in `e`."""
     net, n = state.net, state.net.y.shape[1]
     W, V, e, flow = net.W[l], net.V[l], net.e[l], net.back[l]
@@ -110,7 +110,7 @@ def _flow_back(variant: recurrent.Variant, state: bptt.State, l: int) -> None:
 
 
 @inlined
-def _learn_from(variant: recurrent.Variant, state: bptt.State, l: int) -> None:
+def _learn_from(variant: recurrent.Variant, state: bptt.BpttState, l: int) -> None:
     """The weights, or what is summed up for them, change by rate x gradient. The error signals are in `e`."""
     net = state.net
     _flow_back(variant, state, l)
@@ -129,7 +129,7 @@ def _aim(net: Net, l: int, k: int, target: float) -> None:
 
 
 @inlined
-def _is_surprised(variant: Variant, state: State, block: Block, l: int, t: int) -> bool:
+def _is_surprised(variant: Variant, state: ChunkerState, block: Block, l: int, t: int) -> bool:
     """Whether the automatizer's outputs fail to predict the next input."""
     for k in range(block.target.shape[1]):
         if not abs(block.target[t, k, l] - state.automatizer.net.e[l, k]) < variant.surprise:
@@ -137,7 +137,7 @@ def _is_surprised(variant: Variant, state: State, block: Block, l: int, t: int) 
     return False
 
 
-def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+def _step(variant: Variant, state: ChunkerState, block: Block, l: int, t: int, learning: int) -> None:
     forward(variant.net, state.automatizer.net, block, l, t)
     if learning:
         _remember(state.automatizer, l)
@@ -146,13 +146,13 @@ def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning
             _remember(state.chunker, l)
 
 
-def _observe(variant: Variant, state: State, block: Block, stop: StopState, l: int, t: int) -> None:
+def _observe(variant: Variant, state: ChunkerState, block: Block, stop: StopState, l: int, t: int) -> None:
     """What the pair predicts is the first K outputs of the automatizer."""
     respond(variant.net, state.automatizer.net, l)
     compare(block, stop, l, t, state.automatizer.net.e[l, : block.target.shape[1]])
 
 
-def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+def _learn(variant: Variant, state: ChunkerState, block: Block, l: int, t: int) -> None:
     """The automatizer learns; so does the chunker, where the automatizer failed. `automatizer.net.e` holds outputs."""
     automatizer, chunker = state.automatizer.net, state.chunker.net
     n, K = variant.net.hidden, block.target.shape[1]
@@ -171,12 +171,12 @@ def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None
         _learn_from(variant.net, state.chunker, l)
 
 
-def _finish(variant: Variant, state: State, l: int, number: int) -> None:
+def _finish(variant: Variant, state: ChunkerState, l: int, number: int) -> None:
     apply(variant.net, state.automatizer.net, l)
     apply(variant.net, state.chunker.net, l)
 
 
-def _begin(variant: Variant, state: State, l: int) -> None:
+def _begin(variant: Variant, state: ChunkerState, l: int) -> None:
     """The first input of a sequence is predicted by nothing, so it counts as a surprise."""
     rewind(state.automatizer, l)
     rewind(state.chunker, l)
@@ -211,7 +211,7 @@ class Chunker(Learner):
     name = "chunker"
     facts = Facts(tasks=("embedded_reber", "long_lag"))
     kernels = loop.kernels(
-        State,
+        ChunkerState,
         _new_state,
         _put,
         _weights,

@@ -15,21 +15,21 @@ from lstm_search.networks.recurrent import Net, Variant, add_sources, error_sign
 from lstm_search.simd import Block
 
 
-class State(NamedTuple):
+class ElmanState(NamedTuple):
     """The nets of a pack."""
 
     net: Net
 
 
-def _new_state(width: int, variant: Variant, n_outputs: int) -> State:
-    return State(new_net(width, variant, n_outputs))
+def _new_state(width: int, variant: Variant, n_outputs: int) -> ElmanState:
+    return ElmanState(new_net(width, variant, n_outputs))
 
 
-def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+def _step(variant: Variant, state: ElmanState, block: Block, l: int, t: int, learning: int) -> None:
     forward(variant, state.net, block, l, t)
 
 
-def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+def _learn(variant: Variant, state: ElmanState, block: Block, l: int, t: int) -> None:
     """W += rate x back_i f'(net_i) x source, the context being a source like any other."""
     net = state.net
     error_signals(variant, net, block, l, t)
@@ -55,7 +55,7 @@ class Elman(Learner):
     name = "elman"
     facts = Facts()
     kernels = loop.kernels(
-        State,
+        ElmanState,
         _new_state,
         recurrent.put,
         recurrent.weights,

@@ -19,7 +19,7 @@ from lstm_search.networks.recurrent import Net, Variant, forward, new_net
 from lstm_search.simd import Block, Layout, draw, uniform
 
 
-class State(NamedTuple):
+class GuessingState(NamedTuple):
     """The nets of a pack, and where each lane's draws come from."""
 
     net: Net
@@ -27,11 +27,11 @@ class State(NamedTuple):
     key: np.ndarray  # uint64 [L, 1] what the lane's weights are drawn from
 
 
-def _new_state(width: int, variant: Variant, n_outputs: int) -> State:
-    return State(new_net(width, variant, n_outputs), np.zeros((width, 1)), np.zeros((width, 1), np.uint64))
+def _new_state(width: int, variant: Variant, n_outputs: int) -> GuessingState:
+    return GuessingState(new_net(width, variant, n_outputs), np.zeros((width, 1)), np.zeros((width, 1), np.uint64))
 
 
-def _put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def _put(state: GuessingState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
     """Lane l has these connections: those weights [n, M] that are not 0. Its draws come from the bits of the first; the
     range is the other array, [1, 1]."""
     hidden, most = weights
@@ -40,20 +40,20 @@ def _put(state: State, variant: Variant, l: int, network: Any, weights: Weights,
     state.key[l] = hidden[0, :1].view(np.uint64)
 
 
-def _weights(state: State, variant: Variant, l: int) -> Weights:
+def _weights(state: GuessingState, variant: Variant, l: int) -> Weights:
     """Copies of the weights [n, M] of lane l, and of their range [1, 1]."""
     return state.net.W[l].copy(), state.range[l : l + 1].copy()
 
 
-def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+def _step(variant: Variant, state: GuessingState, block: Block, l: int, t: int, learning: int) -> None:
     forward(variant, state.net, block, l, t)
 
 
-def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+def _learn(variant: Variant, state: GuessingState, block: Block, l: int, t: int) -> None:
     """Nothing is learned."""
 
 
-def _finish(variant: Variant, state: State, l: int, number: int) -> None:
+def _finish(variant: Variant, state: GuessingState, l: int, number: int) -> None:
     """Draw all weights of lane l anew. A weight of 0 stands for a connection that is not there."""
     W, key = state.net.W[l], draw(state.key[l, 0], number)
     for i in range(W.shape[0]):
@@ -89,7 +89,7 @@ class Guessing(Learner):
     name = "guessing"
     facts = Facts(updates=("sequence",), unit="draws", check=_check)
     kernels = loop.kernels(
-        State,
+        GuessingState,
         _new_state,
         _put,
         _weights,

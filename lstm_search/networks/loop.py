@@ -144,9 +144,12 @@ def kernels(
 ) -> Kernels:
     """The kernels of a net whose states are of the type `state`, and whose pieces are these plain functions.
 
-    A state is a NamedTuple of arrays whose first axis is the lane, or of such records; no two kinds of nets have the
-    same type. The signatures of the pieces are those above; of the others, those in `Kernels`.
+    A state is a NamedTuple of arrays whose first axis is the lane, or of such records. The signatures of the pieces are
+    those above; of the others, those in `Kernels`. Raises TypeError where another network's state has the same name,
+    for machine code is found by the names of types.
     """
+    if any(other.__name__ == state.__name__ for other in _BODIES[0]):
+        raise TypeError(f"{state.__module__}.{state.__name__}: another network's state has that name; choose another")
     for bodies, body in zip(_BODIES, (step, observe, learn, finish, begin), strict=True):
         bodies[state] = body
     return Kernels(new_state, put, weights, lanes_last, _run, _start)

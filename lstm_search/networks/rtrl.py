@@ -32,7 +32,7 @@ MOST = 4_000_000
 """How many derivatives a trial may carry. They take 32 MB, and there are two copies."""
 
 
-class State(NamedTuple):
+class RtrlState(NamedTuple):
     """The nets of a pack, and the derivatives of their activations."""
 
     net: Net
@@ -40,10 +40,10 @@ class State(NamedTuple):
     Q: np.ndarray  # [L, n, n M] the same a step later
 
 
-def _new_state(width: int, variant: Variant, n_outputs: int) -> State:
+def _new_state(width: int, variant: Variant, n_outputs: int) -> RtrlState:
     net = new_net(width, variant, n_outputs)
     _, n, M = net.W.shape
-    return State(net, aligned_zeros(width, n, n * M), aligned_zeros(width, n, n * M))
+    return RtrlState(net, aligned_zeros(width, n, n * M), aligned_zeros(width, n, n * M))
 
 
 @inlined
@@ -54,7 +54,7 @@ def _add_two(to: np.ndarray, a: float, first: np.ndarray, b: float, second: np.n
 
 
 @inlined
-def _carry(variant: Variant, state: State, l: int) -> None:
+def _carry(variant: Variant, state: RtrlState, l: int) -> None:
     """The derivatives of this step's activations, in P, from those of the step before, which are there first."""
     net, P, Q, n = state.net, state.P[l], state.Q[l], state.net.y.shape[1]
     W, fed, M = net.W[l], variant.inputs + variant.bias, net.W.shape[2]
@@ -70,13 +70,13 @@ def _carry(variant: Variant, state: State, l: int) -> None:
         copy(P[i], Q[i])
 
 
-def _step(variant: Variant, state: State, block: Block, l: int, t: int, learning: int) -> None:
+def _step(variant: Variant, state: RtrlState, block: Block, l: int, t: int, learning: int) -> None:
     forward(variant, state.net, block, l, t)
     if learning:
         _carry(variant, state, l)
 
 
-def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None:
+def _learn(variant: Variant, state: RtrlState, block: Block, l: int, t: int) -> None:
     """W += rate x sum_i back_i dy_i/dw."""
     net = state.net
     error_signals(variant, net, block, l, t)
@@ -89,7 +89,7 @@ def _learn(variant: Variant, state: State, block: Block, l: int, t: int) -> None
     learn_outputs(variant, net, l)
 
 
-def _begin(variant: Variant, state: State, l: int) -> None:
+def _begin(variant: Variant, state: RtrlState, l: int) -> None:
     """The first activations do not depend on the weights."""
     state.net.y[l] = state.net.reset[l]
     for i in range(state.P.shape[1]):
@@ -123,7 +123,7 @@ class Rtrl(Learner):
     name = "rtrl"
     facts = Facts(check=_check)
     kernels = loop.kernels(
-        State,
+        RtrlState,
         _new_state,
         recurrent.put,
         recurrent.weights,
