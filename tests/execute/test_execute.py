@@ -67,7 +67,7 @@ def workers(root: int) -> list[int]:
 @pytest.mark.parametrize(
     ("fields", "names"),
     [
-        ({"kind": "slurm"}, "execute.kind=slurm: takes inline, local or ray"),
+        ({"kind": "slurm"}, "execute.kind=slurm: takes one of inline, local, ray"),
         ({"workers": 0}, "execute.workers=0"),
         ({"workers": -1}, "execute.workers=-1"),
         ({"kind": "inline", "workers": 2}, "inline is one worker"),

@@ -133,7 +133,7 @@ def test_a_task_that_does_not_ask_for_the_next_symbol_is_refused(task: Any) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"surprise": 0}, "network.surprise=0: takes a number above 0 and below 1"),
+        ({"surprise": 0}, "network.surprise=0.0: takes a number above 0 and below 1"),
         ({"surprise": 1.0}, "network.surprise=1.0: takes a number above 0 and below 1"),
         ({"surprise": -0.2}, "network.surprise=-0.2: takes a number above 0 and below 1"),
         ({"surprise": float("nan")}, "network.surprise=nan: takes a number above 0 and below 1"),
