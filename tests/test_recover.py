@@ -31,7 +31,7 @@ def every_situation() -> tuple[Definition, dict[str, list[Trial]]]:
     rows, trials = synthetic.study()
     odd = synthetic.row("odd", replace(synthetic.ADDING, training=spec.Training(0.1)), 3)
     curve = (CurvePoint(1, math.inf, 1.0), CurvePoint(7, 0.1 + 0.2, 1 / 3))
-    reached = (Reached("solved", 7, 0, 0, math.nan),)
+    reached = (Reached("grown", 3, 0, 0, 0.0), Reached("solved", 7, 0, 0, math.nan))
     result = TrialResult("", Outcome.DIVERGED, 7, 2**52 + 1, reached, curve, b"w", "cd" * 32, 0.1, "", "a host")
     trials["odd"] = synthetic.trials(odd, result)
     racing = synthetic.row("racing", replace(odd.cell, training=spec.Training(0.2)), 30, purpose="race")

@@ -45,14 +45,12 @@ def _lines_by_key(path: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def _trial(spec: TrialSpec, lines: Sequence[Mapping[str, str]]) -> Trial:
-    """A trial from its lines. How many sequences a test had is what its stop rule says."""
+    """A trial from its lines. How many sequences a test had is what its stop rule says; a milestone without one had
+    none."""
     unit = spec.cell.unit
     tests = {stop.milestone: stop.test_sequences for stop in spec.cell.stop}
     reached = [
-        from_plain(
-            Reached,
-            {**line, "name": name, "sequences": line[unit], "test_sequences": tests[name]},
-        )
+        from_plain(Reached, {**line, "name": name, "sequences": line[unit], "test_sequences": tests.get(name, 0)})
         for line in lines
         if (name := line["milestone"])
     ]

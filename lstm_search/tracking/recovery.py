@@ -123,14 +123,14 @@ def _trial(cell: _Cell, seed: int, run: Stored) -> Trial:
 
 
 def _milestones(row: Row, figures: Mapping[str, float]) -> tuple[Reached, ...]:
-    """What was reached, in the order in which it was reached."""
+    """What was reached, in the order in which it was reached: milestones of stop rules, and others such as `grown`."""
+    names = {metric_name(stop.milestone): stop.milestone for stop in row.cell.stop}
+    reached = [name.removesuffix("/test_error") for name in figures if name.endswith("/test_error")]
     found = []
-    for stop in row.cell.stop:
-        names = {name: metric_name(f"{stop.milestone}/{in_unit(name, row.unit)}") for name in TESTED}
-        if names["sequences"] in figures:
-            values = {name: figures[metric] for name, metric in names.items()}
-            values["test_error"] = _endless(values["test_error"])
-            found.append(from_plain(Reached, {**values, "name": stop.milestone}))
+    for milestone in sorted(reached, key=[*names, *reached].index):
+        values = {name: figures[f"{milestone}/{in_unit(name, row.unit)}"] for name in TESTED}
+        values["test_error"] = _endless(values["test_error"])
+        found.append(from_plain(Reached, {**values, "name": names.get(milestone, milestone)}))
     return tuple(sorted(found, key=lambda reached: reached.sequences))
 
 
