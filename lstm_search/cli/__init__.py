@@ -5,5 +5,3 @@ line and an exit code.
 from lstm_search.cli.dispatch import main
 from lstm_search.cli.run import train
 from lstm_search.cli.seen import see
-
-__all__ = ["main", "see", "train"]

@@ -5,16 +5,3 @@ setting is checked before anything starts.
 from lstm_search.config.composition import compose, composed_yaml
 from lstm_search.config.keys import GROUPS, SECTIONS, all_keys, describe, nearest, options
 from lstm_search.config.settings import ConfigError, Settings
-
-__all__ = [
-    "GROUPS",
-    "SECTIONS",
-    "ConfigError",
-    "Settings",
-    "all_keys",
-    "compose",
-    "composed_yaml",
-    "describe",
-    "nearest",
-    "options",
-]

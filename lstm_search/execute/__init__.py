@@ -7,18 +7,3 @@ from lstm_search.execute.crew import Executor
 from lstm_search.execute.executor import ExecuteSettings, open_executor
 from lstm_search.execute.jobs_api import VARIABLE as JOB_VARIABLE
 from lstm_search.execute.jobs_api import Job, Jobs, SubmitSettings, connect, unpacked
-
-__all__ = [
-    "JOB_VARIABLE",
-    "ClusterUnreachable",
-    "ExecuteSettings",
-    "Executor",
-    "Job",
-    "Jobs",
-    "SubmitSettings",
-    "connect",
-    "open_executor",
-    "reach",
-    "token_path",
-    "unpacked",
-]

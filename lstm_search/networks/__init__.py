@@ -25,16 +25,3 @@ NETWORKS: dict[str, type[Learner]] = {
     "chunker": Chunker,
     "cascade": Cascade,
 }
-
-__all__ = [
-    "NETWORKS",
-    "Bptt",
-    "Carrousel",
-    "Cascade",
-    "Chunker",
-    "Elman",
-    "Guessing",
-    "Learner",
-    "Lstm1997",
-    "Rtrl",
-]

@@ -19,21 +19,3 @@ from lstm_search.record.study_file import (
 )
 from lstm_search.record.study_file import delete as delete_study
 from lstm_search.record.study_file import existing as existing_study
-
-__all__ = [
-    "SHIPPED",
-    "DefinitionChanged",
-    "HomeUnwritable",
-    "Record",
-    "RecordFull",
-    "StudyLocked",
-    "UnknownStudy",
-    "acquire",
-    "check_name",
-    "delete_study",
-    "existing_study",
-    "named_errors",
-    "shipped_studies",
-    "shipped_trials",
-    "studies",
-]

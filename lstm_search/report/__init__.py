@@ -6,15 +6,3 @@ from lstm_search.report.comparison import compare, comparison_table
 from lstm_search.report.plot import write_figures
 from lstm_search.report.summary import Summary, summaries, summarise
 from lstm_search.report.table import RENDERERS, export_trials, render
-
-__all__ = [
-    "RENDERERS",
-    "Summary",
-    "compare",
-    "comparison_table",
-    "export_trials",
-    "render",
-    "summaries",
-    "summarise",
-    "write_figures",
-]

@@ -16,22 +16,6 @@ from lstm_search.search.settings import SearchSettings
 from lstm_search.search.space import Draw, Numbers, Span, Values, points
 from lstm_search.spec import BROKEN, Row, Trial, TrialSpec
 
-__all__ = [
-    "FRESH",
-    "Draw",
-    "Grid",
-    "Numbers",
-    "Race",
-    "SearchSettings",
-    "Searcher",
-    "Span",
-    "Values",
-    "check",
-    "finalists",
-    "points",
-    "problem_of",
-]
-
 FRESH = ", fresh seeds"
 """The end of the name of a row of fresh replicates: nothing was chosen by the results of its trials."""
 

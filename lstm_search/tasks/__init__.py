@@ -46,16 +46,3 @@ class Task(Protocol):
 
     def keys(self, key: np.uint64, /) -> np.ndarray:
         """What all of a trial's sequences are made of, drawn from `key`: uint64 [layout.keys]; most need nothing."""
-
-
-__all__ = [
-    "TASKS",
-    "Adding",
-    "EmbeddedReber",
-    "LongLag",
-    "Multiplication",
-    "Task",
-    "TemporalOrder",
-    "TwoSequence",
-    "VeryLongLag",
-]

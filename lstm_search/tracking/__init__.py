@@ -7,18 +7,3 @@ from lstm_search.tracking.dashboard import Dashboard, PortTaken
 from lstm_search.tracking.projection import CellView, StudyView
 from lstm_search.tracking.recovery import NotRecoverable, Recovered, recovered
 from lstm_search.tracking.tracker import Tracker, TrackingFailed, ui, without_password
-
-__all__ = [
-    "BackgroundTracker",
-    "CellView",
-    "Dashboard",
-    "NotRecoverable",
-    "PortTaken",
-    "Recovered",
-    "StudyView",
-    "Tracker",
-    "TrackingFailed",
-    "recovered",
-    "ui",
-    "without_password",
-]

@@ -5,5 +5,3 @@ It returns results and knows no database, no cluster and no credential.
 
 from lstm_search.worker.shape import shape_of
 from lstm_search.worker.trial import Progress, Worker, demand, warm
-
-__all__ = ["Progress", "Worker", "demand", "shape_of", "warm"]
