@@ -2,81 +2,23 @@
 
 import json
 import math
-import os
-import pickle
-import signal
 import sqlite3
 import struct
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.records import CELL_6A, CELL_6B, ROW_6A, ROW_6B, TABLE_9, batch, made_up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstm_search import spec
-from lstm_search.networks import Lstm1997
-from lstm_search.record import (
-    DefinitionChanged,
-    HomeUnwritable,
-    Record,
-    RecordFull,
-    StudyLocked,
-    UnknownStudy,
-    check_name,
-    delete_study,
-    studies,
-)
-from lstm_search.record import record as record_module
-from lstm_search.spec import (
-    Cell,
-    CurvePoint,
-    Definition,
-    Outcome,
-    Reached,
-    Row,
-    Stop,
-    Training,
-    Trial,
-    TrialResult,
-    TrialSpec,
-)
+from lstm_search.record import DefinitionChanged, Record
+from lstm_search.spec import CurvePoint, Outcome, Reached, Stop, Training, Trial, TrialResult, TrialSpec
 from lstm_search.tasks import Adding, TemporalOrder
-
-CELL_6A = Cell(TemporalOrder(marks=2), Lstm1997(blocks=2), Training(0.5), (Stop(max_wrong=0),))
-CELL_6B = Cell(TemporalOrder(marks=3), Lstm1997(blocks=3), Training(0.1), (Stop("early"), Stop("late")))
-ROW_6A = Row("6a", CELL_6A, 20, 157_000, table="9", published="6a", readings=(("reset", "every sequence"),))
-ROW_6B = Row("6b", CELL_6B, 10, 2_850_000, table="9", published="6b", altered=(("training.rate", "0.1"),))
-TABLE_9 = Definition("table_9", 7, (ROW_6A, ROW_6B), "Temporal order", "table: 9\n")
-
-
-def made_up(asked: TrialSpec, outcome: Outcome = Outcome.SOLVED, **changes: object) -> TrialResult:
-    """A result as a worker would hand it in; which one depends on the trial's key alone."""
-    sequences = 1000 + int(asked.key[:4], 16)
-    error = int(asked.key[4:8], 16) / 7
-    values = {
-        "key": asked.key,
-        "outcome": outcome,
-        "sequences": sequences,
-        "steps": 105 * sequences,
-        "milestones": (Reached("solved", sequences, 2560, 1, error),) if outcome == Outcome.SOLVED else (),
-        "curve": (CurvePoint(10, error, 0.75), CurvePoint(sequences, error / 3, 0.5)),
-        "weights": asked.key.encode(),
-        "weights_sha256": asked.key[::-1],
-        "seconds": 0.1,
-        "host": "here",
-    }
-    return TrialResult(**(values | changes))  # type: ignore[arg-type]  # the values of a dataclass by name
-
-
-def batch(trials: list[TrialSpec], outcome: Outcome = Outcome.SOLVED) -> list[Trial]:
-    return [Trial(asked, made_up(asked, outcome)) for asked in trials]
 
 
 def bits(trial: Trial) -> list[object]:
@@ -317,222 +259,6 @@ def test_a_hundred_thousand_trials_are_planned_without_reading_any_twice(tmp_pat
         planned = record.missing(many)
     assert len(planned) == 99_990
     assert planned[-1] == TrialSpec(CELL_6A, 99_999, 7, 157_000)
-
-
-# -- faults -----------------------------------------------------------------------------------------------------------
-
-
-def write_until_killed(home: Path, pipe: Connection) -> None:
-    with Record.open(home, TABLE_9) as record:
-        pipe.send("open")
-        missing = record.missing(ROW_6A) + record.missing(ROW_6B)
-        for first in range(0, len(missing), 3):
-            part = missing[first : first + 3]
-            record.add(batch(part))
-            pipe.send([trial.key for trial in part])
-
-
-@pytest.mark.parametrize("told", [0, 1, 2, 4, 7])
-@pytest.mark.parametrize("delay", [0.0, 0.003])
-def test_a_killed_writer_loses_nothing_and_leaves_no_half_batch(tmp_path: Path, told: int, delay: float) -> None:
-    context = get_context("fork")
-    receiving, sending = context.Pipe(duplex=False)
-    writer = context.Process(target=write_until_killed, args=(tmp_path, sending))
-    writer.start()
-    assert receiving.recv() == "open"
-    committed = [key for _ in range(told) for key in receiving.recv()]
-    writer.join(delay)
-    writer.kill()
-    writer.join()
-    with Record.read(tmp_path, "table_9") as record:
-        seen = [trial.result.key for trials in record.trials().values() for trial in trials]
-    with Record.open(tmp_path, TABLE_9) as record:
-        kept = [trial.result.key for trials in record.trials().values() for trial in trials]
-        assert kept == seen
-        assert set(committed) <= set(kept)
-        assert len(kept) % 3 == 0
-        missing = record.missing(ROW_6A) + record.missing(ROW_6B)
-        assert len(kept) + len(missing) == len({*kept, *(trial.key for trial in missing)}) == 30
-        record.add(batch(missing))
-        trials = record.trials()
-    assert [trial.spec for trial in trials["6a"] + trials["6b"]] == ROW_6A.trials(7) + ROW_6B.trials(7)
-    assert all(trial.result == replace(made_up(trial.spec), weights=b"") for trial in trials["6a"] + trials["6b"])
-    assert sqlite3.connect(record.path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-def die_while_committing(home: Path) -> None:
-    with Record.open(home, TABLE_9) as record:
-        record.add(batch(ROW_6A.trials(7)[:2]))
-        record._db.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
-        put = record._put_trial
-
-        def put_then_die(trial: Trial, environment: int) -> bool:
-            if trial.spec.replicate == 19:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return put(trial, environment)
-
-        record._put_trial = put_then_die
-        record.add(Trial(asked, replace(made_up(asked), weights=bytes(50_000))) for asked in ROW_6A.trials(7)[2:])
-
-
-def test_a_half_written_file_is_rolled_back_by_whoever_opens_it_first(tmp_path: Path) -> None:
-    writer = get_context("fork").Process(target=die_while_committing, args=(tmp_path,))
-    writer.start()
-    writer.join()
-    assert writer.exitcode == -signal.SIGKILL
-    assert (tmp_path / "table_9.sqlite-journal").stat().st_size > 0
-    with Record.read(tmp_path, "table_9") as record:
-        assert [trial.spec.replicate for trial in record.trials()["6a"]] == [0, 1]
-    with Record.open(tmp_path, TABLE_9) as record:
-        assert len(record.missing(ROW_6A)) == 18
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["table_9.lock", "table_9.sqlite"]
-
-
-def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
-    script = (
-        "import pickle, sys; from lstm_search.record import Record, StudyLocked\n"
-        "try: Record.open(*pickle.load(sys.stdin.buffer))\nexcept StudyLocked as error: print(error)"
-    )
-    with Record.open(tmp_path, TABLE_9):
-        with pytest.raises(StudyLocked, match=f"process {os.getpid()} on .*study=NAME"):
-            Record.open(tmp_path, TABLE_9)
-        other = subprocess.run(
-            [sys.executable, "-c", script], input=pickle.dumps((tmp_path, TABLE_9)), capture_output=True, check=True
-        )
-        assert f"process {os.getpid()} on" in other.stdout.decode()
-        with pytest.raises(StudyLocked):
-            delete_study(tmp_path, "table_9")
-        with Record.open(tmp_path, replace(TABLE_9, name="another")), Record.read(tmp_path, "table_9") as reader:
-            assert reader.missing(ROW_6A) == ROW_6A.trials(7)
-    Record.open(tmp_path, TABLE_9).close()
-
-
-def hold(home: Path, pipe: Connection) -> None:
-    with Record.open(home, TABLE_9):
-        pipe.send("open")
-        signal.pause()
-
-
-def test_the_kernel_frees_the_lock_of_a_killed_driver(tmp_path: Path) -> None:
-    context = get_context("fork")
-    receiving, sending = context.Pipe(duplex=False)
-    holder = context.Process(target=hold, args=(tmp_path, sending))
-    holder.start()
-    receiving.recv()
-    with pytest.raises(StudyLocked, match=f"process {holder.pid} on"):
-        Record.open(tmp_path, TABLE_9)
-    holder.kill()
-    holder.join()
-    Record.open(tmp_path, TABLE_9).close()
-
-
-@pytest.mark.parametrize("torn", ["", "process 12", "\0" * 100, "not a holder\n" * 3])
-def test_a_torn_lock_file_locks_nobody_out(tmp_path: Path, torn: str) -> None:
-    (tmp_path / "table_9.lock").write_text(torn)
-    with Record.open(tmp_path, TABLE_9):
-        assert (tmp_path / "table_9.lock").read_text().startswith(f"process {os.getpid()} on ")
-
-
-def test_a_reader_sees_whole_batches_while_the_driver_writes(tmp_path: Path) -> None:
-    with Record.open(tmp_path, TABLE_9) as record, Record.read(tmp_path, "table_9") as reader:
-        for first in range(0, 20, 5):
-            assert len(reader.trials()["6a"]) == first
-            record.add(batch(ROW_6A.trials(7)[first : first + 5]))
-        with pytest.raises(HomeUnwritable):
-            reader.add(batch(ROW_6A.trials(7)[:1]))
-
-
-def test_a_full_disk_stops_with_path_and_bytes_and_keeps_what_was_committed(tmp_path: Path) -> None:
-    with Record.open(tmp_path, TABLE_9) as record:
-        record.add(batch(ROW_6A.trials(7)[:2]))
-        pages = record._db.execute("PRAGMA page_count").fetchone()[0]
-        record._db.execute(f"PRAGMA max_page_count = {pages}")
-        large = [Trial(asked, replace(made_up(asked), weights=bytes(100_000))) for asked in ROW_6A.trials(7)[2:]]
-        with pytest.raises(RecordFull, match=rf"{record.path}: .*full; \d+ bytes are free"):
-            record.add(large)
-        record._db.execute("PRAGMA max_page_count = 1000000")
-        assert record.add(large) == 18
-    with Record.read(tmp_path, "table_9") as record:
-        assert len(record.trials()["6a"]) == 20
-
-
-# -- names and folders ------------------------------------------------------------------------------------------------
-
-HOSTILE = [
-    "", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "a\0b", "a\nb", "a\n", " a", "a b", "-rf", ".hidden", "=cmd()",
-    "a'; DROP TABLE trials; --", "<script>", "${oc.env:X}", "%2e%2e", "a:b", "a*b", "a?b", "~", "\u00e9t\u00e9",
-    "\U0001f600", "\u202eabc", "x" * 101, "x" * 251, "mlflow", "MLflow", "artifacts", "\u0661", "\uff41",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_is_refused_and_makes_no_file(tmp_path: Path, name: str) -> None:
-    home = tmp_path / "home"
-    for attempt in (
-        lambda: Record.open(home, replace(TABLE_9, name=name)),
-        lambda: Record.read(home, name),
-        lambda: delete_study(home, name),
-    ):
-        with pytest.raises(ValueError, match="study="):
-            attempt()
-    assert list(tmp_path.rglob("*")) == []
-
-
-@pytest.mark.parametrize("name", ["table_9", "a", "9", "T=100".replace("=", "-"), "A.b_c-d", "x" * 100])
-def test_a_plain_name_is_taken(name: str) -> None:
-    assert check_name(name) == name
-
-
-@pytest.mark.parametrize("folder", ["two words", "quo'te\"s", "new\nline", "?mode=ro#x", "%41", "caf\u00e9"])
-def test_a_nasty_home_holds_its_studies(tmp_path: Path, folder: str) -> None:
-    home = tmp_path / folder
-    with Record.open(home, TABLE_9) as record:
-        record.add(batch(ROW_6A.trials(7)[:1]))
-    assert studies(home) == ["table_9"]
-    with Record.read(home, "table_9") as record:
-        assert len(record.trials()["6a"]) == 1
-    delete_study(home, "table_9")
-    assert list(home.iterdir()) == []
-
-
-def test_an_unknown_study_is_answered_with_those_there_are(tmp_path: Path) -> None:
-    for name in ("table_9", "sweep"):
-        Record.open(tmp_path, replace(TABLE_9, name=name)).close()
-    (tmp_path / "other.sqlite").write_bytes(b"no database")
-    sqlite3.connect(tmp_path / "foreign.sqlite").execute("CREATE TABLE x (y)").connection.close()
-    assert studies(tmp_path) == ["sweep", "table_9"]
-    with pytest.raises(UnknownStudy, match="recorded there: sweep, table_9"):
-        Record.read(tmp_path, "table_8")
-    for other in ("other", "foreign"):
-        with pytest.raises(ValueError, match=f"{other}.sqlite is no record of a study"):
-            Record.read(tmp_path, other)
-    with pytest.raises(UnknownStudy, match="none yet"):
-        Record.read(tmp_path / "nowhere", "table_9")
-    for occupied in ("other", "foreign"):
-        with pytest.raises(ValueError, match="is no"):
-            Record.open(tmp_path, replace(TABLE_9, name=occupied))
-
-
-def test_a_record_of_another_release_is_refused(tmp_path: Path) -> None:
-    Record.open(tmp_path, TABLE_9).close()
-    sqlite3.connect(tmp_path / "table_9.sqlite").execute("PRAGMA user_version = 77").connection.close()
-    with pytest.raises(ValueError, match="has format 77"):
-        Record.read(tmp_path, "table_9")
-
-
-def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for home in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
-        with pytest.raises(HomeUnwritable, match="home=DIR"):
-            Record.open(home, TABLE_9)
-
-
-def test_a_record_without_write_permission_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Record.open(tmp_path, TABLE_9) as record:
-        record.add(batch(ROW_6A.trials(7)[:1]))
-    monkeypatch.setattr(record_module.os, "access", lambda *_: False)  # root may write anywhere
-    with Record.read(tmp_path, "table_9") as record:
-        assert len(record.trials()["6a"]) == 1
 
 
 def test_two_rows_of_one_name_are_refused(tmp_path: Path) -> None:

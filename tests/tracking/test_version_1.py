@@ -41,12 +41,6 @@ def old_trial(view: StudyView, row: Any, trial: Trial) -> Run:
     return replace(run, key=key, params={**run.params, "key": key})
 
 
-@pytest.fixture(scope="module")
-def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
-    """One database for all tests, because MLflow takes a second to make it."""
-    return Tracker(None, tmp_path_factory.mktemp("home"))
-
-
 def publish_as_then(tracker: Tracker, view: StudyView) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, then in (("study_run", old_study), ("cell_run", old_cell), ("trial_run", old_trial)):
@@ -59,20 +53,20 @@ def runs(tracker: Tracker, name: str) -> list[Stored]:
 
 
 def test_runs_under_old_keys_give_way_to_runs_under_new_ones(tracker: Tracker) -> None:
-    view = study("published")
+    view = study("then_published")
     publish_as_then(tracker, view)
     assert Tracker(None, tracker.home).unpublished(view) == 9
     assert Tracker(None, tracker.home).sync(view) == 9
     keys = [trial.spec.key for cell in view.cells for trial in cell.trials]
-    assert sorted(run.params["key"] for run in runs(tracker, "published") if run.kind == "trial") == sorted(keys)
-    assert len(runs(tracker, "published")) == 9
+    assert sorted(run.params["key"] for run in runs(tracker, "then_published") if run.kind == "trial") == sorted(keys)
+    assert len(runs(tracker, "then_published")) == 9
     assert Tracker(None, tracker.home).unpublished(view) == 0
     assert Tracker(None, tracker.home).sync(view) == 0
 
 
 @pytest.mark.parametrize("after", [0, 1, 4, 8])
 def test_an_interrupted_replacement_goes_on(tracker: Tracker, after: int) -> None:
-    view = study(f"interrupted_{after}")
+    view = study(f"then_interrupted_{after}")
     publish_as_then(tracker, view)
     broken = Tracker(None, tracker.home)
     client, calls = broken._client(), iter(range(100))
@@ -87,17 +81,17 @@ def test_an_interrupted_replacement_goes_on(tracker: Tracker, after: int) -> Non
 
 
 def test_runs_of_an_earlier_study_of_the_name_stay(tracker: Tracker) -> None:
-    publish_as_then(tracker, study("deleted"))
-    Tracker(None, tracker.home).sync(study("deleted", created=2025))
-    assert len([run for run in runs(tracker, "deleted") if run.kind == "trial"]) == 6 + 6
+    publish_as_then(tracker, study("then_deleted"))
+    Tracker(None, tracker.home).sync(study("then_deleted", created=2025))
+    assert len([run for run in runs(tracker, "then_deleted") if run.kind == "trial"]) == 6 + 6
 
 
 def test_what_was_published_then_is_read_back_with_the_keys_of_now(tracker: Tracker) -> None:
-    view = study("recovered")
+    view = study("then_recovered")
     publish_as_then(tracker, view)
-    found = recovered("recovered", runs(tracker, "recovered"))
+    found = recovered("then_recovered", runs(tracker, "then_recovered"))
     rows = tuple(cell.row for cell in view.cells)
-    assert found.definition == Definition("recovered", view.seed, rows)
+    assert found.definition == Definition("then_recovered", view.seed, rows)
     assert found.created == view.created
     expected = [trial for cell in view.cells for trial in cell.trials]
     without_weights = [replace(trial, result=replace(trial.result, weights=b"")) for trial in expected]
@@ -107,9 +101,9 @@ def test_what_was_published_then_is_read_back_with_the_keys_of_now(tracker: Trac
 
 
 def test_a_key_of_then_that_is_not_that_of_its_settings_is_refused(tracker: Tracker) -> None:
-    publish_as_then(tracker, study("altered"))
-    stored = runs(tracker, "altered")
+    publish_as_then(tracker, study("then_altered"))
+    stored = runs(tracker, "then_altered")
     number = next(i for i, run in enumerate(stored) if run.kind == "trial")
     stored[number] = replace(stored[number], params={**stored[number].params, "replicate": "77"})
     with pytest.raises(NotRecoverable, match="its key is not that"):
-        recovered("altered", stored)
+        recovered("then_altered", stored)

@@ -1,0 +1,95 @@
+"""Publishing in the background delays nobody, tries again, and says what is wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers.program import free_port
+from helpers.published import stored, study
+from helpers.waiting import PATIENCE, until
+
+from lstm_search.tracking import BackgroundTracker, StudyView, Tracker, TrackingFailed
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
+
+
+def test_the_background_publishes_a_growing_study(tracker: Tracker) -> None:
+    recorded = [1, 0]
+    passes = []
+
+    def snapshot() -> StudyView:
+        passes.append(tuple(recorded))
+        return study("growing", (recorded[0], recorded[1]))
+
+    background = BackgroundTracker(tracker, snapshot, pytest.fail, pause=0.01)
+    for counts in [(1, 0), (2, 0), (3, 1), (3, 2)]:
+        recorded[:] = counts
+        background.notify()
+    assert background.close(PATIENCE)
+    assert background.error == ""
+    assert passes[-1] == (3, 2)
+    assert len(stored(tracker, "growing")) == 8
+    assert tracker.sync(study("growing")) == 0
+
+
+def test_a_server_that_is_down_delays_nobody_and_is_reported_once(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    tracker = Tracker(f"http://127.0.0.1:{free_port()}", tmp_path)
+    background = BackgroundTracker(tracker, lambda: study("down"), warnings.append, pause=0.01, patience=0.0)
+    background.notify()
+    until(lambda: warnings)
+    assert not background.close(3)
+    assert len(warnings) == 1
+    assert tracker.uri in warnings[0]
+    assert tracker.uri in background.error
+
+
+def test_the_background_tries_again_until_it_succeeds(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails = iter([True, True])
+    sync = tracker.sync
+
+    def sometimes(view: StudyView, stop: Callable[[], bool]) -> int:
+        if next(fails, False):
+            raise TrackingFailed("not now")
+        return sync(view, stop)
+
+    monkeypatch.setattr(tracker, "sync", sometimes)
+    background = BackgroundTracker(tracker, lambda: study("retried"), pytest.fail, pause=0.01)
+    background.notify()
+    assert background.close(PATIENCE)
+    assert len(stored(tracker, "retried")) == 8
+
+
+def test_the_background_leaves_no_run_open_where_it_is_stopped(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped in the middle of its first pass, with no time left for the rest."""
+    begun, sync = threading.Event(), tracker.sync
+
+    def slow(view: StudyView, stop: Callable[[], bool]) -> int:
+        begun.set()
+        until(stop)
+        return sync(view, stop)
+
+    monkeypatch.setattr(tracker, "sync", slow)
+    background = BackgroundTracker(tracker, lambda: study("cut"), pytest.fail, pause=0.01)
+    background.notify()
+    assert begun.wait(PATIENCE)
+    assert not background.close(0)
+    until(lambda: not background._thread.is_alive())
+    assert {run.info.status for run in stored(tracker, "cut").values()} == {"FINISHED"}
+    assert sync(study("cut")) > 0
+
+
+def test_an_error_of_ones_own_is_no_success(tracker: Tracker) -> None:
+    def snapshot() -> StudyView:
+        raise RuntimeError("the record is gone")
+
+    background = BackgroundTracker(tracker, snapshot, pytest.fail, pause=0.01)
+    background.notify()
+    until(lambda: background.error)
+    assert not background.close(0.5)
+    assert "the record is gone" in background.error
