@@ -27,7 +27,7 @@ from lstm_search.record import provenance, sql
 from lstm_search.record import study_file as recordfile
 from lstm_search.record.changes import DefinitionChanged, differences, shrunk_space
 from lstm_search.record.study_file import check_name, named_errors, now
-from lstm_search.record.upgrade import renewed, upgrade, upgraded_copy
+from lstm_search.record.upgrade import FORMAT, is_fresh, is_outdated, renewed, upgrade, upgraded_copy
 from lstm_search.spec import (
     BROKEN,
     Cell,
@@ -83,9 +83,9 @@ class Record:
         with ExitStack() as stack:
             db = stack.enter_context(closing(recordfile.connect(path, mode)))
             with named_errors(path):
-                if recordfile.is_fresh(db, path):
+                if is_fresh(db, path):
                     raise recordfile.unknown(home, name)
-                if recordfile.is_outdated(db):
+                if is_outdated(db):
                     db = stack.enter_context(closing(upgraded_copy(db, path)))
                 db.execute("PRAGMA query_only = ON")
                 stack.pop_all()
@@ -130,7 +130,7 @@ class Record:
         if len({row.name for row in definition.rows}) < len(definition.rows):
             raise ValueError("two rows of the study have the same name: name each row once")
         with self._transaction() as db:
-            if recordfile.is_fresh(db, self.path):
+            if is_fresh(db, self.path):
                 self._create(definition)
             upgrade(db, self.path)
             before = self._check(definition)
@@ -257,7 +257,7 @@ class Record:
         for statement in files("lstm_search.record").joinpath("record.sql").read_text(encoding="utf-8").split(";\n"):
             self._db.execute(statement)
         self._db.execute(f"PRAGMA application_id = {recordfile.APPLICATION}")
-        self._db.execute(f"PRAGMA user_version = {recordfile.FORMAT}")
+        self._db.execute(f"PRAGMA user_version = {FORMAT}")
         study = {
             "only": 1,
             "name": definition.name,

@@ -18,9 +18,6 @@ from typing import IO
 APPLICATION = 0x4C53544D
 """Stands in the header ("LSTM") and tells a record from any other SQLite file."""
 
-FORMAT = 3
-"""Of the tables and keys. Earlier ones are still read, and brought up to date by a driver, see `upgrade`."""
-
 _PATIENCE = 60.0  # seconds to wait while another process reads or commits
 _RESERVED = frozenset({"mlflow", "artifacts", "default"})  # what else lives in the home; MLflow's own experiment
 
@@ -138,24 +135,6 @@ def _named(path: Path, message: str, code: int) -> Exception:
     if code == sqlite3.SQLITE_NOTADB:
         return ValueError(f"{path} is no record of a study ({message}); move it away or take another study=NAME")
     return RuntimeError(f"{path}: {message}")
-
-
-def is_fresh(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether nothing is recorded yet; ValueError for a file that something else wrote."""
-    application, format_ = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-    if application == APPLICATION and 1 <= format_ <= FORMAT:
-        return False
-    if application == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        return True
-    kind = (
-        f"has format {format_}, this release reads {FORMAT}" if application == APPLICATION else "is no study's record"
-    )
-    raise ValueError(f"{path} {kind}: move it away or take another name (study=NAME)")
-
-
-def is_outdated(db: sqlite3.Connection) -> bool:
-    """Whether an earlier release wrote the record."""
-    return int(db.execute("PRAGMA user_version").fetchone()[0]) < FORMAT
 
 
 def _is_study(path: Path) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_search.record.study_file import FORMAT, is_outdated
+from lstm_search.record.study_file import APPLICATION
 from lstm_search.spec import (
     SCHEMA_VERSION,
     Cell,
@@ -23,6 +23,9 @@ from lstm_search.spec import (
     digest,
     trial_key,
 )
+
+FORMAT = 3
+"""Of the tables and keys. Earlier ones are still read, and brought up to date by a driver."""
 
 _RENEWED = {
     "cells": ("digest",),
@@ -40,6 +43,24 @@ class _OldCell(NamedTuple):
 
     cell: Cell
     text: str
+
+
+def is_fresh(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether nothing is recorded yet; ValueError for a file that something else wrote."""
+    application, format_ = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    if application == APPLICATION and 1 <= format_ <= FORMAT:
+        return False
+    if application == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        return True
+    kind = (
+        f"has format {format_}, this release reads {FORMAT}" if application == APPLICATION else "is no study's record"
+    )
+    raise ValueError(f"{path} {kind}: move it away or take another name (study=NAME)")
+
+
+def is_outdated(db: sqlite3.Connection) -> bool:
+    """Whether an earlier release wrote the record."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0]) < FORMAT
 
 
 def upgraded_copy(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
