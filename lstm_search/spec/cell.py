@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from lstm_search.networks import NETWORKS, Bptt, Carrousel, Cascade, Chunker, Elman, Guessing, Lstm1997, Rtrl
+from lstm_search.networks import NETWORKS, Learner
 from lstm_search.spec.canonical import canonical, canonical_json, sha256
 from lstm_search.spec.settings import Stop, Training
 from lstm_search.tasks import TASKS, Task
@@ -22,15 +22,13 @@ NUMERICS_VERSION = 1
 SEQUENCES = "sequences"
 """The unit of a trial that learns from training sequences."""
 
-Network = Lstm1997 | Rtrl | Bptt | Elman | Guessing | Carrousel | Cascade | Chunker
-
 
 @dataclass(frozen=True)
 class Cell:
     """One configuration without its seed: what is learned, by which net, how, and when it counts as learned."""
 
     task: Task
-    network: Network
+    network: Learner
     training: Training
     stop: tuple[Stop, ...]
 
@@ -100,7 +98,7 @@ class Cell:
         return sha256(self.text)
 
 
-def not_default(settings: Task | Network | Training | Stop) -> dict[str, Any]:
+def not_default(settings: Task | Learner | Training | Stop) -> dict[str, Any]:
     """The settings that are not at their default, by name."""
     values = vars(settings)
     return {
