@@ -345,7 +345,10 @@ def _learn_and_end(lanes: Lanes, variant: Variant, state: State, block: Block, s
 
 @kernel
 def advance(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState) -> None:
-    """Run all lanes through the block: train where `stop` says so, test elsewhere, stop each lane where it must."""
+    """Run all lanes through the block: train where `stop` says so, test elsewhere, stop each lane where it must.
+
+    A lane alone brings its traces up to date at the same steps as its neighbours on a GPU, wherever its sequences end.
+    """
     first, steps = 0, block.due.shape[0]  # the traces are up to date with the step before `first`
     for t in range(steps):
         _step(lanes, variant, state, block, t)
@@ -356,7 +359,7 @@ def advance(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
         if t - first == DEFER - 1 and last == t:
             _trace_four(lanes, variant, state, first)
             first = t + 1
-        elif due | ends or t == steps - 1:
+        elif due | ends or t == steps - 1 or (len(lanes) == 1 and t & DEFER - 1 == DEFER - 1):
             _trace(lanes, variant, state, first, last)
             first = t + 1
         if due | ends:

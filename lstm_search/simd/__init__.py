@@ -2,6 +2,7 @@
 steps, and the stop rules that are judged lane by lane. It knows no task, no network and no study.
 """
 
+from lstm_search.simd.cuda import Gpu, Launchers, NoGpu, gpus
 from lstm_search.simd.draws import (
     APART,
     CHECKS,
@@ -81,3 +82,4 @@ from lstm_search.simd.streams import (
     pass_ends,
     put_settings,
 )
+from lstm_search.simd.threads import WARP, Lane, from_words, pairs, rows_of, thread_kernels, to_words

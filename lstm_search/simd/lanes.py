@@ -82,8 +82,10 @@ class _VectorModel(datamodels.PrimitiveModel):  # type: ignore[misc]  # numba ha
         super().__init__(dmm, fe_type, ir.VectorType(_DOUBLE, fe_type.n))
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index_type: Any, index: Any) -> Any:
-    """Pointer to the first entry of `array[index]`; `index` covers all axes but the last."""
+def _address(
+    context: Any, builder: Any, array_type: Any, array: Any, index_type: Any, index: Any, layout: str = "C"
+) -> Any:
+    """Pointer to the first entry of `array[index]`; `index` covers all axes but the last. Layout A: by its strides."""
     struct = cgutils.create_struct_proxy(array_type)(context, builder, array)
     if isinstance(index_type, BaseTuple):
         indices = [
@@ -95,7 +97,7 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index_type
     indices.append(context.get_constant(types.intp, 0))
     shapes = cgutils.unpack_tuple(builder, struct.shape)
     strides = cgutils.unpack_tuple(builder, struct.strides)
-    return cgutils.get_item_pointer2(context, builder, struct.data, shapes, strides, "C", indices)
+    return cgutils.get_item_pointer2(context, builder, struct.data, shapes, strides, layout, indices)
 
 
 @intrinsic
@@ -104,8 +106,7 @@ def load(_typingctx: Any, lanes: Any, array: Any, index: Any) -> Any:
     vector = Vector(len(lanes))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _address(context, builder, signature.args[1], args[1], signature.args[2], args[2])
-        pointer = builder.bitcast(pointer, ir.VectorType(_DOUBLE, vector.n).as_pointer())
+        pointer = _vector_at(context, builder, signature.args[1:], args[1:], vector.n)
         return builder.load(pointer, align=8)
 
     return vector(lanes, array, index), build
@@ -116,11 +117,20 @@ def store(_typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """`array[index, 0:n] = value`."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _address(context, builder, signature.args[0], args[0], signature.args[1], args[1])
-        builder.store(args[2], builder.bitcast(pointer, args[2].type.as_pointer()), align=8)
+        pointer = _vector_at(context, builder, signature.args, args, value.n)
+        builder.store(args[2], pointer, align=8)
         return context.get_dummy_value()
 
     return types.void(array, index, value), build
+
+
+def _vector_at(context: Any, builder: Any, kinds: Any, args: Any, n: int) -> Any:
+    """Pointer to the vector `array[index, 0:n]`, of (array, index, ...). A lane alone has its words apart, as on a GPU,
+    where they are in what is called global memory (1): a load that is known to be from there is faster. A processor
+    has one kind of memory."""
+    pointer = _address(context, builder, kinds[0], args[0], kinds[1], args[1], "A" if n == 1 else "C")
+    pointer = builder.bitcast(pointer, ir.VectorType(_DOUBLE, n).as_pointer())
+    return builder.addrspacecast(pointer, ir.VectorType(_DOUBLE, n).as_pointer(1)) if n == 1 else pointer
 
 
 @intrinsic
@@ -185,8 +195,13 @@ def load_run(_typingctx: Any, run: Any, array: Any, index: Any, first: Any) -> A
     vector = Vector(len(run))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _run_address(context, builder, signature.args[1:], args[1:])
-        return builder.load(builder.bitcast(pointer, ir.VectorType(_DOUBLE, vector.n).as_pointer()), align=8)
+        if signature.args[1].layout == "C":
+            pointer = _run_address(context, builder, signature.args[1:], args[1:])
+            return builder.load(builder.bitcast(pointer, ir.VectorType(_DOUBLE, vector.n).as_pointer()), align=8)
+        value = ir.Constant(ir.VectorType(_DOUBLE, vector.n), ir.Undefined)
+        for i, pointer in enumerate(_run_addresses(context, builder, signature.args[1:], args[1:], vector.n)):
+            value = builder.insert_element(value, builder.load(pointer), ir.IntType(32)(i))
+        return value
 
     return vector(run, array, index, first), build
 
@@ -196,8 +211,12 @@ def store_run(_typingctx: Any, array: Any, index: Any, first: Any, value: Any) -
     """`array[index, first:first + n] = value`."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _run_address(context, builder, signature.args, args)
-        builder.store(args[3], builder.bitcast(pointer, args[3].type.as_pointer()), align=8)
+        if signature.args[0].layout == "C":
+            pointer = _run_address(context, builder, signature.args, args)
+            builder.store(args[3], builder.bitcast(pointer, args[3].type.as_pointer()), align=8)
+            return context.get_dummy_value()
+        for i, pointer in enumerate(_run_addresses(context, builder, signature.args, args, value.n)):
+            builder.store(builder.extract_element(args[3], ir.IntType(32)(i)), pointer)
         return context.get_dummy_value()
 
     return types.void(array, index, first, value), build
@@ -207,6 +226,20 @@ def _run_address(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
     """Pointer to `array[index, first]`, of (array, index, first, ...)."""
     pointer = _address(context, builder, kinds[0], args[0], kinds[1], args[1])
     return builder.gep(pointer, [context.cast(builder, args[2], kinds[2], types.intp)])
+
+
+def _run_addresses(context: Any, builder: Any, kinds: Any, args: Any, n: int) -> list[Any]:
+    """Pointers to `array[index, first + i]`, i = 0 .. n-1, where the array's words are apart."""
+    start = _address(context, builder, kinds[0], args[0], kinds[1], args[1], "A")
+    stride = _stride(context, builder, kinds[0], args[0])
+    first = context.cast(builder, args[2], kinds[2], types.intp)
+    return [cgutils.pointer_add(builder, start, builder.mul(stride, builder.add(first, _INT64(i)))) for i in range(n)]
+
+
+def _stride(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """Bytes from one entry of the last axis to the next."""
+    struct = cgutils.create_struct_proxy(array_type)(context, builder, array)
+    return cgutils.unpack_tuple(builder, struct.strides)[-1]
 
 
 @intrinsic
@@ -239,14 +272,20 @@ def scatter_add(_typingctx: Any, lanes: Any, array: Any, row: Any, columns: Any,
 def _scattered(context: Any, builder: Any, signature: Any, args: Any, n: int) -> list[Any]:
     """Pointers to `array[row, l, columns[t, l]]`, l = 0 .. n-1."""
     row = context.cast(builder, args[2], signature.args[2], types.intp)
-    base = _address(context, builder, signature.args[3], args[3], signature.args[4], args[4])
+    layout = "A" if n == 1 else "C"
+    base = _address(context, builder, signature.args[3], args[3], signature.args[4], args[4], layout)
     array_type, array = signature.args[1], args[1]
     index_type = UniTuple(types.intp, 2)
     pointers = []
     for lane in range(n):
         column = builder.load(builder.gep(base, [_INT64(lane)]))
         index = context.make_tuple(builder, index_type, (row, _INT64(lane)))
-        pointers.append(builder.gep(_address(context, builder, array_type, array, index_type, index), [column]))
+        row_start = _address(context, builder, array_type, array, index_type, index, layout)
+        if n == 1:
+            column = builder.mul(column, _stride(context, builder, array_type, array))
+            pointers.append(cgutils.pointer_add(builder, row_start, column))
+        else:
+            pointers.append(builder.gep(row_start, [column]))
     return pointers
 
 

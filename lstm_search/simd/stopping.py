@@ -152,7 +152,7 @@ def _draw_curve(stop: StopState, l: int, error: float, wrong: bool) -> None:
 def _verdict(stop: StopState, l: int, error: float, learning: int) -> int:
     """Whether the sequence just judged ends this phase of the lane, and why."""
     if learning:
-        if not np.isfinite(error):
+        if not math.isfinite(error):
             return DIVERGED
         if _reached(stop, l):
             return REACHED
@@ -170,7 +170,7 @@ def end_sequence(stop: StopState, l: int, t: int) -> None:
     wrong = not stop.tally[WORST, l] < stop.tolerance[l]
     learning = stop.masks[LEARNING] >> l & 1
     stop.done[l] += 1
-    if learning and np.isfinite(error):
+    if learning and math.isfinite(error):
         _slide(stop, l)
         _draw_curve(stop, l, error, wrong)
     _add_up(stop, l, error)

@@ -4,4 +4,5 @@ It returns results and knows no database, no cluster and no credential.
 """
 
 from lstm_search.worker.shape import shape_of
-from lstm_search.worker.trial import Progress, Worker, demand, warm
+from lstm_search.worker.trial import Progress, Worker, demand, lanes_of, warm
+from lstm_search.worker.wide import MOST_WIDE, refuse

@@ -100,45 +100,48 @@ class Pack:
 
     def __init__(self, shape: Shape, width: int) -> None:
         self.shape, self.width, self._kernels = shape, width, shape.network.kernels
-        self._runs: list[_Run | None] = [None] * width
-        self._fresh = 0  # bit l: lane l starts a sequence with the next block
-        self._stream = new_stream(width, shape.task, shape.layout)
-        self._state = self._kernels.new_state(width, shape.variant, shape.layout.outputs)
-        self._stop = new_stop_state(width, shape.ring)
-        weights = sum(array.size for array in self._kernels.weights(self._state, shape.variant, 0))
+        self.runs: list[_Run | None] = [None] * width
+        self.fresh = 0  # bit l: lane l starts a sequence with the next block
+        self.stream = new_stream(width, shape.task, shape.layout)
+        self.state = self._kernels.new_state(width, shape.variant, shape.layout.outputs)
+        self.stop = new_stop_state(width, shape.ring)
+        weights = sum(array.size for array in self._kernels.weights(self.state, shape.variant, 0))
         steps = block_steps(weights, shape.layout, width)
         self._block = new_block(steps, width, shape.layout)
 
     @property
     def running(self) -> list[TrialSpec]:
         """The trials in the lanes."""
-        return [run.spec for run in self._runs if run]
+        return [run.spec for run in self.runs if run]
 
     @property
     def free(self) -> int:
         """Number of free lanes."""
-        return self._runs.count(None)
+        return self.runs.count(None)
 
     def sequences(self) -> dict[str, int]:
         """How many training sequences each running trial has seen, by key."""
-        done = self._stop.done
+        done = self.stop.done
         return {
             run.spec.key: int(done[l]) if run.phase is Phase.TRAINING else run.trained
-            for l, run in enumerate(self._runs)
+            for l, run in enumerate(self.runs)
             if run
         }
 
     def add(self, spec: TrialSpec) -> None:
         """Start a trial in a free lane. Raises ValueError where no lane is free."""
-        l = self._runs.index(None)
-        cell, stop, stream = spec.cell, self._stop, self._stream
-        self._runs[l] = run = _Run(spec, growth=growth_rule(cell.network))
+        self.start(self.runs.index(None), spec)
+
+    def start(self, l: int, spec: TrialSpec) -> None:
+        """Start a trial in lane l."""
+        cell, stop, stream = spec.cell, self.stop, self.stream
+        self.runs[l] = run = _Run(spec, growth=growth_rule(cell.network))
         for array in stop[1:]:  # what the last trial left; its bits in `masks` are set anew
             array[..., l] = 0
         key, layout = stream_key(spec.seed, spec.replicate, WEIGHTS), self.shape.layout
         weights = cell.network.initial(key, layout.inputs, layout.outputs)
         rate = cell.training.rate * cell.training.error_scale
-        self._kernels.put(self._state, self.shape.variant, l, cell.network, weights, rate)
+        self._kernels.put(self.state, self.shape.variant, l, cell.network, weights, rate)
         put_settings(stream, l, cell.task)
         stream.in_turn[l] = cell.network.facts.in_turn
         stream.keys[:, l] = cell.task.keys(stream_key(spec.seed, spec.replicate // SHARING, COMMON))
@@ -146,7 +149,7 @@ class Pack:
 
     def _aim(self, l: int, run: _Run) -> None:
         """The stop rule of lane l becomes that of the milestone which its trial is to reach next."""
-        stop, rule = self._stop, run.rule
+        stop, rule = self.stop, run.rule
         stop.window[l], stop.max_wrong[l], stop.below[l] = rule.window, rule.max_wrong, rule.below
         stop.every[l] = rule.check_every or 1
         stop.tolerance[l] = 0.5 if rule.correct == "ranked" else rule.tolerance
@@ -157,17 +160,17 @@ class Pack:
     def _look_back(self, l: int, run: _Run) -> None:
         """Lane l counts its training sequences again, and its window is summed up by the measure of its stop rule."""
         self._aim(l, run)
-        self._stop.done[l] = run.trained
+        self.stop.done[l] = run.trained
         if run.rule.checked:
-            self._stop.max_wrong[l], self._stop.window[l] = NEVER, 1
-        look_back(self._stop, l)
+            self.stop.max_wrong[l], self.stop.window[l] = NEVER, 1
+        look_back(self.stop, l)
 
     def _train(self, l: int, run: _Run) -> None:
         """Lane l is trained up to the next pause, from the sequence on that follows the last one it was trained on."""
         self._look_back(l, run)
         self._enter(l, run, Phase.TRAINING, TRAINING, run.trained)
-        self._stop.limit[l] = run.pause()
-        self._stop.masks[LEARNING] |= 1 << l
+        self.stop.limit[l] = run.pause()
+        self.stop.masks[LEARNING] |= 1 << l
 
     def _check(self, l: int, run: _Run) -> None:
         """Lane l is checked. Each check has sequences of its own, by its number, or all have those of the first."""
@@ -175,64 +178,64 @@ class Pack:
         number = run.trained // int(rule.check_every or 1) if rule.fresh_test_set else 0
         self._aim(l, run)
         self._enter(l, run, Phase.CHECK, CHECKS, number * rule.window)
-        self._stop.limit[l] = rule.window
+        self.stop.limit[l] = rule.window
 
     def _test(self, l: int, run: _Run) -> None:
         """Lane l is tested. Each milestone has a stream of its own for that."""
         self._aim(l, run)
         self._enter(l, run, Phase.TEST, TESTS + run.stage, 0)
-        self._stop.limit[l] = run.rule.test_sequences
-        self._stop.max_wrong[l], self._stop.below[l] = _UNLIMITED, np.inf
+        self.stop.limit[l] = run.rule.test_sequences
+        self.stop.max_wrong[l], self.stop.below[l] = _UNLIMITED, np.inf
 
     def _enter(self, l: int, run: _Run, phase: Phase, stream: int, sequence: int) -> None:
         """Lane l becomes active, and begins with this sequence of one of its trial's streams."""
-        run.phase, stop = phase, self._stop
+        run.phase, stop = phase, self.stop
         if phase is not Phase.TRAINING:
             for count in (stop.done, stop.wrong, stop.total, stop.lost):
                 count[l] = 0
-        self._stream.key[l] = stream_key(run.spec.seed, run.spec.replicate, stream)
-        self._stream.sequence[l], self._stream.start[l] = sequence, 0
-        self._stream.tested[l] = phase is not Phase.TRAINING
+        self.stream.key[l] = stream_key(run.spec.seed, run.spec.replicate, stream)
+        self.stream.sequence[l], self.stream.start[l] = sequence, 0
+        self.stream.tested[l] = phase is not Phase.TRAINING
         stop.masks[ACTIVE] |= 1 << l
-        self._fresh |= 1 << l
+        self.fresh |= 1 << l
 
     def advance(self) -> list[TrialResult]:
         """Run one block of time steps. Returns the results of the trials that ended in it."""
         began = time.perf_counter()
-        if self._fresh:
-            self._kernels.restart(lanes_tag(self.width), self.shape.variant, self._state, self._fresh)
-            self._fresh = 0
-        active, learning = int(self._stop.masks[ACTIVE]), int(self._stop.masks[LEARNING])
-        self.shape.task.fill(self._block, self._stream)
-        self._kernels.advance(lanes_tag(self.width), self.shape.variant, self._state, self._block, self._stop)
+        if self.fresh:
+            self._kernels.restart(lanes_tag(self.width), self.shape.variant, self.state, self.fresh)
+            self.fresh = 0
+        active, learning = int(self.stop.masks[ACTIVE]), int(self.stop.masks[LEARNING])
+        self.shape.task.fill(self._block, self.stream)
+        self._kernels.advance(lanes_tag(self.width), self.shape.variant, self.state, self._block, self.stop)
         share = (time.perf_counter() - began) / active.bit_count()
-        stopped = active & ~int(self._stop.masks[ACTIVE])
+        stopped = active & ~int(self.stop.masks[ACTIVE])
         finished = []
-        for l, run in enumerate(self._runs):
+        for l, run in enumerate(self.runs):
             if run is None:
                 continue
             run.seconds += share
             if learning >> l & 1:
-                run.steps += int(self._stop.at[l]) + 1 if stopped >> l & 1 else self._block.due.size
-            if stopped >> l & 1 and (result := self._stopped(l, run)):
+                run.steps += int(self.stop.at[l]) + 1 if stopped >> l & 1 else self._block.due.size
+            if stopped >> l & 1 and (result := self.stopped(l, run)):
                 finished.append(result)
         return finished
 
-    def _stopped(self, l: int, run: _Run) -> TrialResult | None:
+    def stopped(self, l: int, run: _Run) -> TrialResult | None:
         """Lane l stopped: it enters its next phase, or its trial ends with this result."""
         if run.phase is Phase.TRAINING:
             return self._paused(l, run)
         if run.phase is Phase.CHECK:
-            done, window = int(self._stop.done[l]), run.rule.window
-            few = done == window and self._stop.wrong[l] <= run.rule.max_wrong
-            if few and self._stop.total[l] + self._stop.lost[l] < run.rule.below * window:
+            done, window = int(self.stop.done[l]), run.rule.window
+            few = done == window and self.stop.wrong[l] <= run.rule.max_wrong
+            if few and self.stop.total[l] + self.stop.lost[l] < run.rule.below * window:
                 return self._reach(l, run, run.trained)
             return self._train_on(l, run)
         return self._pass(l, run)
 
     def _paused(self, l: int, run: _Run) -> TrialResult | None:
         """The training of lane l stopped, because something was reached or is due."""
-        reason, run.trained = int(self._stop.reason[l]), int(self._stop.done[l])
+        reason, run.trained = int(self.stop.reason[l]), int(self.stop.done[l])
         if reason == DIVERGED:
             return self._finish(l, run, Outcome.DIVERGED, run.trained)
         if reason == REACHED:
@@ -251,10 +254,10 @@ class Pack:
         window, drop = run.growth
         if done < 2 * window or done % window:
             return
-        before, now = (mean_error(self._stop, l, end - window, end) for end in (done - window, done))
+        before, now = (mean_error(self.stop, l, end - window, end) for end in (done - window, done))
         if now > (1.0 - drop) * before:
             run.growth = None
-            growth.join(self._state, l)
+            growth.join(self.state, l)
             run.reached.append(Reached(GROWN, done, 0, 0, 0.0))
 
     def _reach(self, l: int, run: _Run, at: int) -> TrialResult | None:
@@ -268,7 +271,7 @@ class Pack:
     def _pass(self, l: int, run: _Run) -> TrialResult | None:
         """Note the milestone, and its test if there was one. The next milestone of lane l may be reached already, and
         the cap too."""
-        stop, tests = self._stop, run.rule.test_sequences
+        stop, tests = self.stop, run.rule.test_sequences
         error = float(stop.total[l] + stop.lost[l]) / tests if tests else 0.0
         wrong = int(stop.wrong[l]) if tests else 0
         run.reached.append(Reached(run.rule.milestone, run.at, tests, wrong, error))
@@ -292,12 +295,12 @@ class Pack:
 
     def _finish(self, l: int, run: _Run, outcome: Outcome, sequences: int) -> TrialResult:
         """Take the trial out of lane l."""
-        stop = self._stop
-        hidden, output = map(_plain, self._kernels.weights(self._state, self.shape.variant, l))
+        stop = self.stop
+        hidden, output = map(_plain, self._kernels.weights(self.state, self.shape.variant, l))
         if not (np.isfinite(hidden).all() and np.isfinite(output).all()):
             outcome = Outcome.DIVERGED
             run.reached = [milestone for milestone in run.reached if milestone.sequences < sequences]
-        self._runs[l] = None
+        self.runs[l] = None
         return TrialResult(
             key=run.spec.key,
             outcome=outcome,
@@ -317,15 +320,15 @@ class Pack:
     def resized(self, width: int) -> Pack:
         """A pack of `width` lanes with the running trials as they stand between two blocks. They must fit into it."""
         pack = Pack(self.shape, width)
-        lanes = [l for l, run in enumerate(self._runs) if run]
-        pack._runs[: len(lanes)] = [self._runs[l] for l in lanes]
-        states = self._kernels.lanes_last(self._state), self._kernels.lanes_last(pack._state)
-        for old, new in ((self._stream, pack._stream), states, (self._stop[1:], pack._stop[1:])):
+        lanes = [l for l, run in enumerate(self.runs) if run]
+        pack.runs[: len(lanes)] = [self.runs[l] for l in lanes]
+        states = self._kernels.lanes_last(self.state), self._kernels.lanes_last(pack.state)
+        for old, new in ((self.stream, pack.stream), states, (self.stop[1:], pack.stop[1:])):
             for source, target in zip(old, new, strict=True):
                 target[..., : len(lanes)] = source[..., lanes]
         for mask in (ACTIVE, LEARNING, EVERY, RANKED):
-            pack._stop.masks[mask] = _moved(int(self._stop.masks[mask]), lanes)
-        pack._fresh = _moved(self._fresh, lanes)
+            pack.stop.masks[mask] = _moved(int(self.stop.masks[mask]), lanes)
+        pack.fresh = _moved(self.fresh, lanes)
         return pack
 
 

@@ -7,10 +7,11 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lstm_search.simd import full_width
+from lstm_search.simd import Gpu, full_width
 from lstm_search.spec import Row, TrialResult, TrialSpec
 from lstm_search.worker.pack import Pack
 from lstm_search.worker.shape import Shape, shape_of
+from lstm_search.worker.wide import WIDE, WidePack
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,20 @@ class Progress:
 
 
 class Worker:
-    """Trains trials side by side on one core. It knows no database, no cluster and no credential.
+    """Trains trials side by side on one core, or on a GPU. It knows no database, no cluster and no credential.
 
     There is one pack a shape, and one queue each. Packs take turns, a block each.
     """
 
-    def __init__(self, width: int | None = None) -> None:
-        """A pack has `width` lanes at most. With None it has as many as suit the processor."""
-        self.width = width or full_width()
+    def __init__(self, width: int | None = None, device: str = "cpu") -> None:
+        """A pack has `width` lanes at most; None: as many as suit the `device`, cpu or gpu. Raises `NoGpu`."""
+        self.width = lanes_of(width, device)
+        self._gpu = Gpu() if device == "gpu" else None
         self._queues: dict[Shape, deque[TrialSpec]] = {}
-        self._packs: dict[Shape, Pack] = {}
+        self._packs: dict[Shape, Pack | WidePack] = {}
 
     def advance(self, new: Sequence[TrialSpec], seconds: float) -> Progress:
-        """Accept `new` trials and train for about `seconds`, or until a lane runs empty and none waits for it."""
+        """Accept `new` trials and train for about `seconds`, or until a lane of a core runs empty and none waits."""
         deadline = time.monotonic() + seconds
         finished = []
         for spec in new:
@@ -45,7 +47,7 @@ class Worker:
         while time.monotonic() < deadline and self._fill():
             for pack in self._packs.values():
                 finished += pack.advance()
-            if finished and not any(self._queues.values()):
+            if finished and self._gpu is None and not any(self._queues.values()):
                 break
         running = [pack.sequences() for pack in self._packs.values()]
         return Progress(
@@ -62,15 +64,25 @@ class Worker:
             trials = len(queue) + (pack.width - pack.free if pack else 0)
             if not trials:
                 continue
-            width = seats(trials, self.width)
-            if pack is None:
-                pack = Pack(shape, width)
-            elif pack.width != width:
-                pack = pack.resized(width)
+            pack = self._seated(shape, pack, trials)
             while queue and pack.free:
                 pack.add(queue.popleft())
             self._packs[shape] = pack
         return bool(self._packs)
+
+    def _seated(self, shape: Shape, pack: Pack | WidePack | None, trials: int) -> Pack | WidePack:
+        """A pack for so many trials, with those that run in `pack`."""
+        if self._gpu:
+            return pack or WidePack(shape, self.width, self._gpu)
+        width = seats(trials, self.width)
+        if isinstance(pack, Pack):
+            return pack if pack.width == width else pack.resized(width)
+        return Pack(shape, width)
+
+
+def lanes_of(width: int | None, device: str) -> int:
+    """How many trials a worker trains side by side: `width`, or what suits the device (cpu or gpu)."""
+    return width or (WIDE if device == "gpu" else full_width())
 
 
 def seats(trials: int, full: int) -> int:

@@ -162,16 +162,16 @@ def test_a_stopped_lane_is_frozen() -> None:
     pack.add(capped)
     pack.add(other)
     hidden, output = weights_of(alone(capped))
-    pack.shape.network.kernels.restart(lanes_tag(2), pack.shape.variant, pack._state, pack._fresh)
+    pack.shape.network.kernels.restart(lanes_tag(2), pack.shape.variant, pack.state, pack.fresh)
     for _ in range(5):
-        pack.shape.task.fill(pack._block, pack._stream)
-        pack.shape.network.kernels.advance(lanes_tag(2), pack.shape.variant, pack._state, pack._block, pack._stop)
-        assert pack._stop.masks[:2].tolist() == [0b10, 0b10]
-        assert pack._stop.done[0] == 30
-        assert not pack._stop.tally[:, 0].any()
-        frozen = pack.shape.network.kernels.weights(pack._state, pack.shape.variant, 0)
+        pack.shape.task.fill(pack._block, pack.stream)
+        pack.shape.network.kernels.advance(lanes_tag(2), pack.shape.variant, pack.state, pack._block, pack.stop)
+        assert pack.stop.masks[:2].tolist() == [0b10, 0b10]
+        assert pack.stop.done[0] == 30
+        assert not pack.stop.tally[:, 0].any()
+        frozen = pack.shape.network.kernels.weights(pack.state, pack.shape.variant, 0)
         assert [array.tobytes() for array in frozen] == [hidden.tobytes(), output.tobytes()]
-    assert pack._stop.done[1] > 100
+    assert pack.stop.done[1] > 100
 
 
 TWICE = [trial for trial in TRIALS if len(trial.cell.stop) == 2]

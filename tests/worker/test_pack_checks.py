@@ -273,15 +273,15 @@ def test_hidden_units_join_in_when_the_error_no_longer_falls(now: float, grows: 
     trial = TRIALS["2a-growing-0"]
     pack = Pack(shape_of(trial.cell), 2)
     pack.add(trial)
-    (run,) = [run for run in pack._runs if run]
-    ring, window = pack._stop.ring, trial.cell.network.growth_window
-    assert not pack._state.alive[0, 0]
+    (run,) = [run for run in pack.runs if run]
+    ring, window = pack.stop.ring, trial.cell.network.growth_window
+    assert not pack.state.alive[0, 0]
     for done in (window, 2 * window - 1, 3 * window):
         run.trained = done
         ring[:, ABSOLUTE, 0] = now
         ring[np.arange(done - 2 * window, done - window) % len(ring), ABSOLUTE, 0] = 1.0
         pack._grow(0, run)
-        assert (run.growth is None) == bool(pack._state.alive[0, 0]) == (grows and done == 3 * window)
+        assert (run.growth is None) == bool(pack.state.alive[0, 0]) == (grows and done == 3 * window)
     assert [entry.sequences for entry in run.reached if entry.name == "grown"] == [3 * window] * grows
 
 
