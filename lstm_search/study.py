@@ -104,7 +104,8 @@ class _Loop:
     def train(self, execute: ExecuteSettings, hours: float | None) -> int:
         """Train until nothing is missing or the budget is spent; how many trials are left."""
         deadline = time.monotonic() + 3600 * hours if hours else float("inf")
-        prepare = partial(warm, demand(self.record.definition().rows), execute.width)
+        demanded = demand(self.record.definition().rows) if execute.device == "cpu" else ()  # a GPU's worker compiles
+        prepare = partial(warm, demanded, execute.width)
         with ExitStack() as stack:
             executor = None
             for rows, search in self._stages():

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from lstm_search.cli.shell import Exit
 from lstm_search.config import Settings
 from lstm_search.execute import ClusterUnreachable, reach, token_path
-from lstm_search.simd import CACHE_DIR, UnsupportedProcessor, full_width
+from lstm_search.simd import CACHE_DIR, NoGpu, UnsupportedProcessor, full_width, gpus
 from lstm_search.tracking import Tracker, TrackingFailed, without_password
 
 LEAST_PYTHON = (3, 11)
@@ -59,6 +59,16 @@ def processor(_: Settings) -> Finding:
     except UnsupportedProcessor as error:
         return Finding(False, str(error))
     return Finding(True, f"{width} trials side by side on each of {len(os.sched_getaffinity(0))} cores")
+
+
+def gpu(settings: Settings) -> Finding:
+    """Whether there is a GPU to train on, where that is asked for."""
+    if settings.execute.device == "cpu":
+        return Finding(True, "execute.device=cpu needs none; execute.device=gpu checks one")
+    try:
+        return Finding(True, ", ".join(gpus()))
+    except NoGpu as error:
+        return Finding(False, str(error))
 
 
 def cache(_: Settings) -> Finding:
@@ -170,6 +180,7 @@ def clock(settings: Settings) -> Finding:
 CHECKS: Mapping[str, Callable[[Settings], Finding]] = {
     "python": python,
     "processor": processor,
+    "gpu": gpu,
     "cache": cache,
     "ray": ray,
     "cluster": ray_cluster,

@@ -11,15 +11,19 @@ from lstm_search.cli.progress import display
 from lstm_search.cli.shell import Exit, chosen, same_place, say
 from lstm_search.cli.views import refuse_hash, show_table
 from lstm_search.config import Settings
-from lstm_search.simd import full_width
+from lstm_search.simd import full_width, gpus
 from lstm_search.tracking import Tracker, TrackingFailed, without_password
+from lstm_search.worker import refuse
 
 
 def train(settings: Settings) -> study.Ended:
     """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
     rows, publishing = chosen(settings, "run"), None
-    if settings.execute.kind != "ray":
-        full_width()  # a processor that will not do is refused before anything is written
+    on_gpu = settings.execute.device == "gpu"
+    if on_gpu:
+        refuse(row.cell for row in rows)
+    if settings.execute.kind != "ray":  # what will not do is refused before anything is written
+        _ = gpus() if on_gpu else full_width()
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
         publishing = study.Publishing(tracker, settings.tracking.wait, say)
@@ -40,7 +44,9 @@ def _workers(settings: Settings) -> int | None:
     """How many workers this machine starts; None where a cluster has them."""
     if settings.execute.kind == "ray":
         return settings.execute.workers
-    return 1 if settings.execute.kind == "inline" else settings.execute.workers or len(os.sched_getaffinity(0))
+    if settings.execute.kind == "inline":
+        return 1
+    return settings.execute.workers or len(gpus() if settings.execute.device == "gpu" else os.sched_getaffinity(0))
 
 
 def run(settings: Settings, _: Sequence[str]) -> int:

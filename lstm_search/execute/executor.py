@@ -24,9 +24,9 @@ from lstm_search.checks import setting, settle
 from lstm_search.execute import cluster
 from lstm_search.execute.cluster import ClusterUnreachable
 from lstm_search.execute.crew import Crew, Executor, Pool
-from lstm_search.execute.pools import Actors, HostArguments, InProcess, Trainer, cores
-from lstm_search.simd import MOST_LANES, full_width
-from lstm_search.worker import Worker
+from lstm_search.execute.pools import Actors, HostArguments, InProcess, Trainer, units
+from lstm_search.simd import MOST_LANES, gpus
+from lstm_search.worker import MOST_WIDE, Worker, lanes_of
 
 _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-Fa-f:]+\]:\d{1,5}")
 
@@ -38,10 +38,10 @@ class ExecuteSettings:
     kind: Literal["inline", "local", "ray"] = "local"
     workers: int | None = setting(
         None,
-        "worker processes; null starts one a core",
+        "worker processes; null starts one a core, or one a GPU",
         low=1,
         high=10_000,
-        takes="takes 1 to 10000, or null for every core",
+        takes="takes 1 to 10000, or null for every core or GPU",
         kinds=("local", "ray"),
     )
     address: str | None = setting(
@@ -57,16 +57,24 @@ class ExecuteSettings:
     slice_seconds: float = setting(
         0.5, "how long to train between two looks at the record", low=0.01, high=10, takes="takes 0.01 to 10"
     )
+    device: Literal["cpu", "gpu"] = setting(
+        "cpu", "what trains: cores (cpu), or NVIDIA GPUs, which need the extra lstm-search[gpu]"
+    )
     width: int | None = setting(
         None,
-        "trials side by side; null takes what suits the processor",
+        f"trials side by side; null takes what suits the device; a GPU takes up to {MOST_WIDE}",
         low=1,
-        high=MOST_LANES,
-        takes=f"takes 1 to {MOST_LANES}, or null for what suits the processor",
+        high=MOST_WIDE,
+        takes=f"takes 1 to {MOST_LANES}, with execute.device=gpu to {MOST_WIDE}, or null for what suits the device",
     )
 
     def __post_init__(self) -> None:
         settle(self, "execute")
+        if self.device == "cpu" and (self.width or 0) > MOST_LANES:
+            raise ValueError(
+                f"execute.width={self.width}: takes 1 to {MOST_LANES}, with execute.device=gpu to {MOST_WIDE}, or null "
+                "for what suits the device"
+            )
         if self.kind == "inline" and self.workers not in (None, 1):
             raise ValueError(f"execute.workers={self.workers}: inline is one worker; take execute=local for more")
         self._check_address()
@@ -99,13 +107,13 @@ def open_executor(
     Raises ClusterUnreachable where `settings.address` names no usable cluster.
     """
     pools = {"inline": _in_process, "local": _local_cluster, "ray": _existing_cluster}
-    host = HostArguments(trainer or partial(Worker, settings.width), prepare)
+    host = HostArguments(trainer or partial(Worker, settings.width, settings.device), prepare)
     with pools[settings.kind](settings, host) as pool:
         yield Crew(
             pool,
             attempts,
             on_attempt,
-            lanes=settings.width or full_width(),
+            lanes=lanes_of(settings.width, settings.device),
             slice_seconds=settings.slice_seconds,
             timeout=settings.timeout,
         )
@@ -120,7 +128,8 @@ def _in_process(settings: ExecuteSettings, host: HostArguments) -> Iterator[Pool
 @contextmanager
 def _local_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterator[Pool]:
     """A Ray cluster of this machine alone: heard on loopback only, with a token of its own, gone without a trace."""
-    workers = settings.workers or len(os.sched_getaffinity(0))
+    on_gpus = settings.device == "gpu"
+    workers = settings.workers or len(gpus() if on_gpus else os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="lstm-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
         token = Path(folder, "token")
         token.touch(mode=0o600)
@@ -131,9 +140,10 @@ def _local_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterator[P
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux, what makes Ray listen on 127.0.0.1 alone
             "RAY_task_events_report_interval_ms": "0",  # no dashboard reads them, and a driver that ends waits for them
         }
-        resources = {"num_cpus": workers, "num_gpus": 0, "object_store_memory": 128 * 2**20}
+        resources = {"num_cpus": workers, "num_gpus": workers if on_gpus else 0, "object_store_memory": 128 * 2**20}
+        unit = settings.device.upper()
         arguments = {**resources, "include_dashboard": False, "_temp_dir": folder}
-        with _ray(environment, address="local", **arguments) as ray, closing(Actors(ray, workers, host)) as pool:
+        with _ray(environment, address="local", **arguments) as ray, closing(Actors(ray, workers, host, unit)) as pool:
             yield pool
 
 
@@ -142,9 +152,10 @@ def _existing_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterato
     """The cluster at `execute.address`, once it has answered."""
     address = cluster.reach(settings.address)
     with _ray({"RAY_AUTH_MODE": "token" if cluster.token() else "disabled"}, address=address) as ray:
-        if not cores(ray):
-            raise ClusterUnreachable(f"the Ray cluster at {address} has no CPU to offer")
-        with closing(Actors(ray, settings.workers, host)) as pool:
+        unit = settings.device.upper()
+        if not units(ray, unit):
+            raise ClusterUnreachable(f"the Ray cluster at {address} has no {unit} to offer")
+        with closing(Actors(ray, settings.workers, host, unit)) as pool:
             yield pool
 
 

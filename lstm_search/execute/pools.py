@@ -118,13 +118,15 @@ class InProcess:
 class Actors:
     """One Ray actor a seat. Ray itself retries nothing: retries are the crew's, and counted.
 
-    `workers`: how many seats; None for one a core of the cluster, whose nodes may come and go.
+    `workers`: how many seats; None for one a core, or a GPU, of the cluster, whose nodes may come and go. `unit`: what
+    an actor takes for itself, CPU or GPU. On a GPU the actor's process has no limit of its own.
     """
 
-    def __init__(self, ray: Any, workers: int | None, host: HostArguments) -> None:
-        self._ray, self._arguments, self._workers = ray, host, workers
-        self._size, self._counted = workers or cores(ray), time.monotonic()
-        self._actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Host)
+    def __init__(self, ray: Any, workers: int | None, host: HostArguments, unit: str = "CPU") -> None:
+        self._ray, self._arguments, self._workers, self._unit = ray, host, workers, unit
+        self._size, self._counted = workers or units(ray, unit), time.monotonic()
+        needs = {"num_cpus": 1, "num_gpus": int(unit == "GPU")}
+        self._actor = ray.remote(**needs, max_restarts=0, max_task_retries=0)(_Host)
         self._actors: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}
         self._first: Any = None
@@ -132,15 +134,15 @@ class Actors:
 
     @property
     def size(self) -> int:
-        """Where the number is not fixed, the most cores that the cluster has had: a node that left may return."""
+        """Where the number is not fixed, the most units that the cluster has had: a node that left may return."""
         if self._workers is None and time.monotonic() - self._counted > _COUNT_EVERY:
-            self._size, self._counted = max(self._size, cores(self._ray)), time.monotonic()
+            self._size, self._counted = max(self._size, units(self._ray, self._unit)), time.monotonic()
         return self._size
 
     def start(self, seat: int) -> None:
         """See `Pool`."""
         self.retire(seat)
-        self._actors[seat] = self._actor.remote(*self._arguments, limited=True)
+        self._actors[seat] = self._actor.remote(*self._arguments, limited=self._unit == "CPU")
         ready = self._actors[seat].ready.remote(self._first if self._first in self._calls else None)
         self._calls[ready] = seat
         self._first = self._first or ready
@@ -189,6 +191,6 @@ class Actors:
             self.retire(seat)
 
 
-def cores(ray: Any) -> int:
-    """How many cores the cluster has now."""
-    return int(ray.cluster_resources().get("CPU", 0))
+def units(ray: Any, unit: str) -> int:
+    """How many of a unit, CPU or GPU, the cluster has now."""
+    return int(ray.cluster_resources().get(unit, 0))
