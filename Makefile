@@ -4,7 +4,7 @@ VENV := .venv
 ARGS ?= run table=9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-integration check secrets bench bench-search bench-cluster reproduce docs lock clean
+.PHONY: help run test test-integration check secrets bench bench-search bench-cluster bench-gpu reproduce docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,10 @@ bench-search: $(VENV)/installed ## trials of a race beside a grid, by recorded t
 
 bench-cluster: $(VENV)/installed ## time one worker against two, and a study beside an MLflow server (Debian: postgresql)
 	$(VENV)/bin/python benchmarks/cluster.py
+
+bench-gpu: $(VENV)/installed ## compare a GPU's bits and speed with a core's, and race 4,096 cells on it; installs numba-cuda (and JAX, if PEERS=1)
+	$(VENV)/bin/python -m pip install --quiet 'numba-cuda[cu13]>=0.30' $(if $(PEERS),'jax[cuda13]')
+	$(VENV)/bin/python benchmarks/gpu.py --out benchmarks/gpu.json
 
 reproduce: $(VENV)/installed ## train tables 1 to 9, as written and under the readings found; again to resume
 	@$(VENV)/bin/python docs/reproduce.py
