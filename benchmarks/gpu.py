@@ -34,7 +34,6 @@ RACE = (
     "tracking=none execute=inline execute.width=16384"
 )
 REPLAYED = 3
-WARPS = (2, 3, 4, 1_000)
 METRICS = (
     "gpu__time_duration.sum,sm__warps_active.avg.pct_of_peak_sustained_active,smsp__issue_active.avg.pct_of_peak_"
     "sustained_active,sm__pipe_fp64_cycles_active.avg.pct_of_peak_sustained_active,l1tex__t_sector_hit_rate.pct,"
@@ -160,20 +159,17 @@ def timed(pack: Any, seconds: float) -> float:
 
 
 def speed() -> dict[str, Any]:
-    """Millions of trial-steps a second by the number of lanes, and at the largest by warps a multiprocessor."""
+    """Millions of trial-steps a second by the number of lanes."""
     from lstm_search.simd import Gpu
 
     gpu, found = Gpu(), {}
     for width in WIDTHS:
         pack = started(gpu, width)
-        for warps in WARPS if width == WIDTHS[-1] else (gpu.warps,):
-            gpu.warps = warps
-            found[f"{width} lanes, {warps} warps"] = rate = timed(pack, 2.0)
-            print(f"{width} lanes, {warps} warps a multiprocessor: {rate:.0f} M trial-steps/s", flush=True)
-        gpu.warps = 2
+        found[str(width)] = timed(pack, 3.0)
+        print(f"{width} lanes: {found[str(width)]:.0f} M trial-steps/s", flush=True)
         del pack
     kernel = next(iter(gpu.kernels.values()))["advance"]
-    registers = max(kernel.get_regs_per_thread().values())
+    registers = int(next(iter(kernel.overloads.values())).regs_per_thread)
     print(f"advance: {registers} registers a thread", flush=True)
     return {"million": found, "registers": registers}
 
@@ -190,7 +186,7 @@ def jax() -> dict[str, str]:
 
 
 def bound() -> dict[str, str]:
-    """What NVIDIA's profiler says of one block, two warps a multiprocessor."""
+    """What NVIDIA's profiler says of one block of 65,536 lanes."""
     command = ["ncu", "--clock-control", "none", "--kernel-name", "regex:advance", "--launch-skip", "60",
                "--launch-count", "1", "--metrics", METRICS, sys.executable, __file__, "profiled"]  # fmt: skip
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -199,10 +195,10 @@ def bound() -> dict[str, str]:
 
 
 def profiled() -> dict[str, float]:
-    """What `bound` looks at: a pack whose lanes all run at once."""
+    """What `bound` looks at."""
     from lstm_search.simd import Gpu
 
-    pack = started(Gpu(), 132 * 2 * 32)
+    pack = started(Gpu(), WIDTHS[-1])
     return {"million": timed(pack, 1.0)}
 
 

@@ -54,16 +54,12 @@ def uncontracted() -> Iterator[None]:
 class Gpu:
     """The first GPU that this process may use. Raises `NoGpu` where there is none."""
 
-    warps = 2
-    """A multiprocessor's warps in `advance`. What two of them need stays in its first-level cache (see docs/gpu.md)."""
-
     def __init__(self) -> None:
         gpus()
         from numba import cuda
 
         self._cuda = cuda
         self.kernels: dict[Hashable, dict[str, Any]] = {}
-        self._threads = cuda.get_current_device().MULTIPROCESSOR_COUNT * WARP
 
     @property
     def free(self) -> int:
@@ -85,10 +81,6 @@ class Gpu:
             kernel[-(-threads // WARP), WARP](*arguments)
 
         return launch
-
-    def at_once(self, lanes: int) -> int:
-        """How many threads `advance` of so many lanes has."""
-        return min(lanes, self.warps * self._threads)
 
     @property
     def thread(self) -> Callable[[int], int]:

@@ -152,7 +152,7 @@ def _seeing(rows: Any, end: int) -> Any:
     return see
 
 
-def thread_kernels(  # noqa: C901  (five small functions that see the same names)
+def thread_kernels(
     *, thread: Callable[[int], int], lane: Any, block: Any, variant: Any, fill: Any, restart: Any, advance: Any
 ) -> dict[str, tuple[Callable[..., None], tuple[Any, ...]]]:
     """Functions for a compiler of threads, each with the types of its arguments.
@@ -163,23 +163,21 @@ def thread_kernels(  # noqa: C901  (five small functions that see the same names
     rows = lane[1]
     see, see_block = _seeing(*lane), _seeing(*block)
 
-    def fill_lanes(words: Any, data: Any, width: int, threads: int) -> None:
-        for g in range(thread(1), width, threads):
-            of = see(words, g)
-            if of.stop.masks[ACTIVE]:
-                fill(see_block(data, g), of.stream)
+    def fill_lane(words: Any, data: Any, width: int) -> None:
+        g = thread(1)
+        if g < width and see(words, g).stop.masks[ACTIVE]:
+            fill(see_block(data, g), see(words, g).stream)
 
-    def advance_lanes(words: Any, data: Any, width: int, threads: int) -> None:
-        """Fewer threads than lanes keep what is in use at a time in the caches."""
-        for g in range(thread(1), width, threads):
+    def advance_lane(words: Any, data: Any, width: int) -> None:
+        g = thread(1)
+        if g < width and see(words, g).stop.masks[ACTIVE]:
             of = see(words, g)
-            if of.stop.masks[ACTIVE]:
-                advance(_TAG, variant, of.state, see_block(data, g), of.stop)
+            advance(_TAG, variant, of.state, see_block(data, g), of.stop)
 
-    def restart_lanes(words: Any, fresh: Any, width: int, threads: int) -> None:
-        for g in range(thread(1), width, threads):
-            if fresh[g]:
-                restart(_TAG, variant, see(words, g).state, 1)
+    def restart_lane(words: Any, fresh: Any, width: int) -> None:
+        g = thread(1)
+        if g < width and fresh[g]:
+            restart(_TAG, variant, see(words, g).state, 1)
 
     def move(words: Any, lanes: Any, some: Any, first: int, to_some: int) -> None:
         """some[i] = the words of lanes[i] from row `first` on, or the other way round; a thread a word."""
@@ -194,8 +192,8 @@ def thread_kernels(  # noqa: C901  (five small functions that see the same names
 
     numbers, wholes, n = types.float64[::1], types.int64[::1], types.int64
     return {
-        "fill": (fill_lanes, (numbers, numbers, n, n)),
-        "advance": (advance_lanes, (numbers, numbers, n, n)),
-        "restart": (restart_lanes, (numbers, wholes, n, n)),
+        "fill": (fill_lane, (numbers, numbers, n)),
+        "advance": (advance_lane, (numbers, numbers, n)),
+        "restart": (restart_lane, (numbers, wholes, n)),
         "move": (move, (numbers, wholes, numbers, n, n)),
     }

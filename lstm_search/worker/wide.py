@@ -58,8 +58,6 @@ class Device(Protocol):
 
     def compiled(self, shape: Shape, make: Callable[[], Any]) -> Launchers: ...  # noqa: D102
 
-    def at_once(self, lanes: int) -> int: ...  # noqa: D102
-
     def to_device(self, array: np.ndarray) -> Any: ...  # noqa: D102
 
     def empty(self, words: int) -> Any: ...  # noqa: D102
@@ -156,12 +154,12 @@ class WidePack:
 
     def _run(self) -> None:
         """Start the kernels. They may still run on the device when this returns."""
-        width, threads = self.width, self._device.at_once(self.width)
+        width = self.width
         if self._fresh.any():
-            self._launch["restart"](width, self._words, self._device.to_device(self._fresh), width, width)
+            self._launch["restart"](width, self._words, self._device.to_device(self._fresh), width)
             self._fresh[:] = 0
-        self._launch["fill"](width, self._words, self._data, width, width)
-        self._launch["advance"](threads, self._words, self._data, width, threads)
+        self._launch["fill"](width, self._words, self._data, width)
+        self._launch["advance"](width, self._words, self._data, width)
 
     def _count(self, share: float) -> None:
         """Count steps and time of the lanes that ran; some have stopped."""

@@ -18,8 +18,8 @@ WORD = ir.IntType(64)
 class Threads:
     """See `lstm_search.simd.cuda.Gpu`."""
 
-    def __init__(self, free: int = 1 << 30, at_once: int = 1 << 20) -> None:
-        self.free, self._at_once, self._number = free, at_once, np.zeros(1, np.int64)
+    def __init__(self, free: int = 1 << 30) -> None:
+        self.free, self._number = free, np.zeros(1, np.int64)
         address = self._number.ctypes.data
 
         @intrinsic
@@ -47,9 +47,6 @@ class Threads:
                 kernel(*arguments)
 
         return launch
-
-    def at_once(self, lanes: int) -> int:
-        return min(lanes, self._at_once)
 
     def to_device(self, array: np.ndarray) -> np.ndarray:
         return np.array(array)

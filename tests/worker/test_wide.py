@@ -8,7 +8,7 @@ from helpers.threads import Threads
 
 from lstm_search.networks import Elman, Lstm1997
 from lstm_search.spec import Cell, Stop, Training, TrialSpec
-from lstm_search.tasks import Adding, EmbeddedReber, LongLag, Multiplication, TemporalOrder, TwoSequence, VeryLongLag
+from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TwoSequence
 from lstm_search.worker import refuse, shape_of
 from lstm_search.worker.wide import WidePack
 
@@ -17,13 +17,10 @@ EASY = Stop("easy", 0.5, window=30, max_wrong=8, mean_error=0.5, test_sequences=
 HARD = Stop("solved", 0.04, window=40, max_wrong=1, mean_error=0.01, test_sequences=10)
 CHECKED = replace(HARD, correct="ranked", mean_error=None, check_every=40, window=512, max_wrong=500)
 DIRECT = replace(NET, input_gate_bias=(), direct=True, output_gates=False, growth="plateau", growth_window=8)
-CELLS = {  # cell, cap
+CELLS = {  # cell, cap; a kernel each is compiled anew, and `make bench-gpu` compares every row
     "adding": (Cell(Adding(20), replace(NET, output="linear"), Training(0.5), (EASY, HARD)), 150),
-    "multiplication": (Cell(Multiplication(20), NET, Training(1e5), (EASY, HARD)), 90),
-    "temporal order": (Cell(TemporalOrder(2, 20), NET, Training(0.5), (replace(EASY, max_wrong=20),)), 150),
     "embedded Reber": (Cell(EmbeddedReber(), Lstm1997(blocks=1), Training(0.4), (CHECKED,)), 130),
     "2a": (Cell(LongLag(p=10), DIRECT, Training(0.8), (replace(EASY, judged="last", tolerance=0.25),)), 90),
-    "2c": (Cell(VeryLongLag(p=10, q=10), NET, Training(0.5, update="step"), (EASY, HARD)), 100),
 }  # fmt: skip
 
 
@@ -48,14 +45,14 @@ def widely(specs: list[TrialSpec], width: int, device: Threads) -> Results:
 def test_the_same_bits_as_on_a_core(name: str) -> None:
     cell, cap = CELLS[name]
     specs = trials(cell, cap)
-    found = widely(specs, width=32, device=Threads(at_once=8))  # half the trials: lanes are refilled
+    found = widely(specs, width=32, device=Threads())  # half the trials: lanes are refilled
     expected = one_by_one(specs)
     assert found == expected
     assert len({result.weights_sha256 for result in found.values()}) == len(specs)
 
 
 def test_a_pack_is_as_wide_as_memory_allows() -> None:
-    shape = shape_of(CELLS["2c"][0])
+    shape = shape_of(CELLS["2a"][0])
     assert WidePack(shape, 65_536, Threads(free=1 << 24)).width in range(64, 1024, 32)
 
 
