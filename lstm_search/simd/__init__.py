@@ -41,15 +41,14 @@ from lstm_search.simd.lanes import (
     larger,
     load,
     load_run,
-    logistic_slope,
     magnitude,
     scatter_add,
     select,
     splat,
-    squash,
     store,
     store_run,
 )
+from lstm_search.simd.logistic import logistic_slope, squash
 from lstm_search.simd.stopping import (
     ABSOLUTE,
     ACTIVE,

@@ -20,7 +20,7 @@ from numba.core.types.containers import BaseTuple, UniTuple
 from numba.extending import intrinsic, overload, register_model
 from numba.extending import models as datamodels
 
-from lstm_search.simd.jit import UnsupportedProcessor, inlined, target_features
+from lstm_search.simd.jit import UnsupportedProcessor, target_features
 
 Lanes = tuple[float, ...]
 """The tag that tells a kernel its number of lanes: that many zeros."""
@@ -377,7 +377,7 @@ def exceeding(_typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
-def _power_of_two(_typingctx: Any, shifted: Any) -> Any:
+def power_of_two(_typingctx: Any, shifted: Any) -> Any:
     """2^k as a vector, where the low bits of `shifted` hold k + 1023."""
 
     def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
@@ -386,52 +386,3 @@ def _power_of_two(_typingctx: Any, shifted: Any) -> Any:
         return builder.bitcast(bits, args[0].type)
 
     return shifted(shifted), build
-
-
-@inlined
-def _fraction(x: Value) -> tuple[Value, Value]:
-    """f(x) = 1/(1 + e^-x) as numerator and denominator; beyond |x| = 80, where f is 0 or 1 to 34 digits, as at 80.
-
-    -x = k ln 2 - r with |r| <= ln(2)/2, and e^-r = (E - r O)/(E + r O) with polynomials E and O in r^2 that meet
-    tanh(r/2) at Chebyshev points; so f = (E + r O)/(E + r O + 2^k (E - r O)). Rounding ln 2 is as if x were off by a
-    third of its own rounding.
-    """
-    x = bounded(x, -80.0, 80.0)
-    magic = 6755399441055744.0 + 1023.0  # 1.5 2^52 makes the sum an integer in the low bits; 1023 biases the exponent
-    shifted = fma(x, -1.4426950408889634, magic)
-    r = fma(shifted - magic, 0.6931471805599453, x)
-    q = r * r
-    even = fma(q, fma(q, 30.013661848946466, 3362.4600911530047), 30262.96149014692)
-    odd = fma(q, q + 420.2733168204112, 15131.48074507346)
-    top = fma(r, odd, even)
-    return top, fma(fma(-1.0 * r, odd, even), _power_of_two(shifted), top)
-
-
-@inlined
-def logistic(x: Value) -> Value:
-    """f(x) = 1/(1 + e^-x) for |x| <= 80; relative error below 6e-16 + 4e-17 |x|, absolute error below 4e-16."""
-    top, bottom = _fraction(x)
-    return divide(top, bottom)
-
-
-@inlined
-def logistic_slope(f: Value) -> Value:
-    """f'(x) = f (1 - f), from f = f(x)."""
-    return fma(-1.0 * f, f, f)
-
-
-@inlined
-def squash(lanes: Lanes, out: np.ndarray, first: int, last: int) -> None:
-    """out[i] = f(out[i]) for first <= i < last, with the error of `logistic`.
-
-    The divider is the slowest unit of a core, so two numbers share one division: 1/a = b/(ab).
-    """
-    pairs = first + (last - first) // 2 * 2
-    for i in range(first, pairs, 2):
-        top_a, a = _fraction(load(lanes, out, i))
-        top_b, b = _fraction(load(lanes, out, i + 1))
-        inverse = divide(1.0, a * b)
-        store(out, i, top_a * (inverse * b))
-        store(out, i + 1, top_b * (inverse * a))
-    if pairs < last:
-        store(out, pairs, logistic(load(lanes, out, pairs)))

@@ -19,15 +19,13 @@ from lstm_search.simd.lanes import (
     lanes_tag,
     larger,
     load,
-    logistic,
-    logistic_slope,
     magnitude,
     scatter_add,
     select,
     splat,
-    squash,
     store,
 )
+from lstm_search.simd.logistic import logistic, logistic_slope, squash
 
 WIDTHS = (1, 2, 4, 8, 16)
 ROWS, COLUMNS = 4, 5
