@@ -286,7 +286,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         def advance(self, new: Sequence[TrialSpec], seconds: float) -> Progress:
             return super().advance([replace(spec, cap=chosen[-1]) if chosen else spec for spec in new], seconds)
 
-    monkeypatch.setattr(execute, "Worker", lambda width: Fake(lanes=width or 4, seconds=0.001))
+    monkeypatch.setattr(execute, "Worker", lambda width, _device: Fake(lanes=width or 4, seconds=0.001))
     monkeypatch.setattr(study, "warm", lambda *_: None)
     return chosen.append
 

@@ -96,7 +96,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
         def advance(self, new: Sequence[TrialSpec], seconds: float) -> Progress:
             return super().advance([spec if spec.replicate else replace(spec, cap=1) for spec in new], seconds)
 
-    monkeypatch.setattr(execute, "Worker", lambda _width: Fake(seconds=0.001))
+    monkeypatch.setattr(execute, "Worker", lambda _width, _device: Fake(seconds=0.001))
     monkeypatch.setattr(study, "warm", lambda *_: None)
 
 
