@@ -16,7 +16,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=value ..." says
 	@$(VENV)/bin/lstm-search $(ARGS)
 
-test: $(VENV)/installed ## run the tests (under 10 minutes on two cores)
+test: $(VENV)/installed ## run the tests (about 10 minutes on two cores)
 	$(VENV)/bin/python -m pytest --ignore=tests/integration --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql)

@@ -49,7 +49,7 @@ def _told_apart(replicates: int) -> str:
     """Which success rates so many trials of a row tell apart, by the exact test that `compare` makes."""
     n = min(replicates, MOST_TOLD)
     rate = rate_told_apart(n)
-    trials = f"{n} trial{'' if n == 1 else 's'} a row{' or more' if replicates > n else ''}"
+    trials = f"{n} of the trials of a row" if replicates > n else f"{n} trial{'' if n == 1 else 's'} a row"
     what = "no success rate from 50 %" if rate is None else f"success rates of 50 % and {math.ceil(100 * rate)} % apart"
     return f"{trials} can tell {what} (Boschloo's exact test at 5 %, power 80 %)"
 

@@ -13,17 +13,13 @@ from lstm_search.cli.views import refuse_hash, show_table
 from lstm_search.config import Settings
 from lstm_search.simd import full_width, gpus
 from lstm_search.tracking import Tracker, TrackingFailed, without_password
-from lstm_search.worker import refuse
 
 
 def train(settings: Settings) -> study.Ended:
     """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
     rows, publishing = chosen(settings, "run"), None
-    on_gpu = settings.execute.device == "gpu"
-    if on_gpu:
-        refuse(row.cell for row in rows)
     if settings.execute.kind != "ray":  # what will not do is refused before anything is written
-        _ = gpus() if on_gpu else full_width()
+        _ = gpus() if settings.execute.device == "gpu" else full_width()
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
         publishing = study.Publishing(tracker, settings.tracking.wait, say)

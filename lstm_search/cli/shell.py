@@ -11,6 +11,7 @@ from pathlib import Path
 from lstm_search.config import ConfigError, Settings, options
 from lstm_search.spec import Row
 from lstm_search.tracking import without_password
+from lstm_search.worker import refuse
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a program that Ctrl-C or SIGTERM ended."""
@@ -37,12 +38,15 @@ def say(text: str) -> None:
 
 
 def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
-    """The study's rows. Raises ConfigError where neither table nor task was chosen."""
+    """The study's rows. Raises ConfigError where neither table nor task was chosen, ValueError where a GPU is to train
+    what it cannot."""
     if not settings.definition.rows:
         tables, tasks = (" or ".join(f"{group}={name}" for name in options(group)) for group in ("table", "task"))
         raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
     if settings.source == "shipped":
         raise ConfigError(f"source=shipped: {verb} takes source=record; table, plot and export show what is shipped")
+    if settings.execute.device == "gpu":
+        refuse(row.cell for row in settings.definition.rows)
     return settings.definition.rows
 
 

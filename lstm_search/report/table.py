@@ -167,7 +167,7 @@ def _flat(row: Summary) -> dict[str, Any]:
             flat[f"{name}_low"], flat[f"{name}_high"] = value or (None, None)
         else:
             flat[name] = _pairs(value) if name in ("readings", "altered") else value
-    flat |= {f"published_{name}": getattr(row.published, name, None) for name in PRINTED}
+    flat |= {f"published_{name}": row.published and getattr(row.published, name) for name in PRINTED}
     return _in_unit(flat, row.unit)
 
 

@@ -1,4 +1,4 @@
-"""The words of a study as values: cell, trial, outcome, result, row, definition; their keys, and their forms as plain
+"""The terms of a study as values: cell, trial, outcome, result, row, definition; their keys, and their forms as plain
 values for the record, for files and for MLflow. Plain data that every room above shares.
 """
 

@@ -101,7 +101,7 @@ def test_its_trials_are_a_hundred_of_each_cell_of_the_space(search: ModuleType) 
 def test_a_study_is_recorded_as_what_searches_look_at(search: ModuleType, tmp_path: Path) -> None:
     (row,) = search.rows("table=7", "rows=T100", "replicates=3")
     results = [search.result(row, code) for code in (34_561, -row.cap)]
-    diverged = replace(search.result(row, -12), outcome=Outcome.DIVERGED)  # given up: it would never have solved
+    diverged = replace(search.result(row, -12), outcome=Outcome.DIVERGED)  # censored: it would never have solved
     with Record.open(tmp_path, Definition("some", 7, (row,))) as record:
         ended = zip(row.trials(7), [*results, diverged], strict=True)
         record.add(Trial(spec, replace(result, key=spec.key)) for spec, result in ended)

@@ -36,7 +36,7 @@ def test_the_page_has_a_line_of_every_row_whose_drift_was_measured() -> None:
 
 
 def line_of(words: str, numbers: list[int], fresh: list[int] | None = None) -> Any:
-    """A line of a search in table 9, row 6a: training sequences of each trial, 0 for one that was given up."""
+    """A line of a search in table 9, row 6a: training sequences of each trial, 0 for one that was censored."""
     settings = compose(shlex.split(f"table=9 rows=6a replicates={len(numbers)} {words}"))
     (row,) = settings.definition.rows
     summaries = [summary.summarise(row, trials_of(row, some))[0] if some else None for some in (numbers, fresh)]

@@ -113,7 +113,7 @@ def test_inline_brings_every_result() -> None:
 
 def test_inline_keeps_to_the_same_rules() -> None:
     specs = [*trials(3), *trials(1, RAISES, 3), *trials(1, NO_MEMORY, 4), *trials(1, NEVER_ENDS, 5)]
-    with inline(timeout=3.0) as (executor, told):
+    with inline(timeout=10.0) as (executor, told):
         finished = run(executor, specs)
     kinds = [Outcome.SOLVED] * 3 + [Outcome.FAILED, Outcome.OOM, Outcome.TIMEOUT]
     assert [entry.result.outcome for entry in finished] == kinds
@@ -230,7 +230,7 @@ def test_trials_that_misbehave_harm_no_other(session: Any, tmp_path: Path, capsy
 
 def test_a_trial_that_hangs_is_timed_out(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lstm_search.execute.crew._GRACE", 0.5)
-    with crew_of_two(session, timeout=4.0) as (crew, told):
+    with crew_of_two(session, timeout=15.0) as (crew, told):
         finished = run(crew, [*trials(1, HANGS), *trials(20, first=1)])
     assert finished[0].result.outcome is Outcome.TIMEOUT
     assert outcomes(finished)[Outcome.SOLVED] == 20

@@ -242,7 +242,7 @@ def test_export_has_a_line_for_each_milestone_and_for_what_was_missed() -> None:
     lines, record = synthetic.study()
     found = json.loads(table.export_trials(lines, record, "json"))
     per_trial = Counter(entry["key"] for entry in found if entry["row"] == "T100-N3")
-    assert sorted(per_trial.values()) == [2] * 5  # st1 and st2, or st1 and given up
+    assert sorted(per_trial.values()) == [2] * 5  # st1 and st2, or st1 and censored
     missed = [entry for entry in found if entry["row"] == "6b" and entry["milestone"] == ""]
     assert Counter(entry["outcome"] for entry in missed) == {"CAPPED": 6, "DIVERGED": 1, "FAILED": 1}
     assert {entry["key"] for entry in found} == {trial.spec.key for some in record.values() for trial in some}

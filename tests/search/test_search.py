@@ -31,7 +31,7 @@ def number_of(spec: TrialSpec) -> int:
 
 
 def played(spec: TrialSpec, sequences: float) -> TrialResult:
-    """A trial that learns after so many sequences, or is given up at the cap."""
+    """A trial that learns after so many sequences, or is censored at the cap."""
     whole = max(1, round(sequences))
     result = solved(whole) if whole <= spec.cap else ended(Outcome.CAPPED, spec.cap)
     return replace(result, key=spec.key)
