@@ -77,42 +77,6 @@ def test_the_table_names_both_studies() -> None:
     assert "| 6a | 6/6 | 2/6 | 0.12 (6 pairs: 4 and 0 alone) | 350 | 2,450 | 0.14 [" in text
 
 
-# Statistics
-
-
-@pytest.mark.parametrize(("only", "p"), [((0, 0), 1.0), ((1, 0), 1.0), ((5, 0), 0.0625), ((8, 1), 0.0390625)])
-def test_mcnemars_exact_test_is_binomial(only: tuple[int, int], p: float) -> None:
-    assert stats.mcnemar_p(*only) == pytest.approx(p)
-
-
-def test_holm_multiplies_by_the_tests_that_are_left_and_never_falls() -> None:
-    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert stats.holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert stats.holm([]) == []
-
-
-def test_without_any_success_the_times_say_nothing() -> None:
-    assert stats.logrank_p(([], [5, 5]), ([], [5, 5])) == 1.0
-
-
-def test_the_interval_of_a_ratio_holds_what_it_should() -> None:
-    """Two cells of exponential times, the first twice as slow: the truth is inside in about 95 of 100 studies."""
-    import numpy as np
-
-    rng, inside = np.random.default_rng(3), 0
-    for _ in range(100):
-        first, second = rng.exponential(2000, 30), rng.exponential(1000, 30)
-        low, high = stats.ratio_interval((first.tolist(), []), (second.tolist(), []))
-        inside += low <= 2 <= high
-    assert inside >= 88
-
-
-def test_an_unreliable_cell_has_an_open_ratio() -> None:
-    low, high = stats.ratio_interval(([100.0] * 2, [1000.0] * 8), ([100.0] * 10, []))
-    assert 10 < low < high
-    assert stats.ratio_interval(([], [5.0]), ([], [5.0])) == (0.0, float("inf"))
-
-
 # The verb
 
 

@@ -1,0 +1,139 @@
+"""How long learning takes, censored trials counted: expected running times, solved fractions, and their tests."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm_search.stats.sample import BLOCK, RESAMPLES, SEED, Array, Interval, Times
+
+
+def expected_running_time(reached: Sequence[float], censored: Sequence[float]) -> float | None:
+    """All that was spent divided by the successes (ERT): infinite where nothing succeeded, None without trials."""
+    if not reached:
+        return math.inf if censored else None
+    return (math.fsum(reached) + math.fsum(censored)) / len(reached)
+
+
+def solved_curve(reached: Sequence[float], censored: Sequence[float]) -> tuple[Array, Array]:
+    """Kaplan-Meier estimate of the solved fraction: times (n_steps,) ascending, and the fraction from each on.
+
+    A trial that was not solved is censored where its training ended. While no trial is censored before the last success
+    this is the plain fraction of the trials.
+    """
+    if not reached:
+        return np.empty(0), np.empty(0)
+    from scipy import stats
+
+    sample = stats.CensoredData(uncensored=np.array(reached, float), right=np.array(censored, float))
+    curve = stats.ecdf(sample).cdf
+    steps = np.isin(curve.quantiles, reached)
+    return curve.quantiles[steps], curve.probabilities[steps]
+
+
+def median_time(reached: Sequence[float], censored: Sequence[float]) -> float | None:
+    """Kaplan-Meier median: the first time by which half are solved; infinite when fewer are, None without trials."""
+    if not reached and not censored:
+        return None
+    times, fractions = solved_curve(reached, censored)
+    half = np.flatnonzero(fractions >= 0.5 - 1e-12)  # fractions are products of rounded factors
+    return float(times[half[0]]) if half.size else math.inf
+
+
+def logrank_p(first: Times, second: Times) -> float:
+    """Two-sided p-value of the log-rank test that two cells learn equally fast.
+
+    The times of each cell are those of the trials that reached the milestone, and of the censored ones. 1 where no
+    trial reached it.
+    """
+    if not first[0] and not second[0]:
+        return 1.0
+    from scipy import stats
+
+    x, y = (stats.CensoredData(uncensored=np.array(a, float), right=np.array(b, float)) for a, b in (first, second))
+    return float(stats.logrank(x, y).pvalue)
+
+
+def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:
+    """One-sided p-value of a permutation test that the first expected running time is not above the second.
+
+    With theta the ERT of both cells together, a trial that spent T and solved (S = 1) or not (S = 0) has the score
+    T - theta S: the mean score of a cell is positive where its ERT is above theta. The statistic is Welch's t of the
+    scores, so that cells of unlike spread and unlike numbers of trials may be compared (Janssen 1997). Where both cells
+    are alike every split of all trials is as probable, and the test is exact at any size: all splits are counted where
+    there are few, else they are drawn until ten reach the observed one, or far enough to tell p-values above `smallest`
+    (Besag & Clifford 1991).
+    """
+    parts = (*first, *second)
+    spent = np.array([value for part in parts for value in sorted(part)], float)
+    solved = np.repeat([1.0, 0.0, 1.0, 0.0], [len(part) for part in parts])
+    size = len(first[0]) + len(first[1])
+    if not 0 < size < len(spent) or not solved.any():
+        return 1.0
+    scores = spent - spent.sum() / solved.sum() * solved
+    observed = _welch(scores[np.newaxis], np.arange(size)[np.newaxis])[0]
+    reach = observed - 1e-9 * (1 + abs(observed))
+    splits = math.comb(len(scores), size)
+    if splits <= RESAMPLES:
+        every = np.array(list(combinations(range(len(scores)), size)))
+        return float(np.mean(_welch(scores[np.newaxis].repeat(splits, 0), every) >= reach))
+    return _drawn_p(scores, size, reach, math.ceil(5 / smallest))
+
+
+def _drawn_p(scores: Array, size: int, reach: float, most: int, enough: int = 10) -> float:
+    """The share of random splits of `scores` whose statistic is at least `reach`, the observed split counted."""
+    seed = list(hashlib.sha256(scores.tobytes()).digest())  # other draws for other scores
+    rng, drawn, hits = np.random.default_rng(seed), 0, 0
+    while drawn < most:
+        shuffled = rng.random((BLOCK * 4, len(scores))).argpartition(size, axis=1)[:, :size]
+        hit = np.flatnonzero(_welch(scores[np.newaxis].repeat(len(shuffled), 0), shuffled) >= reach)
+        if hits + len(hit) >= enough:
+            return enough / (drawn + int(hit[enough - hits - 1]) + 1)
+        drawn, hits = drawn + len(shuffled), hits + len(hit)
+    return (hits + 1) / (drawn + 1)
+
+
+def _welch(scores: Array, chosen: NDArray[np.intp]) -> Array:
+    """Welch's t (n_splits,) of the `chosen` columns of each row of scores against the rest."""
+    n, size = scores.shape[1], chosen.shape[1]
+    part = np.take_along_axis(scores, chosen, axis=1)
+    total, squares = scores.sum(axis=1), (scores**2).sum(axis=1)
+    sums, own = part.sum(axis=1), (part**2).sum(axis=1)
+    means = sums / size, (total - sums) / (n - size)
+    errors = [
+        np.maximum(square / count - mean**2, 0) / max(count - 1, 1)
+        for square, mean, count in zip((own, squares - own), means, (size, n - size), strict=True)
+    ]
+    least = 1e-12 * squares / n  # equal values on both sides: what is left of the variance is rounding
+    t: Array = (means[0] - means[1]) / np.sqrt(np.maximum(errors[0] + errors[1], least) + 1e-300)
+    return t
+
+
+def ratio_interval(first: Times, second: Times, level: float = 0.95) -> Interval:
+    """Percentile bootstrap interval of the ratio of two expected running times, first over second; trials are drawn.
+
+    A resample without a success has an infinite running time; one in which neither cell has a success is left out.
+    """
+    rng = np.random.default_rng(SEED)
+    times = [_running_times(rng, *cell) for cell in (first, second)]
+    with np.errstate(invalid="ignore"):
+        ratios = times[0] / times[1]
+    defined = ratios[~np.isnan(ratios)]
+    if not defined.size:
+        return 0.0, math.inf
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _running_times(rng: np.random.Generator, reached: Sequence[float], censored: Sequence[float]) -> Array:
+    """Expected running times (RESAMPLES,) of draws of as many trials."""
+    spent, solved = np.array([*reached, *censored], float), np.arange(len(reached) + len(censored)) < len(reached)
+    draws = rng.integers(0, len(spent), (RESAMPLES, len(spent)))
+    with np.errstate(divide="ignore"):
+        times: Array = spent[draws].sum(axis=1) / solved[draws].sum(axis=1)
+    return times
