@@ -5,6 +5,7 @@ resampling starts from a fixed seed, so the same record always gives the same ta
 needed: it takes half a second, and most commands compute nothing.
 """
 
+from lstm_search.stats.joint import ert_over_rows_p, fewer_over_rows_p
 from lstm_search.stats.means import FEWEST_FOR_PREDICTION, mean, mean_interval, mean_prediction, prediction_p
 from lstm_search.stats.rates import (
     boschloo_p,

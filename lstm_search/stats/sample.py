@@ -1,8 +1,9 @@
-"""What the statistics are computed from: the trials of a cell, and random resamples of them."""
+"""What the statistics are computed from: the trials of a cell, and what is drawn at random from them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,3 +30,21 @@ def quantiles(sample: Array, level: float) -> Interval:
     """The quantiles between which the middle `level` of the sample lies."""
     low, high = np.quantile(sample, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def generator(*values: Array) -> np.random.Generator:
+    """Random draws that are the same for the same values, and others for others."""
+    return np.random.default_rng(list(hashlib.sha256(b"".join(array.tobytes() for array in values)).digest()))
+
+
+def drawn_p(draw: Callable[[int], Array], reach: float, most: int, enough: int = 10) -> float:
+    """The share of random statistics, of which `draw` returns so many, that are at least `reach`, the observed one
+    counted. They are drawn until `enough` are, `most` or a block more at the most (Besag & Clifford 1991)."""
+    drawn, hits = 0, 0
+    while drawn < most:
+        statistics = draw(BLOCK * 4)
+        hit = np.flatnonzero(statistics >= reach)
+        if hits + len(hit) >= enough:
+            return enough / (drawn + int(hit[enough - hits - 1]) + 1)
+        drawn, hits = drawn + len(statistics), hits + len(hit)
+    return (hits + 1) / (drawn + 1)

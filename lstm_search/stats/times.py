@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from itertools import combinations
@@ -10,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_search.stats.sample import BLOCK, RESAMPLES, SEED, Array, Interval, Times
+from lstm_search.stats.sample import RESAMPLES, SEED, Array, Interval, Times, drawn_p, generator
 
 
 def expected_running_time(reached: Sequence[float], censored: Sequence[float]) -> float | None:
@@ -67,7 +66,7 @@ def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:
     scores, so that cells of unlike spread and unlike numbers of trials may be compared (Janssen 1997). Where both cells
     are alike every split of all trials is as probable, and the test is exact at any size: all splits are counted where
     there are few, else they are drawn until ten reach the observed one, or far enough to tell p-values above `smallest`
-    (Besag & Clifford 1991).
+    (`drawn_p`).
     """
     parts = (*first, *second)
     spent = np.array([value for part in parts for value in sorted(part)], float)
@@ -82,20 +81,13 @@ def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:
     if splits <= RESAMPLES:
         every = np.array(list(combinations(range(len(scores)), size)))
         return float(np.mean(_welch(scores[np.newaxis].repeat(splits, 0), every) >= reach))
-    return _drawn_p(scores, size, reach, math.ceil(5 / smallest))
+    rng = generator(scores)
 
+    def draw(count: int) -> Array:
+        shuffled = rng.random((count, len(scores))).argpartition(size, axis=1)[:, :size]
+        return _welch(scores[np.newaxis].repeat(count, 0), shuffled)
 
-def _drawn_p(scores: Array, size: int, reach: float, most: int, enough: int = 10) -> float:
-    """The share of random splits of `scores` whose statistic is at least `reach`, the observed split counted."""
-    seed = list(hashlib.sha256(scores.tobytes()).digest())  # other draws for other scores
-    rng, drawn, hits = np.random.default_rng(seed), 0, 0
-    while drawn < most:
-        shuffled = rng.random((BLOCK * 4, len(scores))).argpartition(size, axis=1)[:, :size]
-        hit = np.flatnonzero(_welch(scores[np.newaxis].repeat(len(shuffled), 0), shuffled) >= reach)
-        if hits + len(hit) >= enough:
-            return enough / (drawn + int(hit[enough - hits - 1]) + 1)
-        drawn, hits = drawn + len(shuffled), hits + len(hit)
-    return (hits + 1) / (drawn + 1)
+    return drawn_p(draw, reach, math.ceil(5 / smallest))
 
 
 def _welch(scores: Array, chosen: NDArray[np.intp]) -> Array:
