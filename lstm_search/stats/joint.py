@@ -62,17 +62,17 @@ def ert_over_rows_p(worse: Sequence[Times], better: Sequence[Times], smallest: f
     counts by its ratio, as in the mean that a search minimises. The division by the error (Janssen 1997) keeps the
     p-values near what they should be where the sets are alike only in the mean over rows. In simulations of 12 rows,
     half of them three times slower and half three times faster, at 5 against 30 trials, 1 % of the p-values were below
-    0.01; with mean scores (`ert_p`) 38 %. Adding up a z-value a row has more power where rows are of unlike spread, but
+    0.01; with mean scores (`ert_p`) 40 %. Adding up a z-value a row has more power where rows are of unlike spread, but
     found in one case of five the truly best set worse at that level, one that wins in a noisy row what it loses in
-    precise ones. Where all rows differ alike the three have the same power. Half a trial with the pooled success rate
-    is added, so that a set without success in a row has a finite logarithm: a whole trial hides more of the difference,
-    and with a tenth too many p-values of sets of 5 trials were small.
+    precise ones. Where all rows differ alike, at 20 trials, the three have the same power. Half a trial with the pooled
+    success rate is added, so that a set without success in a row has a finite logarithm: a whole trial hides more of
+    the difference, and with a tenth too many p-values of sets of 5 trials were small.
 
     Where in every row all trials are alike, every split of each row's trials is as probable, and the p-value is right
     at any size. For sets that are alike only in the mean, small p-values are too frequent while trials are few: in the
     worst of these simulations 4 % below 0.01 with 5 trials of each set a row, 2.5 % with 10. Rows without a success are
-    left out. P-values below `smallest` are not told apart. The same trials
-    give the same p-value in any order of the rows and of the trials.
+    left out. P-values below `smallest` are not told apart. The same trials give the same p-value in any order of the
+    rows and of the trials.
     Raises ValueError for sets of unlike numbers of rows.
     """
     rows = [
