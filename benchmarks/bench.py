@@ -58,7 +58,7 @@ def rows(*overrides: str) -> tuple[Row, ...]:
     """The rows that a command line selects."""
     from lstm_search import config
 
-    return config.compose([*overrides, "execute=inline", "tracking=none"]).definition.rows
+    return tuple(config.compose([*overrides, "execute=inline", "tracking=none"]).rows_ahead())
 
 
 def trained(cell: Cell, trials: int, sequences: int) -> tuple[list[TrialResult], float]:

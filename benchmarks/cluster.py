@@ -40,7 +40,7 @@ ROW = ("table=9", "rows=6a")
 
 def efficiency(trials: int) -> float:
     """Of two workers: the time that one takes, over twice the time that two take."""
-    rows = config.compose([*ROW, f"replicates={trials}"]).definition.rows
+    rows = config.compose([*ROW, f"replicates={trials}"]).rows_ahead()
     specs = [TrialSpec(rows[0].cell, replicate, 1, rows[0].cap) for replicate in range(trials)]
     seconds = [_drained(specs, workers, partial(warm, demand(rows))) for workers in (1, 2)]
     return seconds[0] / (2 * seconds[1])

@@ -17,16 +17,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from bench import output_of, processor, rows, spread
 
 from lstm_search.record import Record
-from lstm_search.search import Race, SearchSettings, finalists
-from lstm_search.spec import Outcome, Reached, Row, Trial, TrialResult, TrialSpec
+from lstm_search.search import Search, SearchSettings, Space, finalists
+from lstm_search.spec import Candidate, Outcome, Purpose, Reached, Row, Trial, TrialResult, TrialSpec
 from lstm_search.stats import expected_running_time, success_interval
 
 HERE = Path(__file__).parent
@@ -49,6 +50,25 @@ SETTINGS = SearchSettings("race", blocks=(5, 10, 20, REPLICATES), error=0.05, fi
 
 Codes = Mapping[str, Sequence[int]]
 """Trials by row name: training sequences of one that solved, minus those after which another was censored."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """The rows of a field as a base with one axis, their number."""
+
+    rows: tuple[Row, ...]
+    name: str = "field"
+    keys: tuple[str, ...] = ("cell",)
+    replicates: int = REPLICATES
+    purpose: Purpose = "race"
+
+    def row(self, point: Mapping[str, int]) -> Row:
+        """The row of this number."""
+        return self.rows[point["cell"]]
+
+    def point(self, row: Row) -> Mapping[str, Any] | None:
+        """The number of the row."""
+        return {"cell": self.rows.index(row)} if row in self.rows else None
 
 
 class Repetition(NamedTuple):
@@ -113,23 +133,23 @@ def repetition(field: Sequence[Row], codes: Codes, seed: int) -> Repetition:
         ]
         for row in field
     }
-    trained, dropped = race(field, drawn, seed)
+    trained, candidates = race(field, drawn, seed)
     return Repetition(
         sum(map(len, trained.values())),
         spent(trained),
         spent(drawn),
-        pick(field, trained, dropped),
-        pick(field, drawn, frozenset()),
-        dropped,
+        pick(candidates, trained),
+        pick([replace(one, left="") for one in candidates], drawn),
+        frozenset(one.name for one in candidates if one.left),
     )
 
 
 def race(
     field: Sequence[Row], drawn: Mapping[str, Sequence[Trial]], seed: int
-) -> tuple[dict[str, list[Trial]], frozenset[str]]:
-    """The trials that a race trains, by row name, and the rows it drops. Time is counted in training sequences: all
-    lanes are equally fast, and a lane that is free is refilled at once."""
-    searcher = Race(field, seed, SETTINGS)
+) -> tuple[dict[str, list[Trial]], list[Candidate]]:
+    """The trials that a race trains, by row name, and its candidates as they ended. Time is counted in training
+    sequences: all lanes are equally fast, and a lane that is free is refilled at once."""
+    searcher = Search(Space((Field(tuple(field)),), {"cell": range(len(field))}), SETTINGS, seed)
     name_of = {row.cell.digest: row.name for row in field}
     trained: dict[str, list[Trial]] = {row.name: [] for row in field}
     lanes: list[tuple[int, int, TrialSpec]] = []
@@ -138,11 +158,13 @@ def race(
         for spec in searcher.ask(LANES - len(lanes)):
             takes = drawn[name_of[spec.cell.digest]][spec.replicate].result.sequences
             heapq.heappush(lanes, (now + takes, next(order), spec))
+        if not lanes:
+            break
         now, _, spec = heapq.heappop(lanes)
         name = name_of[spec.cell.digest]
         trained[name].append(drawn[name][spec.replicate])
         searcher.tell(trained[name][-1:])
-    return trained, searcher.dropped()
+    return trained, searcher.candidates()
 
 
 def spent(trials: Mapping[str, Sequence[Trial]]) -> int:
@@ -150,10 +172,10 @@ def spent(trials: Mapping[str, Sequence[Trial]]) -> int:
     return sum(trial.result.sequences for some in trials.values() for trial in some)
 
 
-def pick(field: Sequence[Row], trials: Mapping[str, Sequence[Trial]], dropped: frozenset[str]) -> str:
+def pick(candidates: Sequence[Candidate], trials: Mapping[str, Sequence[Trial]]) -> str:
     """The row that a study would train again as the best."""
-    (best,) = finalists(SETTINGS, field, trials, dropped)
-    return next(row.name for row in field if row.cell == best.cell)
+    (best,) = finalists(SETTINGS, candidates, trials)
+    return best.name
 
 
 def repeated(title: str, field: Sequence[Row], codes: Codes, repetitions: int) -> list[Repetition]:

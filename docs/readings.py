@@ -69,7 +69,7 @@ def found(words: str) -> Iterator[Found]:
     """What a search came to, by row and milestone, on the replicates for choosing and on fresh ones; nothing where it
     has not been trained yet."""
     settings = config.compose(shlex.split(words))
-    asked, search = settings.definition, settings.search
+    asked, search = replace(settings.definition, rows=tuple(settings.rows_ahead())), settings.search
     if asked.name not in shipped_studies(FOLDER):
         return
     with (FOLDER / f"{asked.name}.csv").open(encoding="utf-8", newline="") as file:

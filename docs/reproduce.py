@@ -136,7 +136,7 @@ def full() -> str:
     head = ["table", "row", "network", "as written", "verdict", "readings found", "verdict", "published"]
     body = []
     for name in ("1", "2", "2b"):
-        for row in compose([f"table={name}", "rows=all"]).definition.rows:
+        for row in compose([f"table={name}", "rows=all"]).rows_ahead():
             literal, *others = found[row.table, row.name]
             told = [*_verdict(literal), *(_verdict(others[0]) if others else ("-", "-"))]
             body.append([name, row.name, row.cell.network.name, *told, _printed(literal)])

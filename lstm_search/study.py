@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,14 @@ from pathlib import Path
 from lstm_search.execute import ExecuteSettings, Executor, open_executor
 from lstm_search.publish import view
 from lstm_search.record import Record
-from lstm_search.search import Grid, Race, Searcher, SearchSettings, finalists
-from lstm_search.spec import BROKEN, Definition, Outcome, Row, Trial
+from lstm_search.resume import met_again
+from lstm_search.search import Search, SearchSettings, Space, finalists, first_rows, fresh, plain
+from lstm_search.spec import BROKEN, Candidate, Definition, Outcome, Row, Trial
 from lstm_search.tracking import BackgroundTracker, Tracker
 from lstm_search.worker import demand, warm
 
-EVERYTHING = SearchSettings()
-"""Every trial of every cell."""
+WARMED = 256
+"""Of so many cells of a space the kernels are compiled before the workers start."""
 
 SLICE = 0.5
 """Seconds after which the loop looks around, whether or not a trial has finished."""
@@ -38,11 +39,12 @@ class Publishing:
 @dataclass(frozen=True)
 class Moment:
     """How far a study is, by row: outcomes, and how far the running trials are (training sequences of each). `rows` are
-    those of now: a search may add some, and expect fewer trials of others."""
+    those of now: a search may add some, and expect fewer trials of others. `unmet`: trials of rows that are to come."""
 
     outcomes: Mapping[str, Counter[Outcome]]
     running: Mapping[str, Sequence[int]]
     rows: Sequence[Row] = ()
+    unmet: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,20 +69,22 @@ def run(
     home: Path,
     execute: ExecuteSettings,
     *,
-    search: SearchSettings = EVERYTHING,
+    space: Space | None = None,
+    search: SearchSettings = SearchSettings(),  # noqa: B008  (frozen)
     publishing: Publishing | None = None,
     hours: float | None = None,
     retry: Sequence[str] = (),
     watch: Callable[[Moment], None] = lambda _: None,
 ) -> Ended:
-    """Train what is missing of a study; the same call goes on where the last one ended.
+    """Train what is missing of a study; the same call goes on where the last one ended. The rows are those of the
+    definition, or those that a search meets in the `space`, where it has axes.
 
-    Raises what `Record.open` and `open_executor` raise, before any trial starts.
+    Raises what `Record.open` and `open_executor` raise, before any trial starts; DefinitionChanged where the space
+    lacks what the study has met; and what `Search` raises.
     """
     with Record.open(home, definition) as record:
-        record.retry(retry)
         with _background(publishing, home, definition.name) as background:
-            loop = _Loop(record, search, retry, watch, background.notify if background else lambda: None)
+            loop = _Loop(record, space, search, retry, watch, background.notify if background else lambda: None)
             left = loop.train(execute, hours)
             watch(replace(loop.moment({}), running={}))
             published = background.close(publishing.wait) if background and publishing else True
@@ -92,11 +96,12 @@ class _Loop:
     """One run of a study, from its first missing trial to its last."""
 
     record: Record
+    space: Space | None
     settings: SearchSettings
     retry: Sequence[str]
     watch: Callable[[Moment], None]
     notify: Callable[[], None]
-    search: Searcher = field(default_factory=lambda: Grid(()))
+    search: Search = field(default_factory=lambda: plain((), 0))
     dropped: AbstractSet[str] = frozenset()
     row_of: dict[str, str] = field(default_factory=dict)
     shown: float = 0.0
@@ -104,46 +109,58 @@ class _Loop:
     def train(self, execute: ExecuteSettings, hours: float | None) -> int:
         """Train until nothing is missing or the budget is spent; how many trials are left."""
         deadline = time.monotonic() + 3600 * hours if hours else float("inf")
-        demanded = demand(self.record.definition().rows) if execute.device == "cpu" else ()  # a GPU's worker compiles
-        prepare = partial(warm, demanded, execute.width)
         with ExitStack() as stack:
             executor = None
-            for rows, search in self._stages():
+            for search in self._stages():
                 self.search = search
                 if self.search.remaining:
-                    executor = executor or stack.enter_context(
-                        open_executor(execute, self.record.attempts(), self.record.attempt, prepare=prepare)
-                    )
-                    self._train(rows, executor, deadline)
+                    executor = executor or stack.enter_context(self._executor(execute))
+                    self._train(executor, deadline)
                     if left := self.search.remaining + executor.pending:
                         return left
         return 0
 
-    def _stages(self) -> Iterator[tuple[Sequence[Row], Searcher]]:
-        """First the search; then its best cells on fresh seeds, which join the study."""
+    def _executor(self, execute: ExecuteSettings) -> AbstractContextManager[Executor]:
         definition = self.record.definition()
-        yield definition.rows, self._searcher(definition)
+        rows = definition.rows
+        if self.space and self.space.axes:
+            rows = (*rows, *first_rows(self.space, self.settings, definition.seed, WARMED))
+        demanded = demand(rows) if execute.device == "cpu" else ()  # a GPU's worker compiles
+        prepare = partial(warm, demanded, execute.width)
+        return open_executor(execute, self.record.attempts(), self.record.attempt, prepare=prepare)
+
+    def _stages(self) -> Iterator[Search]:
+        """First the search; then its best cells on fresh seeds, which join the study."""
+        seed = self.record.definition().seed
+        if self.space is None or not self.space.axes:
+            yield self._plain(self.record.definition().rows, seed)
+            return
+        yield self._resumed(Search(self.space, self.settings, seed), met_again(self.record, self.space))
         if self.settings.confirm:
             self.dropped = self.search.dropped()
-            best = finalists(self.settings, definition.rows, self.record.trials(curves=False), self.dropped)
-            self.record.grow(replace(definition, rows=(*definition.rows, *best)))
-            self.record.retry(self.retry, best)
-            yield best, Grid(spec for row in best for spec in self.record.missing(row))
+            best = finalists(self.settings, self.search.candidates(), self.record.trials(curves=False))
+            rows = {row.name: row for one in best for row in fresh(one, self.settings)}
+            self.record.meet(best, rows.values())
+            yield self._plain(list(rows.values()), seed)
 
-    def _searcher(self, definition: Definition) -> Searcher:
-        """The searcher as it stands with all that is recorded."""
-        if self.settings.kind != "race":
-            return Grid(spec for row in definition.rows for spec in self.record.missing(row))
-        race, recorded = Race(definition.rows, definition.seed, self.settings), self.record.trials(curves=False)
-        race.tell(trial for row in definition.rows for trial in row.counting(recorded[row.name]))
-        return race
+    def _plain(self, rows: Sequence[Row], seed: int) -> Search:
+        """Every trial of these rows."""
+        return self._resumed(plain(rows, seed), [Candidate((), (row,), "") for row in rows])
 
-    def _train(self, rows: Sequence[Row], executor: Executor, deadline: float) -> None:
-        names = {row.cell.digest: row.name for row in rows}
+    def _resumed(self, search: Search, candidates: Sequence[Candidate]) -> Search:
+        """The search as it stands with all that is recorded."""
+        self.record.meet(candidates)
+        self.record.retry(self.retry)
+        trials = self.record.trials(curves=False)
+        search.resume(candidates, (trial for some in trials.values() for trial in some))
+        return search
+
+    def _train(self, executor: Executor, deadline: float) -> None:
         self._show({})
         while (self.search.remaining or executor.pending) and time.monotonic() < deadline:
             new = self.search.ask(executor.room)
-            self.row_of |= {spec.key: names[spec.cell.digest] for spec in new}
+            self.record.meet(self.search.news())
+            self.row_of |= self.search.names(new)
             executor.submit(new)
             self._take(executor.gather(SLICE))
             self._show(executor.progress())
@@ -171,7 +188,7 @@ class _Loop:
         running: dict[str, list[int]] = {row.name: [] for row in rows}
         for key, sequences in progress.items():
             running[self.row_of[key]].append(sequences)
-        return Moment(counts, running, rows)
+        return Moment(counts, running, rows, self.search.unmet)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def kernels() -> None:
     """The kernels of the quick studies are in the disk cache: no test waits for a compiler, or kills one."""
-    rows = config.compose(QUICK.split()).definition.rows
+    rows = config.compose(QUICK.split()).rows_ahead()
     warm([(TrialSpec(row.cell, 0, 0, 1), 100) for row in rows])
 
 

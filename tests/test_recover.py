@@ -136,7 +136,7 @@ def test_a_long_definition_takes_several_tags() -> None:
 
 @pytest.mark.usefixtures("kernels")
 def test_the_program_goes_on_from_a_recovered_record(tmp_path: Path, lstm: Lstm) -> None:
-    run = f"run {QUICK} training.rate=0.1,0.5 replicates=3 {LOCAL}"
+    run = f"run {QUICK} study={NAME} training.rate=0.1,0.5 replicates=3 {LOCAL}"
     lstm(run, tmp_path)
     before = lstm(f"export study={NAME} format=hash", tmp_path).stdout
     config = lstm(f"export study={NAME} format=csv", tmp_path).stdout

@@ -50,12 +50,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def settings(words: str = "") -> Settings:
-    return config.compose([*QUICK.split(), *ALONE.split(), *words.split()])
+    return config.compose([*QUICK.split(), *ALONE.split(), f"study={NAME}", *words.split()])
 
 
 def run(home: Path, words: str = "", **more: Any) -> Ended:
     asked = settings(words)
-    return study.run(asked.definition, home, asked.execute, **more)
+    return study.run(asked.definition, home, asked.execute, space=asked.space, search=asked.search, **more)
 
 
 def hash_of(home: Path, words: str = "") -> str:

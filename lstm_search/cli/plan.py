@@ -6,11 +6,12 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from lstm_search.cli.shell import Exit, chosen, say
 from lstm_search.config import SECTIONS, Settings
 from lstm_search.published import published_at
-from lstm_search.search import problem_of
+from lstm_search.search import Space
 from lstm_search.spec import Row, counted, unit_of
 from lstm_search.stats import rate_told_apart
 from lstm_search.worker import Worker, demand, warm
@@ -25,24 +26,53 @@ MOST_TOLD = 200
 """Trials of a row up to which `plan` computes what success rates they tell apart."""
 
 
+MOST_LISTED = 20
+"""Rows that are listed; of a search with more, the first ones."""
+
+
 def plan(settings: Settings, _: Sequence[str]) -> int:
     """Print rows, trials, caps and the cost; nothing is recorded."""
     rows = chosen(settings, "plan")
     print(settings.definition.title, end="\n\n")
     print("| row | trials | cap | readings | altered |\n|---|---:|---:|---|---|")
-    for row in rows:
+    listed = rows[:MOST_LISTED] if settings.space.axes else rows
+    for row in listed:
         print(f"| {row.name} | {row.replicates} | {row.cap:,} | {_pairs(row.readings)} | {_pairs(row.altered)} |")
-    trials = sum(row.replicates for row in rows)
-    most = sum(row.replicates * row.cap for row in rows)
+    work = _work(settings, rows)
+    if len(listed) < work.rows:
+        print(f"\nand {work.rows - len(listed):,} rows more, which the search meets")
     what, seed = counted(unit_of(rows)), settings.definition.seed
-    steps = f"{_steps(rows):.1e} time steps"
-    print(f"\n{trials:,} trials in {len(rows):,} rows, at most {most:,} {what} ({steps}), seed {seed}")
+    print(
+        f"\n{work.trials:,} trials in {work.rows:,} rows, at most {work.sequences:,} {what} "
+        f"({work.steps:.1e} time steps), seed {seed}"
+    )
     print(_told_apart(min(row.replicates for row in rows)))
-    for line in _searched(settings, rows):
+    for line in _searched(settings, work):
         print(line)
     if settings.search.pilot:
-        print(_cost(rows, settings))
+        print(_cost(rows, work, settings))
     return Exit.DONE
+
+
+class _Work(NamedTuple):
+    """What a study may take at most: rows, trials, training sequences and time steps."""
+
+    rows: int
+    trials: int
+    sequences: int
+    steps: float
+
+
+def _work(settings: Settings, rows: Sequence[Row]) -> _Work:
+    """Of all cells of a study, of which `rows` are the first."""
+    cells = settings.search.cells or settings.space.size() or 1
+    firsts = [next(row for row in rows if base.point(row) is not None) for base in settings.space.bases]
+    return _Work(
+        cells * len(firsts),
+        cells * sum(row.replicates for row in firsts),
+        cells * sum(row.replicates * row.cap for row in firsts),
+        cells * sum(row.replicates * row.cap * row.cell.task.length for row in firsts),
+    )
 
 
 def _told_apart(replicates: int) -> str:
@@ -58,25 +88,22 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
     return " ".join(f"{key}={value}" for key, value in pairs)
 
 
-def _steps(rows: Sequence[Row]) -> float:
-    """Time steps that all trials take at most."""
-    return sum(row.replicates * row.cap * row.cell.task.length for row in rows)
-
-
-def _searched(settings: Settings, rows: Sequence[Row]) -> list[str]:
+def _searched(settings: Settings, work: _Work) -> list[str]:
     """The space, and how many trials the search may take; nothing for a study that chooses nothing."""
-    search = settings.search
-    if all(row.purpose == "report" for row in rows):
+    search, space = settings.search, settings.space
+    if not space.axes or all(base.purpose == "report" for base in space.bases):
         return []
     axes = [word for word in settings.overrides if word.partition(".")[0] in SECTIONS]
-    drawn = f"{search.cells} cells drawn ({search.draw})" if search.cells else "every combination"
-    lines = [f"space: {' '.join(axes)}; {drawn}"]
-    if search.kind == "race":
-        least = search.blocks[0] * len(rows)
+    drawn = f"{search.cells} cells drawn ({search.proposes})" if search.cells else "every combination"
+    lines = [f"space: {' '.join(axes)}; {drawn}", *_left_out(space)]
+    if search.allocates == "race":
+        least = search.blocks[0] * (len(space.bases) if space.joint else work.rows)
         looks = ", ".join(map(str, search.blocks))
         lines.append(f"race: {least:,} trials at least; looks after {looks} replicates, error {search.error:g}")
-    contests = [sum(problem_of(row) == problem for row in rows) for problem in {problem_of(row) for row in rows}]
-    fresh = search.confirm * sum(min(search.finalists, cells) for cells in contests if cells > 1)
+    cells = search.cells or space.size() or 1
+    each = (space.size(contest=True) or cells) if search.cells is None else cells
+    finalists = min(search.finalists, each) if each > 1 else 0
+    fresh = search.confirm * finalists * len(space.bases) * (cells // each)
     lines.append(
         f"then the best by {search.objective}: {fresh:,} trials on fresh seeds, replicates {search.fresh_from:,} and on"
     )
@@ -84,19 +111,26 @@ def _searched(settings: Settings, rows: Sequence[Row]) -> list[str]:
     return [*lines, f"budget: {budget}, {search.max_trials:,} trials at most"]
 
 
-def _cost(rows: Sequence[Row], settings: Settings) -> str:
+def _left_out(space: Space) -> list[str]:
+    """Which axes some rows of a joint search do not have."""
+    lacking = {base.name: [key for key in space.axes if key not in base.keys] for base in space.bases}
+    return [f"{name}: without {', '.join(keys)}, which it does not have" for name, keys in lacking.items() if keys]
+
+
+def _cost(rows: Sequence[Row], work: _Work, settings: Settings) -> str:
     """What the trials will cost, by a pilot of a few slices on one core of this machine."""
     sample = rows[:: max(1, len(rows) // settings.search.pilot)][: settings.search.pilot]
     say(f"pilot: {len(sample)} slices of {SLICE:g} s, after compiling what is not in the cache")
     warm([(spec, PILOT_TRIALS) for spec, _ in demand(sample)], settings.execute.width)
     speeds = [_speed(row, settings) for row in sample]
     step = sum(speeds) / len(speeds)
+    text = f"pilot: {1e9 * step:.0f} ns a trial and time step; at most {_hours(step * work.steps)}"
     expected = [_expected(row) for row in rows]
-    text = f"pilot: {1e9 * step:.0f} ns a trial and time step; at most {_hours(step * _steps(rows))}"
     if None not in expected:
         lengths = (row.replicates * row.cell.task.length for row in rows)
-        share = sum(mean * length for mean, length in zip(expected, lengths, strict=True) if mean)
-        text += f", {_hours(step * share)} were every trial to take what was printed"
+        steps = sum(mean * length for mean, length in zip(expected, lengths, strict=True) if mean)
+        likely = _hours(step * steps * work.rows / len(rows))
+        text += f", {likely} were every trial to take what was printed"
     return text
 
 

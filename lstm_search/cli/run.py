@@ -23,11 +23,12 @@ def train(settings: Settings) -> study.Ended:
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
         publishing = study.Publishing(tracker, settings.tracking.wait, say)
-    with display(rows, _workers(settings)) as watch:
+    with display(settings.definition.rows or rows, _workers(settings)) as watch:
         return study.run(
             settings.definition,
             settings.home,
             settings.execute,
+            space=settings.space,
             search=settings.search,
             publishing=publishing,
             hours=settings.budget_hours,

@@ -22,21 +22,27 @@ def see(settings: Settings, *, curves: bool = False) -> Seen:
     """Read the record. A study chosen by its name alone is seen as it was recorded."""
     asked = settings.definition
     if settings.source == "shipped":
+        asked = replace(asked, rows=tuple(settings.rows_ahead()))
         return Seen(asked, shipped_trials(asked))
     if not asked.name:
         known = studies(settings.home)
         raise ConfigError(f"choose a study with table= or study=; {settings.home} has {', '.join(known) or 'none'}")
     with Record.read(settings.home, asked.name) as record:
         recorded = record.definition()
-        record.narrow(_confirmed(asked if asked.rows else _narrowed(recorded, settings), recorded))
+        record.narrow(_asked(settings, recorded))
         return Seen(record.definition(), record.trials(curves=curves))
 
 
-def _confirmed(asked: Definition, recorded: Definition) -> Definition:
-    """The definition with the rows on fresh seeds that a search has added for its cells."""
-    known, names = {row.cell.digest for row in asked.rows}, {row.name for row in asked.rows}
+def _asked(settings: Settings, recorded: Definition) -> Definition:
+    """The rows that are asked for, or that the search has met; and those on fresh seeds that it has added for them."""
+    asked, space = settings.definition, settings.space
+    if not space.bases:
+        return _narrowed(recorded, settings)
+    met = [row for row in recorded.rows if not row.first and space.point_of(row) is not None] if space.axes else []
+    rows = [*asked.rows, *met]
+    known, names = {row.cell.digest for row in rows}, {row.name for row in rows}
     fresh = [row for row in recorded.rows if row.first and row.cell.digest in known and row.name not in names]
-    return replace(asked, rows=(*asked.rows, *fresh))
+    return replace(asked, rows=(*rows, *fresh))
 
 
 def _narrowed(recorded: Definition, settings: Settings) -> Definition:

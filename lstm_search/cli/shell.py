@@ -17,6 +17,10 @@ INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a program that Ctrl-C or SIGTERM ended."""
 
 
+MOST_ROWS = 1000
+"""So many rows of a search are looked at before any is trained."""
+
+
 class Exit(IntEnum):
     """Exit codes; with 128 + the signal's number after an interruption."""
 
@@ -37,17 +41,18 @@ def say(text: str) -> None:
     print("lstm-search:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)
 
 
-def chosen(settings: Settings, verb: str) -> tuple[Row, ...]:
-    """The study's rows. Raises ConfigError where neither table nor task was chosen, ValueError where a GPU is to train
-    what it cannot."""
-    if not settings.definition.rows:
+def chosen(settings: Settings, verb: str) -> list[Row]:
+    """The study's rows, of a large search the first ones. Raises ConfigError where neither table nor task was chosen,
+    ValueError where a GPU is to train what it cannot."""
+    if not settings.space.bases:
         tables, tasks = (" or ".join(f"{group}={name}" for name in options(group)) for group in ("table", "task"))
         raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
     if settings.source == "shipped":
         raise ConfigError(f"source=shipped: {verb} takes source=record; table, plot and export show what is shipped")
+    rows = settings.rows_ahead(MOST_ROWS)
     if settings.execute.device == "gpu":
-        refuse(row.cell for row in settings.definition.rows)
-    return settings.definition.rows
+        refuse(row.cell for row in rows)
+    return rows
 
 
 def same_place(settings: Settings) -> str:

@@ -71,8 +71,9 @@ def _check(settings: Settings) -> None:
 def stem(settings: Settings) -> str:
     """The beginning of the ids of a study's jobs: its name, and a digest of what it is and where it is kept."""
     asked = settings.definition
-    rows = [[row.name, row.cell.digest, row.replicates, row.cap] for row in asked.rows]
-    how = [asdict(settings.search)] if any(row.purpose != "report" for row in asked.rows) else []
+    ahead = settings.rows_ahead()
+    rows = [[row.name, row.cell.digest, row.replicates, row.cap] for row in ahead]
+    how = [asdict(settings.search)] if any(row.purpose != "report" for row in ahead) else []
     return f"{asked.name}-{digest([asked.name, asked.seed, rows, str(settings.home), *how])[:12]}"
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from lstm_search.checks import expect, typed, types_of, written
 from lstm_search.config.keys import READINGS, SECTIONS, build, class_of
 from lstm_search.config.settings import ConfigError
-from lstm_search.search import Draw, Numbers, SearchSettings, Span, Values, points
+from lstm_search.search import Numbers, SearchSettings, Space, Span, Values
 from lstm_search.spec import Cell, Purpose, Row, Stop
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -26,12 +26,20 @@ class Axis:
     values: Iterable[Any]
 
 
+class _Part(NamedTuple):
+    """One section of a cell, with what it changes: (key, value) pairs."""
+
+    value: Any
+    changes: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Base:
     """A row before its axes vary: `literal` as the paper (or the task's file) has it, `sections` as the user wants it,
-    `given` the keys which the user fixed."""
+    `given` the keys which the user fixed, `keys` those of the axes that the row has, with the names under which they
+    stand in the names of rows."""
 
-    row: str
+    name: str
     table: str
     published: str
     replicates: int
@@ -40,13 +48,60 @@ class Base:
     sections: Sections
     given: frozenset[str]
     purpose: Purpose = "report"
+    shorts: Mapping[str, str] = field(default_factory=dict)
+    _parts: dict[tuple[Any, ...], _Part] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The axes that the row has."""
+        return list(self.shorts)
+
+    def row(self, point: Mapping[str, Any]) -> Row:
+        """The row at a point, given by key. Raises ValueError, which names the key, for a value that cannot be used."""
+        chosen = {key: point[key] for key in self.shorts}
+        task, network, training, stop = parts = [self._part(section, chosen) for section in SECTIONS]
+        changes = [change for part in parts for change in part.changes]
+        points = _open_points(self)
+        return Row(
+            name=self._label([f"{self.shorts[key]}={written(value)}" for key, value in chosen.items()]),
+            cell=Cell(task.value, network.value, training.value, stop.value),
+            replicates=self.replicates,
+            cap=self.cap,
+            table=self.table,
+            published=self.published,
+            readings=tuple(change for change in changes if change[0] in points),
+            altered=tuple(change for change in changes if change[0] not in points) if self.table else (),
+            purpose=self.purpose,
+        )
+
+    def point(self, row: Row) -> Mapping[str, Any] | None:
+        """At which point the row is this one, by key; None where it is none of it."""
+        try:
+            point = {key: _value_of(row.cell, key) for key in self.shorts}
+            return point if self.row(point).name == row.name else None
+        except (AttributeError, ValueError):  # the row has another task or network
+            return None
+
+    def _label(self, points: Sequence[str]) -> str:
+        return " ".join([self.name, *points]) if self.table else ",".join(points) or self.name
+
+    def _part(self, section: str, chosen: Mapping[str, Any]) -> _Part:
+        """The section at this point of the axes; built once for all points that agree on its keys."""
+        mine = {key: value for key, value in chosen.items() if key.startswith(f"{section}.")}
+        memo = (section, *mine.values())
+        if memo not in self._parts:
+            values = {**self.sections[section], **{key.partition(".")[2]: value for key, value in mine.items()}}
+            if section == "network":
+                values = fit_biases(values, self.given | mine.keys())
+            value = _build(section, values)
+            self._parts[memo] = _Part(value, _changes(section, _build(section, self.literal[section]), value))
+        return self._parts[memo]
 
 
-class _Part(NamedTuple):
-    """One section of a cell, with what it changes: (key, value) pairs."""
-
-    value: Any
-    changes: tuple[tuple[str, str], ...]
+def _value_of(cell: Cell, key: str) -> Any:
+    """What a key is set to in a cell."""
+    section, _, name = key.partition(".")
+    return _alike(name, cell.stop) if section == "stop" else getattr(getattr(cell, section), name)
 
 
 def _build(section: str, values: Mapping[str, Any]) -> Any:
@@ -68,63 +123,12 @@ def _stops(values: Mapping[str, Any]) -> tuple[Stop, ...]:
     return tuple(build("stop", part) for part in each)
 
 
-def expand(base: Base, axes: Sequence[Axis | Span], draw: Draw | None = None) -> Iterator[Row]:
-    """The base's rows: one for every combination of the axes' values, the last axis varying fastest; or those drawn.
-    Raises ValueError, which names the key, for a value that cannot be used."""
-    literal = {section: _build(section, base.literal[section]) for section in SECTIONS}
-    options = [_options(base.sections, axis) for axis in axes]
-    names = _short([axis.key for axis in axes])
-    parts: dict[tuple[Any, ...], _Part] = {}
-    for point in points(options, draw):
-        chosen = {axis.key: value for axis, value in zip(axes, point, strict=True)}
-        cell = [_part(section, base, literal[section], chosen, parts) for section in SECTIONS]
-        yield _row(base, cell, [f"{name}={written(value)}" for name, value in zip(names, point, strict=True)])
-
-
-def _row(base: Base, parts: Sequence[_Part], labels: Sequence[str]) -> Row:
-    task, network, training, stop = (part.value for part in parts)
-    changes = [change for part in parts for change in part.changes]
-    points = _open_points(base)
-    return Row(
-        name=_label(base, labels),
-        cell=Cell(task, network, training, stop),
-        replicates=base.replicates,
-        cap=base.cap,
-        table=base.table,
-        published=base.published,
-        readings=tuple(change for change in changes if change[0] in points),
-        altered=tuple(change for change in changes if change[0] not in points) if base.table else (),
-        purpose=base.purpose,
-    )
-
-
 def _open_points(base: Base) -> AbstractSet[str]:
     """`READINGS`, and the biases of input gates where the literal row draws them: the paper has biases there, and says
     nothing of how they start (tables 1 and 8)."""
     network = base.literal["network"]
     drawn = network.get("gates_biased") and not network.get("input_gate_bias")
     return READINGS | {"network.input_gate_bias"} if drawn else READINGS
-
-
-def _label(base: Base, points: Sequence[str]) -> str:
-    if base.table:
-        return " ".join([base.row, *points])
-    return ",".join(points) or base.row
-
-
-def _part(
-    section: str, base: Base, literal: Any, chosen: Mapping[str, Any], parts: dict[tuple[Any, ...], _Part]
-) -> _Part:
-    """The section at this point of the axes; built once for all points that agree on its keys."""
-    mine = {key: value for key, value in chosen.items() if key.startswith(f"{section}.")}
-    memo = (section, *mine.values())
-    if memo not in parts:
-        values = {**base.sections[section], **{key.partition(".")[2]: value for key, value in mine.items()}}
-        if section == "network":
-            values = fit_biases(values, base.given | mine.keys())
-        value = _build(section, values)
-        parts[memo] = _Part(value, _changes(section, literal, value))
-    return parts[memo]
 
 
 def _changes(section: str, literal: Any, value: Any) -> tuple[tuple[str, str], ...]:
@@ -138,8 +142,8 @@ def _changes(section: str, literal: Any, value: Any) -> tuple[tuple[str, str], .
 
 
 def _alike(name: str, stops: Sequence[Stop]) -> Any:
-    """A setting of several stop rules as it is written: one value where they agree, else a list."""
-    values = [getattr(stop, name) for stop in stops]
+    """A setting of several stop rules as it is written: one value where they agree, else one for each."""
+    values = tuple(getattr(stop, name) for stop in stops)
     return values[0] if len(set(values)) == 1 else values
 
 
@@ -160,6 +164,18 @@ def _staggered(biases: Sequence[float], blocks: int) -> list[float]:
     step = biases[-1] - biases[-2] if len(biases) > 1 else biases[0]
     more = min(blocks, 64) - len(biases)
     return [*biases, *(biases[-1] + step * (i + 1) for i in range(more))][: max(blocks, 0)]
+
+
+def space_of(bases: Sequence[Base], axes: Sequence[Axis | Span], *, joint: bool) -> Space:
+    """The space of the axes over the bases. Raises ConfigError for a value of another type than its key's, for one that
+    is given twice, and where rows that are to be judged together share no axis."""
+    holder = {axis.key: next(base for base in bases if axis.key in base.keys) for axis in axes}
+    if joint and axes and len(bases) > 1 and not any(all(axis.key in base.keys for base in bases) for axis in axes):
+        raise ConfigError(
+            f"search.joint=true: the rows {', '.join(base.name for base in bases)} share none of the axes "
+            f"{', '.join(holder)}; give an axis that all of them have, for example training.rate=0.1,0.5"
+        )
+    return Space(tuple(bases), {axis.key: _options(holder[axis.key].sections, axis) for axis in axes}, joint=joint)
 
 
 def _options(sections: Sections, axis: Axis | Span) -> Values:
@@ -196,12 +212,6 @@ def _distinct(key: str, values: list[Any]) -> list[Any]:
     return values
 
 
-def _short(keys: Sequence[str]) -> list[str]:
-    """The last part of each key where that is unambiguous."""
-    lasts = [key.rpartition(".")[2] for key in keys]
-    return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
-
-
 def check_distinct(rows: Sequence[Row]) -> None:
     """Raises ConfigError for rows that are one configuration: their trials would be the same."""
     seen: dict[Cell, str] = {}
@@ -214,24 +224,10 @@ def check_distinct(rows: Sequence[Row]) -> None:
             )
 
 
-def drawing(search: SearchSettings, axes: Sequence[Axis | Span], seed: int) -> Draw | None:
-    """How cells are drawn from the space; None for all combinations. Raises ConfigError where these have no end."""
-    if search.cells is not None:
-        return Draw(search.cells, search.draw, seed)
-    for axis in axes:
-        if isinstance(axis, Span):
-            raise ConfigError(
-                f"{axis.key}=interval({axis.low:g},{axis.high:g}): search={search.kind} needs a finite list of values, "
-                f"for example {axis.key}=0.1,0.5; search=random draws from intervals, and search=race does with "
-                "search.cells=N"
-            )
-    return None
-
-
-def check_size(bases: Sequence[Base], axes: Sequence[Axis | Span], search: SearchSettings, draw: Draw | None) -> None:
+def check_size(bases: Sequence[Base], axes: Sequence[Axis | Span], search: SearchSettings) -> None:
     """Raises ConfigError for more trials than allowed, counted before anything is expanded, and for replicates
     that would be used both to choose and to report."""
-    cells = draw.count if draw else math.prod(axis.count for axis in axes if isinstance(axis, Axis))
+    cells = search.cells or math.prod(axis.count for axis in axes if isinstance(axis, Axis))
     trials = cells * sum(base.replicates for base in bases)
     if trials > search.max_trials:
         number = f"{trials:,}" if trials < 10**18 else "more than 10^18"

@@ -4,19 +4,21 @@ else. Everything from the user is data: it is never resolved, instantiated or ha
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from lstm_search.checks import written
-from lstm_search.config.axes import Axis, Base, check_distinct, check_size, drawing, expand, fit_biases
-from lstm_search.config.grammar import row_names, split, studies_of, text_of, value_of
+from lstm_search.config.axes import Axis, Base, check_distinct, check_size, fit_biases, space_of
+from lstm_search.config.definition import Words, definition_of
+from lstm_search.config.grammar import row_names, split, studies_of, tables_of, text_of, value_of
 from lstm_search.config.keys import (
     GROUPS,
     SECTIONS,
@@ -29,12 +31,11 @@ from lstm_search.config.keys import (
     options,
     read,
 )
-from lstm_search.config.selection import ALL, Wanted, selected
+from lstm_search.config.selection import ALL, Wanted, selected, selected_of_several
 from lstm_search.config.settings import ConfigError, General, Settings
 from lstm_search.published import CAP_FACTOR, published_at
-from lstm_search.search import Draw, SearchSettings, Span
-from lstm_search.search import check as check_objective
-from lstm_search.spec import Definition, unit_of
+from lstm_search.search import SearchSettings, Space, Span, first_rows, objective_of
+from lstm_search.spec import Row, short_names, unit_of
 from lstm_search.tracking import without_password
 
 DEFAULT_REPLICATES = 10
@@ -43,8 +44,8 @@ DEFAULT_CAP = 1_000_000
 ASIDE = ("budget", "search", "execute", "tracking", "submit")
 """The sections that are no part of a cell."""
 
-IDENTITY = frozenset({"table", "rows", "study", "task", "network", "replicates", "seed", "cap"})
-"""Keys beside those of a cell that a study is defined by."""
+CHECKED = 10_000
+"""So many points of a space are tried before anything is written; of a larger one a proposer meets the others."""
 
 
 def compose(overrides: Sequence[str]) -> Settings:
@@ -90,7 +91,7 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     own = {"network"} if wanted and wanted[0].table else set()  # chosen by the rows of a table
     choices = [f"{group}={name}" for group, name in groups.items() if group not in own]
     trees = [_tree(choices, row.overrides) for row in wanted] or [_tree(choices, {})]
-    changed, axes = _read(texts, _common(trees))
+    changed, axes = _read(texts, _known(trees, every=texts.get("search.joint") != "true"))
     plain = {key: value for key, value in changed.items() if "." not in key}
     general = General(**plain, rows=row_names(texts))
     built = {section: build(section, {**trees[0][section], **_under(section, changed)}) for section in ASIDE}
@@ -98,14 +99,14 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     if not wanted:
         _refuse_homeless([*changed, *(axis.key for axis in axes)])
     search = search.up_to(general.replicates)
-    bases = [_base(row, literal, changed, general, search) for row, literal in zip(wanted, trees, strict=False)]
-    draw = drawing(search, axes, general.seed)
-    check_size(bases, axes, search, draw)
-    axes = [axis if isinstance(axis, Span) else replace(axis, values=list(axis.values)) for axis in axes]
-    definition = _definition(texts, general, bases, axes, draw)
-    check_objective(search, definition.rows)
+    asked = _Asked(changed, axes, general, search)
+    bases = [_base(row, tree, asked) for row, tree in zip(wanted, trees, strict=False)]
+    words = Words(texts, {axis.key: texts[axis.key] for axis in axes})
+    space = _space(bases, asked)
+    rows = _checked(space, search, general.seed) if bases else []
     return Settings(
-        definition=definition,
+        definition=definition_of(words, general, bases, _title(wanted), () if axes else rows),
+        space=space,
         search=search,
         execute=built["execute"],
         tracking=built["tracking"],
@@ -121,6 +122,34 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         submit=built["submit"],
         overrides=tuple(overrides),
     )
+
+
+class _Asked(NamedTuple):
+    """What the user asked of all rows: keys that have another value, axes, and how it is searched."""
+
+    changed: Mapping[str, Any]
+    axes: Sequence[Axis | Span]
+    general: General
+    search: SearchSettings
+
+
+def _space(bases: Sequence[Base], asked: _Asked) -> Space:
+    """The space of the axes over the bases. Raises ConfigError where it is too large, before it is expanded."""
+    check_size(bases, asked.axes, asked.search)
+    axes = [axis if isinstance(axis, Span) else replace(axis, values=list(axis.values)) for axis in asked.axes]
+    return space_of(bases, axes, joint=asked.search.joint)
+
+
+def _checked(space: Space, search: SearchSettings, seed: int) -> list[Row]:
+    """The rows of the first points of a space. Raises ValueError for what no study can be: a value that cannot be used,
+    rows that are one configuration, that count different things or lack what the objective asks of them."""
+    rows = first_rows(space, search, seed, CHECKED)
+    check_distinct(rows)
+    unit_of(rows)
+    firsts = {base.name: next(row for row in rows if base.point(row) is not None) for base in space.bases}
+    for group in space.groups:
+        objective_of([firsts[base.name] for base in group], search.objective, search.milestone)
+    return rows
 
 
 def composed_yaml(settings: Settings) -> str:
@@ -183,11 +212,24 @@ def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[Wanted]
         if "task" in groups and "rows" in texts:
             raise ConfigError(f"rows={texts['rows']}: selects rows of a table; task={groups['task']} has none")
         return [Wanted(groups["task"], "", "", DEFAULT_REPLICATES, {})] if "task" in groups else []
-    if table not in options("table"):
-        raise ConfigError(f"table={table}: no such table{nearest(table, options('table'))}")
+    tables = tables_of(table)
+    for name in tables:
+        if name not in options("table"):
+            raise ConfigError(f"table={table}: no such table{nearest(name, options('table'))}")
     if "task" in groups:
         raise ConfigError(f"table={table} task={groups['task']}: takes one of the two; a table's rows name their task")
-    return selected(table, _table_file(table), row_names(texts), groups.get("network"))
+    files = {name: _table_file(name) for name in tables}
+    if len(tables) == 1:
+        return selected(table, files[table], row_names(texts), groups.get("network"))
+    return selected_of_several(files, row_names(texts), groups.get("network"))
+
+
+def _title(wanted: Sequence[Wanted]) -> str:
+    """What a study of these rows is about."""
+    tables = list(dict.fromkeys(row.table for row in wanted))
+    if len(tables) > 1:
+        return f"Tables {', '.join(tables)}"
+    return (_table_file(tables[0])["title"] if tables[0] else wanted[0].name) if wanted else ""
 
 
 def _table_file(table: str) -> dict[str, Any]:
@@ -205,10 +247,11 @@ def _tree(choices: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, dic
     }
 
 
-def _common(trees: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    """The keys that all rows have."""
-    first, *others = ([f"{section}.{key}" for section, values in tree.items() for key in values] for tree in trees)
-    return [*complete("", {}), *(key for key in first if all(key in other for other in others))]
+def _known(trees: Sequence[Mapping[str, Mapping[str, Any]]], *, every: bool) -> list[str]:
+    """The keys that rows have: every one of them, or some."""
+    lists = [[f"{section}.{key}" for section, values in tree.items() for key in values] for tree in trees]
+    counts = Counter(key for keys in lists for key in keys)
+    return [*complete("", {}), *(key for key, count in counts.items() if count == len(trees) or not every)]
 
 
 @cache
@@ -228,23 +271,31 @@ def _under(section: str, changed: Mapping[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in changed.items() if key.startswith(prefix)}
 
 
-def _base(
-    row: Wanted, tree: Mapping[str, Any], changed: Mapping[str, Any], general: General, search: SearchSettings
-) -> Base:
+def _base(row: Wanted, tree: Mapping[str, Any], asked: _Asked) -> Base:
+    """A row as it is asked for."""
+    changed, general, search = asked.changed, asked.general, asked.search
     mean = _published_mean(row, tree["stop"]["milestone"])
-    sections = {section: {**tree[section], **_under(section, changed)} for section in SECTIONS}
+    sections = {section: complete(section, {**tree[section], **_under(section, changed)}) for section in SECTIONS}
     sections["network"] = fit_biases(sections["network"], changed.keys())
+    chooses = search.proposes != "grid" or search.confirm
+    shorts = short_names([axis.key for axis in asked.axes])
     return Base(
-        row=row.name,
+        name=row.name,
         table=row.table,
         published=row.published,
-        replicates=search.blocks[-1] if search.kind == "race" else general.replicates or row.trials,
+        replicates=search.blocks[-1] if search.allocates == "race" else general.replicates or row.trials,
         cap=general.cap or row.cap or (round(CAP_FACTOR * mean) if mean else DEFAULT_CAP),
         literal={section: tree[section] for section in SECTIONS},
         sections=sections,
         given=frozenset(changed),
-        purpose="race" if search.kind == "race" else "tune" if search.kind == "random" or search.confirm else "report",
+        purpose="race" if search.allocates == "race" else "tune" if chooses else "report",
+        shorts={key: short for key, short in shorts.items() if _has(sections, key)},
     )
+
+
+def _has(sections: Mapping[str, Mapping[str, Any]], key: str) -> bool:
+    section, _, name = key.partition(".")
+    return name in sections[section]
 
 
 def _published_mean(row: Wanted, milestones: str | Sequence[str]) -> float | None:
@@ -259,33 +310,3 @@ def _refuse_homeless(keys: Iterable[str]) -> None:
         if key.partition(".")[0] in SECTIONS:
             tables, tasks = ", ".join(options("table")), ", ".join(options("task"))
             raise ConfigError(f"{key}: belongs to a study; choose one with table= ({tables}) or task= ({tasks})")
-
-
-def _definition(
-    texts: Mapping[str, str],
-    general: General,
-    bases: Sequence[Base],
-    axes: Sequence[Axis | Span],
-    draw: Draw | None,
-) -> Definition:
-    rows = [row for base in bases for row in expand(base, axes, draw)]
-    check_distinct(rows)
-    unit_of(rows)
-    table, task = (bases[0].table, bases[0].row) if bases else ("", "")
-    name = general.study or (f"table-{table}" if table else task)
-    title = _table_file(table)["title"] if table else task
-    asked = [f"{key}={text}" for key, text in texts.items() if key in IDENTITY or key.partition(".")[0] in SECTIONS]
-    config = {
-        "overrides": asked,
-        "study": name,
-        "title": title,
-        "seed": general.seed,
-        "rows": {base.row: _printed_row(base, {axis.key: texts[axis.key] for axis in axes}) for base in bases},
-    }
-    return Definition(name, general.seed, tuple(rows), title, OmegaConf.to_yaml(OmegaConf.create(config)))
-
-
-def _printed_row(base: Base, axes: Mapping[str, str]) -> dict[str, Any]:
-    """The row as its configuration prints it, axes as they were written."""
-    sections = {section: {**base.sections[section], **_under(section, axes)} for section in SECTIONS}
-    return {"replicates": base.replicates, "cap": base.cap, **sections}

@@ -109,6 +109,14 @@ def row_names(texts: Mapping[str, str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
+def tables_of(text: str) -> list[str]:
+    """What `table=` selects: one table, or several in brackets. Raises ConfigError for none."""
+    names = [written(name) for name in parse("table", text)] if text.startswith("[") else [text]
+    if not names:
+        raise ConfigError(f"table={text}: takes at least one table, for example table=9 or table=[1,9]")
+    return list(dict.fromkeys(names))
+
+
 def studies_of(texts: dict[str, str]) -> tuple[str, ...]:
     """Takes `study=[a,b]` out of the settings: the names, none where it is not a list. Raises ConfigError for one name,
     and ValueError for a name that no study can have."""

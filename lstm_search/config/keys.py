@@ -119,7 +119,7 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     lasts = {name: name.rpartition(".")[2] for name in names}
     similar = get_close_matches(word.rpartition(".")[2], set(lasts.values()), 2, 0.7)
     close = [name for name in names if lasts[name] in similar] or get_close_matches(word, names, 3, 0.6)
-    close.sort(key=lambda name: -SequenceMatcher(None, word, name).ratio())
+    close.sort(key=lambda name: (name.partition(".")[0] not in SECTIONS, -SequenceMatcher(None, word, name).ratio()))
     if len(names) <= 12:
         return f"{f'; nearest: {close[0]}' if close else ''}; valid: {', '.join(names)}"
     return f"; nearest: {', '.join(close[:4])}" if close else "; lstm-search --help lists all"

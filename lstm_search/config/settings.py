@@ -11,8 +11,8 @@ from typing import Literal
 from lstm_search.checks import setting, settle
 from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.record import check_name
-from lstm_search.search import SearchSettings
-from lstm_search.spec import Definition
+from lstm_search.search import SearchSettings, Space, first_rows
+from lstm_search.spec import Definition, Row
 from lstm_search.tracking import without_password
 
 
@@ -54,7 +54,8 @@ class General:
     """The keys of no group. What the names in `table`, `recipe` and `rows` stand for is found elsewhere."""
 
     table: str | None = setting(
-        None, "a table of the paper to fill, 1 to 9 or 2b; or choose task=NAME for a study of your own"
+        None,
+        "a table of the paper to fill, 1 to 9 or 2b, or several, [1,9]; or choose task=NAME for a study of your own",
     )
     recipe: str | None = setting(
         None, "settings kept under a name, as if they stood before yours; a study by it is named table-3-NAME"
@@ -117,11 +118,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a verb needs. `definition` has no rows where neither table nor task was chosen, and then its name is
-    the `study` given, or empty; `rows` and `replicates` are as the user gave them, None for all; `studies` where more
+    """Everything a verb needs. `space` has no bases where neither table nor task was chosen, and then the name of
+    `definition` is the `study` given, or empty. The definition has rows where there are no axes; else a search meets
+    them. `rows` and `replicates` are as the user gave them, None for all; `studies` where more
     than one was given; `overrides` is all that was given."""
 
     definition: Definition
+    space: Space
     search: SearchSettings
     execute: ExecuteSettings
     tracking: TrackingSettings
@@ -136,3 +139,10 @@ class Settings:
     studies: tuple[str, ...]
     submit: SubmitSettings
     overrides: tuple[str, ...]
+
+    def rows_ahead(self, most: int = 10_000) -> list[Row]:
+        """The rows that are known before anything is trained: all of a study without axes, and those of the first
+        points that a search would meet, `most` at most."""
+        if not self.space.axes:
+            return list(self.definition.rows)
+        return first_rows(self.space, self.search, self.definition.seed, most)

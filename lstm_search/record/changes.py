@@ -42,13 +42,3 @@ def _changes(then: Cell, now: Row) -> list[str]:
     old, new = spec.flat(then.as_dict()), spec.flat(now.cell.as_dict())
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [f"row {now.name}: {name} was {old.get(name)}, is {new.get(name)}" for name in names]
-
-
-def shrunk_space(recorded: Sequence[Row], definition: Definition) -> list[str]:
-    """Which cells that were to be chosen among are gone: a space may grow, not shrink or move."""
-    names = {row.name for row in definition.rows}
-    gone = [row.name for row in recorded if row.purpose != "report" and row.name not in names]
-    if not gone or all(row.purpose == "report" for row in definition.rows):
-        return []
-    more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-    return [f"the space lacks what it had: {'; '.join(gone[:3])}{more}"]

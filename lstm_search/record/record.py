@@ -15,9 +15,8 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -25,11 +24,12 @@ from typing import IO, Any, Self
 from lstm_search import spec
 from lstm_search.record import provenance, sql
 from lstm_search.record import study_file as recordfile
-from lstm_search.record.changes import DefinitionChanged, differences, shrunk_space
+from lstm_search.record.changes import DefinitionChanged, differences
 from lstm_search.record.study_file import check_name, named_errors, now
 from lstm_search.record.upgrade import FORMAT, is_fresh, is_outdated, renewed, upgrade, upgraded_copy
 from lstm_search.spec import (
     BROKEN,
+    Candidate,
     Cell,
     Definition,
     Outcome,
@@ -57,7 +57,7 @@ class Record:
         self.path = path
         self._db = db
         self._lock = lock
-        self._asked = asked
+        self._ask(asked)
 
     @classmethod
     def open(cls, home: Path, definition: Definition) -> Record:
@@ -96,7 +96,12 @@ class Record:
         recorded."""
         with named_errors(self.path):
             self._check(definition)
+        self._ask(definition)
+
+    def _ask(self, definition: Definition | None) -> None:
+        """See this definition from now on, and the rows that are added to it."""
         self._asked = definition
+        self._seen = {row.name: row for row in definition.rows} if definition else {}
 
     def __enter__(self) -> Self:
         return self
@@ -113,9 +118,9 @@ class Record:
     def definition(self) -> Definition:
         """What is asked for: the definition given at opening or to `narrow`, or else all that was ever asked for."""
         if self._asked is not None:
-            return self._asked
+            return replace(self._asked, rows=tuple(self._seen.values()))
         study = self._query(sql.STUDY)[0]
-        return Definition(self.path.stem, int(study["seed"]), self._rows(), study["title"], study["config"])
+        return Definition(self.path.stem, int(study["seed"]), self.rows(), study["title"], study["config"])
 
     def created(self) -> datetime:
         """When the study was first recorded, UTC."""
@@ -134,13 +139,43 @@ class Record:
                 self._create(definition)
             upgrade(db, self.path)
             before = self._check(definition)
-            if found := shrunk_space(before, definition):
-                raise DefinitionChanged(self.path, found)
             for row in definition.rows:
                 self._put_row(row)
-            if self._rows() != before:
+            if self.rows() != before or not definition.rows:  # a search meets its rows later
                 self._append_config(sql.text(definition.config))
-        self._asked = definition
+        self._ask(definition)
+
+    def meet(self, candidates: Iterable[Candidate], rows: Iterable[Row] = ()) -> None:
+        """Record candidates that a search has met, or why they left, with their rows; and further rows. From now on
+        these are seen. DefinitionChanged where a row of such a name is recorded with another cell."""
+        met = list(candidates)
+        new = {row.name: row for row in (*(row for one in met for row in one.rows), *rows)}
+        if not new:
+            return
+        asked = self.definition()
+        with self._transaction() as db:
+            for row in new.values():
+                then = [self._row(dict(entry)) for entry in db.execute(sql.ROW, {"name": row.name})]
+                self._refuse_changes(then, replace(asked, rows=(row,)))
+                self._put_row(row)
+            for candidate in met:
+                if candidate.point:
+                    db.execute(sql.PUT_CANDIDATE, sql.candidate_columns(candidate))
+        self._seen |= new
+
+    def candidates(self) -> list[Candidate]:
+        """The candidates that were met, in that order, with their rows as they were asked for last."""
+        rows = {row.name: row for row in self.rows()}
+        found = ((entry, json.loads(entry["point"]).items()) for entry in self._query(sql.CANDIDATES))
+        return [
+            Candidate(
+                tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in point),
+                tuple(rows[name] for name in json.loads(entry["rows"])),
+                entry["proposer"],
+                entry["reason"],
+            )
+            for entry, point in found
+        ]
 
     def add(self, trials: Iterable[Trial]) -> int:
         """Commit a batch of trials that ended in one transaction; how many are newly recorded.
@@ -254,7 +289,7 @@ class Record:
                     self._db.execute("ROLLBACK")
 
     def _create(self, definition: Definition) -> None:
-        for statement in files("lstm_search.record").joinpath("record.sql").read_text(encoding="utf-8").split(";\n"):
+        for statement in sql.statements():
             self._db.execute(statement)
         self._db.execute(f"PRAGMA application_id = {recordfile.APPLICATION}")
         self._db.execute(f"PRAGMA user_version = {FORMAT}")
@@ -278,12 +313,16 @@ class Record:
 
     def _check(self, definition: Definition) -> tuple[Row, ...]:
         """The recorded rows. DefinitionChanged where `definition` is not what was recorded."""
-        recorded = self._rows()
-        if found := differences(self._query(sql.STUDY)[0], recorded, definition):
-            raise DefinitionChanged(self.path, found)
+        recorded = self.rows()
+        self._refuse_changes(recorded, definition)
         return recorded
 
-    def _rows(self) -> tuple[Row, ...]:
+    def _refuse_changes(self, recorded: Sequence[Row], definition: Definition) -> None:
+        if found := differences(self._query(sql.STUDY)[0], recorded, definition):
+            raise DefinitionChanged(self.path, found)
+
+    def rows(self) -> tuple[Row, ...]:
+        """All rows that were ever asked for."""
         return tuple(self._row(dict(values)) for values in self._query(sql.ROWS))
 
     def _row(self, values: dict[str, Any]) -> Row:

@@ -36,6 +36,15 @@ CREATE TABLE rows (
     purpose TEXT NOT NULL DEFAULT 'report' CHECK (purpose IN ('report', 'tune', 'race'))
 ) STRICT;
 
+CREATE TABLE candidates ( -- the points of a search's space that were met, in that order
+    ordinal INTEGER PRIMARY KEY,
+    point TEXT NOT NULL, -- settings by key
+    rows TEXT NOT NULL, -- names of the rows that have them: one, several in a joint search
+    proposer TEXT NOT NULL,
+    reason TEXT NOT NULL, -- for which it got no further trials; empty while it may get some
+    UNIQUE (point, rows)
+) STRICT;
+
 CREATE TABLE trials (
     key TEXT PRIMARY KEY,
     cell TEXT NOT NULL REFERENCES cells (digest),

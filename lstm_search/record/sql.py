@@ -5,13 +5,15 @@ A column of `trials` has the name of its value in `Trial.plain`; a column of `mi
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Iterable
 from dataclasses import fields
+from importlib.resources import files
 from typing import Any
 
-from lstm_search.spec import CurvePoint, Reached, Trial, TrialResult
+from lstm_search.spec import Candidate, CurvePoint, Reached, Trial, TrialResult
 
 _POINT = struct.Struct("<qdd")  # a curve point: sequences, error, wrong, every bit kept
 
@@ -26,10 +28,12 @@ _SOME = "WHERE cell = :cell AND replicate >= :first AND replicate < :end"
 
 STUDY = "SELECT seed, schema_version, numerics_version, title, config, created FROM study"
 ENVIRONMENT = "SELECT description FROM environments JOIN study ON study.environment = environments.id"
-ROWS = """
+_ROW = """
 SELECT name, digest, description, replicates, cap, "table", published, readings, altered, first, purpose
-FROM rows JOIN cells ON cell = digest ORDER BY ordinal
+FROM rows JOIN cells ON cell = digest
 """
+ROWS = f"{_ROW} ORDER BY ordinal"
+ROW = f"{_ROW} WHERE name = :name"
 PUT_ROW = """
 INSERT INTO rows (name, ordinal, cell, replicates, cap, "table", published, readings, altered, first, purpose)
 SELECT :name, coalesce(max(ordinal), -1) + 1, :cell, :replicates, :cap, :table, :published, :readings, :altered, :first,
@@ -37,6 +41,11 @@ SELECT :name, coalesce(max(ordinal), -1) + 1, :cell, :replicates, :cap, :table, 
 ON CONFLICT (name) DO UPDATE SET replicates = max(replicates, excluded.replicates), cap = excluded.cap,
     "table" = excluded."table", published = excluded.published, readings = excluded.readings,
     altered = excluded.altered, first = excluded.first, purpose = excluded.purpose
+"""
+CANDIDATES = "SELECT point, rows, proposer, reason FROM candidates ORDER BY ordinal"
+PUT_CANDIDATE = """
+INSERT INTO candidates (point, rows, proposer, reason) VALUES (:point, :rows, :proposer, :reason)
+ON CONFLICT (point, rows) DO UPDATE SET reason = excluded.reason
 """
 PUT_ATTEMPT = """
 INSERT INTO attempts (key, number, reason, at, settled)
@@ -67,6 +76,11 @@ def insert(table: str, names: Iterable[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608
 
 
+def statements() -> list[str]:
+    """The statements that make the tables of a record."""
+    return files("lstm_search.record").joinpath("record.sql").read_text(encoding="utf-8").split(";\n")
+
+
 def trial_columns(trial: Trial) -> dict[str, Any]:
     """A trial as its row of `trials` holds it; its milestones have rows of their own, the seed is the study's."""
     values = trial.plain()
@@ -74,6 +88,16 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
     packed = b"".join(_POINT.pack(point.sequences, point.error, point.wrong) for point in trial.result.curve)
     return {name: text(value) if isinstance(value, str) else value for name, value in values.items()} | {
         "curve": packed
+    }
+
+
+def candidate_columns(candidate: Candidate) -> dict[str, str]:
+    """A candidate as its row of `candidates` holds it."""
+    return {
+        "point": json.dumps(dict(candidate.point)),
+        "rows": json.dumps([row.name for row in candidate.rows]),
+        "proposer": candidate.proposer,
+        "reason": text(candidate.left),
     }
 
 

@@ -1,8 +1,9 @@
 """Records of earlier releases brought up to date, without training anything.
 
-Format 1 had no `first` and `purpose` in its rows. Up to format 2 the keys were of schema version 1, which hashed every
-setting of a cell; since version 2 those at their default are left out. A key changes only where the one recorded is
-that of its cell, replicate and seed by the old rule; outcomes, weights and all else stay.
+Format 1 had no `first` and `purpose` in its rows, and up to format 3 there were no candidates. Up to format 2 the keys
+were of schema version 1, which hashed every setting of a cell; since version 2 those at their default are left out. A
+key changes only where the one recorded is that of its cell, replicate and seed by the old rule; outcomes, weights and
+all else stay.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from lstm_search.record import sql
 from lstm_search.record.study_file import APPLICATION
 from lstm_search.spec import (
     SCHEMA_VERSION,
@@ -24,7 +26,7 @@ from lstm_search.spec import (
     trial_key,
 )
 
-FORMAT = 3
+FORMAT = 4
 """Of the tables and keys. Earlier ones are still read, and brought up to date by a driver."""
 
 _RENEWED = {
@@ -88,6 +90,7 @@ def upgrade(db: sqlite3.Connection, path: Path) -> None:
     if db.execute("PRAGMA user_version").fetchone()[0] == 1:
         db.execute("ALTER TABLE rows ADD COLUMN first INTEGER NOT NULL DEFAULT 0")
         db.execute("ALTER TABLE rows ADD COLUMN purpose TEXT NOT NULL DEFAULT 'report'")
+    db.execute(next(statement for statement in sql.statements() if "CREATE TABLE candidates" in statement))
     if db.execute("SELECT schema_version FROM study").fetchone()[0] == 1:
         _renew_keys(db, path)
     db.execute(f"PRAGMA user_version = {FORMAT}")

@@ -10,15 +10,37 @@ from lstm_search.checks import setting, settle
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Which cells and replicates come next, and which cell is the best.
+    """Which cells are met, which of their trials come next, and which cell is the best.
 
-    Among cells of the same success rate, the objective `success` takes the one with the smallest expected running time.
-    `error` is the probability over all looks at a race. The best are those of each task of a study.
+    A search is a proposer and an allocator; `kind` names the common pairs. Among cells of the same success rate, the
+    objective `success` takes the one with the smallest expected running time. `error` is the probability over all looks
+    at a race. The best are those of each task of a study.
     """
 
-    kind: Literal["grid", "random", "race"] = "grid"
+    kind: Literal["grid", "random", "race", "tpe"] = "grid"
     max_trials: int = setting(
         100_000, "a study of more trials is refused before anything is planned", low=1, high=10_000_000
+    )
+    proposer: Literal["grid", "random", "sobol", "tpe"] | None = setting(
+        None,
+        "who says which cell comes next: every combination (grid), drawn independently (random) or as a Sobol "
+        "sequence (sobol), or by a model of what was seen (tpe); null takes that of search=NAME: a race draws where "
+        "search.cells is given",
+    )
+    allocator: Literal["full", "race"] | None = setting(
+        None,
+        "who says which trial of the cells comes next: all (full), or no more of those that an exact test finds worse "
+        "than the best (race); null takes that of search=NAME",
+    )
+    cells: int | None = setting(
+        None,
+        "how many cells are met; every combination where the proposer is grid",
+        low=1,
+        high=1_000_000,
+    )
+    joint: bool = setting(
+        False,
+        "one set of settings for all rows: they are judged together, and axes that a row lacks are left out for it",
     )
     objective: Literal["ert", "success", "published"] = setting(
         "ert",
@@ -37,36 +59,40 @@ class SearchSettings:
         low=0,
         high=1000,
     )
-    cells: int | None = setting(
-        None,
-        "how many are drawn from the values and intervals given; null takes every combination",
-        low=1,
-        high=1_000_000,
-        kinds=("race", "random"),
-    )
-    draw: Literal["random", "sobol"] = setting(
-        "random",
-        "independently, or as a scrambled Sobol sequence, which leaves smaller gaps (sobol)",
-        kinds=("race", "random"),
-    )
     blocks: tuple[int, ...] = setting(
         (5, 10, 20, 30),
-        "after how many replicates a configuration is looked at; replicates=N ends them at N",
+        "after how many replicates a race looks at a configuration; replicates=N ends them at N",
         low=2,
         high=1_000_000,
-        kinds=("race",),
     )
     error: float = setting(
-        0.05, "probability that the best configuration is dropped", above=0, high=0.5, example="0.05", kinds=("race",)
+        0.05, "probability that a race drops the best configuration", above=0, high=0.5, example="0.05"
     )
 
     def __post_init__(self) -> None:
         settle(self, "search")
         self._check_blocks()
+        if self.cells is not None and self.proposes == "grid":
+            raise ValueError(
+                f"search.cells={self.cells}: search={self.kind} takes every combination; search=random, search=race or "
+                "search=tpe meet so many cells"
+            )
+
+    @property
+    def proposes(self) -> str:
+        """The name of the proposer."""
+        usual = {"random": "random", "tpe": "tpe"}.get(self.kind, "grid")
+        drawn = self.kind == "race" and self.cells is not None
+        return self.proposer or ("random" if drawn else usual)
+
+    @property
+    def allocates(self) -> str:
+        """The name of the allocator."""
+        return self.allocator or ("race" if self.kind in ("race", "tpe") else "full")
 
     def up_to(self, replicates: int | None) -> SearchSettings:
         """A race whose last block has so many replicates (None: as it is); another search is what it is."""
-        if self.kind != "race" or replicates is None:
+        if self.allocates != "race" or replicates is None:
             return self
         return replace(self, blocks=(*(size for size in self.blocks if size < replicates), replicates))
 

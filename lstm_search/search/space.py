@@ -1,23 +1,19 @@
-"""Points of a space: every combination of its axes, or so many drawn from it, the same for the same seed."""
+"""What a search searches: rows of which some settings are open (bases), and the values that these may have (axes)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from lstm_search.spec import Candidate, Purpose, Row
 
 DIGITS = 4
 """Significant digits of a number drawn from an interval, so that the number shown is exactly the one used."""
 
-_MOST_DRAWS = 1000
-"""How many points are drawn for each that is asked for, before the space is taken to hold no other."""
-
 Point = tuple[Any, ...]
+"""One value for each axis, in the order of the axes."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +38,11 @@ class Span:
         """The number below which `share` of the interval lies."""
         low, high = (math.ceil(self.low), math.floor(self.high) + 1) if whole else (self.low, self.high)
         number = low * (high / low) ** share if self.log else low + share * (high - low)
-        if whole:
-            return min(math.floor(number), high - 1)
+        return min(math.floor(number), high - 1) if whole else self.shortened(number)
+
+    def shortened(self, number: float) -> float:
+        """`number` with `DIGITS` significant digits, within the bounds."""
         return min(max(float(f"{number:.{DIGITS}g}"), self.low), self.high)
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How many points are drawn (`random`: independently, `sobol`: a scrambled Sobol sequence). More points of the same
-    seed begin with the same points."""
-
-    count: int
-    how: Literal["random", "sobol"]
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -64,45 +52,122 @@ class Numbers:
     interval: Span
     whole: bool
 
+    def __contains__(self, value: Any) -> bool:
+        return self.interval.low <= value <= self.interval.high and (not self.whole or value == int(value))
+
 
 Values = Sequence[Any] | Numbers
 
 
-def points(space: Sequence[Values], draw: Draw | None) -> Iterator[Point]:
-    """The points of the space, one value a key. Raises ValueError where the space holds fewer points than are drawn."""
-    if draw is None:
-        return product(*(values for values in space if not isinstance(values, Numbers)))
-    return iter(_drawn(space, draw))
+class Base(Protocol):
+    """A row of which some settings are open."""
+
+    @property
+    def name(self) -> str:
+        """The row's name before its axes vary."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The axes that the row has: those whose key its task and its network know."""
+
+    def row(self, point: Mapping[str, Any]) -> Row:
+        """The row at a point, given by key; keys that it does not have are left out. Raises ValueError, which names the
+        key, for a value that cannot be used."""
+
+    @property
+    def replicates(self) -> int:
+        """How many trials a row of it has."""
+
+    @property
+    def purpose(self) -> Purpose:
+        """What they are for."""
+
+    def point(self, row: Row) -> Mapping[str, Any] | None:
+        """At which point the row is this one, by key; None where it is none of it."""
 
 
-def _drawn(space: Sequence[Values], draw: Draw) -> list[Point]:
-    """Different points, in the order in which they are drawn."""
-    if not space:
-        raise ValueError(
-            "search.cells: nothing to draw from; give a key several values, for example training.rate=0.1,0.5"
-        )
-    found: dict[Point, None] = {}
-    for share in _shares(len(space), draw):
-        found.setdefault(tuple(_value(values, part) for values, part in zip(space, share, strict=True)))
-        if len(found) == draw.count:
-            return list(found)
-    raise ValueError(
-        f"search.cells={draw.count}: the space has {len(found)} cells, or few more; take fewer, or search=grid for all"
-    )
+@dataclass(frozen=True)
+class Fixed:
+    """A row of which nothing is open."""
+
+    fixed: Row
+    keys: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return self.fixed.name
+
+    @property
+    def replicates(self) -> int:
+        """How many trials it has."""
+        return self.fixed.replicates
+
+    @property
+    def purpose(self) -> Purpose:
+        """What they are for."""
+        return self.fixed.purpose
+
+    def row(self, _point: Mapping[str, Any]) -> Row:
+        """The row."""
+        return self.fixed
+
+    def point(self, row: Row) -> Mapping[str, Any] | None:
+        """It has no axes."""
+        return {} if row == self.fixed else None
 
 
-def _value(values: Values, share: float) -> Any:
-    if isinstance(values, Numbers):
-        return values.interval.at(share, whole=values.whole)
-    return values[int(share * len(values))]
+@dataclass(frozen=True)
+class Space:
+    """Bases and axes. `joint`: a point is applied to all bases, which are judged together; else each base is searched
+    by itself."""
 
+    bases: tuple[Base, ...]
+    axes: Mapping[str, Values]
+    joint: bool = False
 
-def _shares(dimensions: int, draw: Draw) -> Iterator[NDArray[np.float64]]:
-    """Points of the unit cube."""
-    if draw.how == "random":
-        rng = np.random.default_rng(draw.seed)
-        return (rng.random(dimensions) for _ in range(_MOST_DRAWS * draw.count))
-    from scipy.stats import qmc
+    @property
+    def groups(self) -> list[tuple[Base, ...]]:
+        """The bases that are searched together."""
+        return [self.bases] if self.joint else [(base,) for base in self.bases]
 
-    power = min(20, max(10, (4 * draw.count).bit_length()))
-    return iter(qmc.Sobol(dimensions, rng=np.random.default_rng(draw.seed)).random_base2(power))
+    def size(self, *, contest: bool = False) -> int | None:
+        """How many combinations the axes have, None where one is an interval; `contest`: how many of them compete, for
+        cells of different tasks and criteria do not."""
+        among = [values for key, values in self.axes.items() if not (contest and key.startswith(("task.", "stop.")))]
+        if any(isinstance(values, Numbers) for values in among):
+            return None
+        return math.prod(len(values) for values in among if not isinstance(values, Numbers))
+
+    def keyed(self, point: Point) -> dict[str, Any]:
+        """A point by key."""
+        return dict(zip(self.axes, point, strict=True))
+
+    def point(self, keyed: Mapping[str, Any]) -> Point:
+        """A point from its values by key."""
+        return tuple(keyed[key] for key in self.axes)
+
+    def holds(self, point: Mapping[str, Any]) -> bool:
+        """Whether a point, given by key, is one of the space."""
+        return point.keys() == self.axes.keys() and all(value in self.axes[key] for key, value in point.items())
+
+    def rows(self, points: Iterable[Point]) -> Iterator[Row]:
+        """The rows of all bases at the points, base by base, each row once."""
+        met = [self.keyed(point) for point in points]
+        for base in self.bases:
+            found = (base.row(point) for point in met)
+            yield from {row.name: row for row in found}.values()
+
+    def again(self, candidate: Candidate) -> Candidate | None:
+        """A recorded candidate with the rows that the space gives it now; None where it is not of the space."""
+        point = dict(candidate.point)
+        if self.holds(point):
+            for bases in self.groups:
+                rows = tuple(base.row(point) for base in bases)
+                if [row.name for row in rows] == [row.name for row in candidate.rows]:
+                    return replace(candidate, rows=rows)
+        return None
+
+    def point_of(self, row: Row) -> Mapping[str, Any] | None:
+        """At which point of the space a row is, by key; None where it is at none."""
+        return next((point for base in self.bases if (point := base.point(row)) is not None), None)

@@ -4,7 +4,17 @@ values for the record, for files and for MLflow. Plain data that every room abov
 
 from lstm_search.spec.canonical import canonical, canonical_json, digest, flat
 from lstm_search.spec.cell import NUMERICS_VERSION, SCHEMA_VERSION, SEQUENCES, Cell, cell_from_dict
-from lstm_search.spec.row import Definition, Purpose, Row, counted, row_from_plain, unit_of
+from lstm_search.spec.row import (
+    Candidate,
+    Definition,
+    Purpose,
+    Row,
+    counted,
+    row_from_plain,
+    settings_of,
+    short_names,
+    unit_of,
+)
 from lstm_search.spec.settings import Stop, Training
 from lstm_search.spec.trial import (
     BROKEN,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from lstm_search.checks import written
 from lstm_search.spec.cell import SEQUENCES, Cell
 from lstm_search.spec.trial import BROKEN, Outcome, Trial, TrialResult, TrialSpec
 
@@ -72,6 +73,38 @@ class Row:
             else:
                 censored.append(self.cap if result.outcome == Outcome.DIVERGED else result.sequences)
         return reached, censored
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A point of a search's space that the search has met: its settings by key, and the rows that have these settings,
+    which are judged together (one row, but in a joint search).
+
+    `proposer` says who proposed it; `left` why it gets no further trials, in a phrase; empty while it may get some.
+    """
+
+    point: tuple[tuple[str, Any], ...]
+    rows: tuple[Row, ...]
+    proposer: str
+    left: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its row; of several rows, the settings that they have in common."""
+        return self.rows[0].name if len(self.rows) == 1 else settings_of(self.point)
+
+
+def settings_of(point: Iterable[tuple[str, Any]]) -> str:
+    """A point as it is named: the last part of each key where that is unambiguous, and its value."""
+    pairs = list(point)
+    short = short_names([key for key, _ in pairs])
+    return " ".join(f"{short[key]}={written(value)}" for key, value in pairs)
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The last part of each key where that is unambiguous, else the whole key."""
+    lasts = [key.rpartition(".")[2] for key in keys]
+    return {key: last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)}
 
 
 def counted(unit: str) -> str:

@@ -48,7 +48,7 @@ def test_config_prints_what_can_be_composed_again(empty: Path, capsys: pytest.Ca
     tree = OmegaConf.to_container(OmegaConf.create(capsys.readouterr().out))
     assert isinstance(tree, dict)
     again = config.compose(tree["overrides"])
-    assert [row.name for row in again.definition.rows] == ["rate=0.1", "rate=0.2"]
+    assert [row.name for row in again.rows_ahead()] == ["rate=0.1", "rate=0.2"]
     assert list(empty.iterdir()) == []
 
 

@@ -23,7 +23,7 @@ METHODS = {
 
 
 def rows(*words: str) -> tuple[Row, ...]:
-    return config.compose([*words, "tracking=none"]).definition.rows
+    return tuple(config.compose([*words, "tracking=none"]).rows_ahead())
 
 
 def found(*words: str) -> list[tuple[Row, str, Published | None]]:

@@ -28,7 +28,7 @@ SETTINGS = {"search": SearchSettings, "execute": ExecuteSettings, "tracking": Tr
 
 
 def rows(*overrides: str) -> tuple[Row, ...]:
-    return compose(overrides).definition.rows
+    return tuple(compose(overrides).rows_ahead())
 
 
 def row(*overrides: str) -> Row:
@@ -307,9 +307,7 @@ def test_the_composed_configuration_composes_to_the_same_study(overrides: tuple[
     tree = OmegaConf.to_container(OmegaConf.create(composed_yaml(settings)))
     again = compose(tree["overrides"])
     assert again.definition == settings.definition
-    assert [line.cell.digest for line in again.definition.rows] == [
-        line.cell.digest for line in settings.definition.rows
-    ]
+    assert [line.cell.digest for line in again.rows_ahead()] == [line.cell.digest for line in settings.rows_ahead()]
     assert tree["home"] == str(settings.home)
     assert tree["execute"]["kind"] == settings.execute.kind
 

@@ -10,7 +10,7 @@ from helpers.program import NAME, QUICK
 from lstm_search.record import Record
 from lstm_search.spec import Trial
 
-GRID = f"{QUICK} training.rate=0.5,1 replicates=3"
+GRID = f"{QUICK} study={NAME} training.rate=0.5,1 replicates=3"
 ROWS = ["rate=0.5", "rate=1"]
 
 Told = Callable[..., str]

@@ -12,7 +12,7 @@ import scipy.stats
 
 from lstm_search import config
 from lstm_search.config.composition import ConfigError
-from lstm_search.search.space import Draw, Numbers, Span, points
+from lstm_search.search import PROPOSERS, Numbers, SearchSettings, Span
 
 RATE = Numbers(Span("training.rate", 0.01, 2, log=True), whole=False)
 BLOCKS = Numbers(Span("network.blocks", 1, 4), whole=True)
@@ -20,7 +20,9 @@ WHICH = ["all", "cells", "none"]
 
 
 def drawn(count: int, how: Any = "random", seed: int = 1, space: Any = (RATE, BLOCKS, WHICH)) -> list[tuple[Any, ...]]:
-    return list(points(list(space), Draw(count, how, seed)))
+    axes = {f"axis {number}": values for number, values in enumerate(space)}
+    proposer = PROPOSERS[how](axes, SearchSettings("random", cells=count), seed)
+    return [point for _ in range(count) if (point := proposer.propose()) is not None]
 
 
 @pytest.mark.parametrize("how", ["random", "sobol"])
@@ -59,7 +61,8 @@ def test_all_points_of_a_finite_space_can_be_drawn() -> None:
 
 
 def test_without_draws_every_combination_in_order() -> None:
-    assert list(points([["a", "b"], [1, 2]], None)) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    grid = PROPOSERS["grid"]({"x": ["a", "b"], "y": [1, 2]}, SearchSettings(), 1)
+    assert [grid.propose() for _ in range(5)] == [("a", 1), ("a", 2), ("b", 1), ("b", 2), None]
 
 
 def test_numbers_are_short_and_in_bounds() -> None:
@@ -70,7 +73,7 @@ def test_numbers_are_short_and_in_bounds() -> None:
 
 
 def rows(*words: str) -> tuple[Any, ...]:
-    return config.compose(list(words)).definition.rows
+    return tuple(config.compose(list(words)).rows_ahead())
 
 
 def test_a_drawn_study_has_cells_that_can_be_asked_for_by_name() -> None:
@@ -138,7 +141,7 @@ BAD = {
     "falling blocks": (("task=adding", "search=race", "search.blocks=[10,5]", "training.rate=0.1,0.5"), "that rise"),
     "cells of a grid": (
         ("task=adding", "search.cells=5"),
-        "it belongs to search=race and search=random|search=random and search=race",
+        "search=grid takes every combination; search=random, search=race or",
     ),
 }
 
