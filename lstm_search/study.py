@@ -79,9 +79,10 @@ def run(
     """Train what is missing of a study; the same call goes on where the last one ended. The rows are those of the
     definition, or those that a search meets in the `space`, where it has axes.
 
-    Raises what `Record.open` and `open_executor` raise, before any trial starts; DefinitionChanged where the space
-    lacks what the study has met; and what `Search` raises.
+    Raises what `ExecuteSettings.recorded_as`, `Record.open` and `open_executor` raise, before any trial starts;
+    DefinitionChanged where the space lacks what the study has met; and what `Search` raises.
     """
+    definition = execute.recorded_as(definition)  # a simulated trial has the key of a real one
     with Record.open(home, definition) as record:
         with _background(publishing, home, definition.name) as background:
             loop = _Loop(record, space, search, retry, watch, background.notify if background else lambda: None)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from lstm_search.cli.shell import Exit, say
 from lstm_search.cli.studies import names
 from lstm_search.config import ConfigError, Settings
+from lstm_search.execute import SIMULATED_HOST
 from lstm_search.record import Record
 from lstm_search.spec import BROKEN, Trial, TrialResult
 from lstm_search.tracking import Tracker
@@ -18,7 +19,7 @@ def replay(settings: Settings, arguments: Sequence[str]) -> int:
     """Train one trial again and say whether it comes out the same."""
     found = _find(settings, arguments[0])
     for name, trial in found.items():
-        _refuse_broken(name, trial)
+        _refuse_untrained(name, trial)
     trial = next(iter(found.values()))
     unit = trial.spec.cell.unit
     where = f"study {next(iter(found))}" if len(found) == 1 else f"studies {', '.join(found)}"
@@ -34,8 +35,13 @@ def replay(settings: Settings, arguments: Sequence[str]) -> int:
     return Exit.DONE if same else Exit.MISMATCH
 
 
-def _refuse_broken(name: str, trial: Trial) -> None:
+def _refuse_untrained(name: str, trial: Trial) -> None:
     outcome = trial.result.outcome
+    if trial.result.host == SIMULATED_HOST:
+        raise ConfigError(
+            f"replicate {trial.spec.replicate} of study {name} is simulated: it has no weights to compare; study=NAME "
+            "names a study that was trained"
+        )
     if outcome in BROKEN:
         raise ConfigError(
             f"replicate {trial.spec.replicate} of study {name} ended {outcome}: it has no weights to compare; "

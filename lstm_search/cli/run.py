@@ -18,7 +18,7 @@ from lstm_search.tracking import Tracker, TrackingFailed, without_password
 def train(settings: Settings) -> study.Ended:
     """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
     rows, publishing = chosen(settings, "run"), None
-    if settings.execute.kind != "ray":  # what will not do is refused before anything is written
+    if settings.execute.kind not in {"ray", "simulated"}:  # what will not do is refused before anything is written
         _ = gpus() if settings.execute.device == "gpu" else full_width()
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from lstm_search.cli.shell import say
 from lstm_search.config import ConfigError, Settings, nearest
+from lstm_search.execute import simulates
 from lstm_search.record import Record, shipped_trials, studies
 from lstm_search.spec import Definition, Trial
 
@@ -29,6 +31,8 @@ def see(settings: Settings, *, curves: bool = False) -> Seen:
         raise ConfigError(f"choose a study with table= or study=; {settings.home} has {', '.join(known) or 'none'}")
     with Record.read(settings.home, asked.name) as record:
         recorded = record.definition()
+        if simulates(recorded):  # said here, because not every form of output has a title
+            say(f"study {asked.name} is simulated: nothing was trained")
         record.narrow(_asked(settings, recorded))
         return Seen(record.definition(), record.trials(curves=curves))
 

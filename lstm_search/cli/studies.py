@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lstm_search.cli.shell import Exit, say
 from lstm_search.config import ConfigError, Settings
+from lstm_search.execute import simulates
 from lstm_search.record import Record, delete_study, existing_study, studies
 from lstm_search.spec import Outcome, Row
 
@@ -32,8 +33,9 @@ def status(settings: Settings, _: Sequence[str]) -> int:
 
 def _status_lines(home: Path, name: str) -> list[str]:
     with Record.read(home, name) as record:
-        counts, rows = record.counts(), record.definition().rows
-    return [f"| {name} | {row.name} | {_status(row, counts[row.name])} |" for row in rows]
+        counts, definition = record.counts(), record.definition()
+    rows, shown = definition.rows, f"{name} (simulated)" if simulates(definition) else name
+    return [f"| {shown} | {row.name} | {_status(row, counts[row.name])} |" for row in rows]
 
 
 def _status(row: Row, counts: Counter[Outcome]) -> str:

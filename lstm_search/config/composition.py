@@ -104,8 +104,9 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     words = Words(texts, {axis.key: texts[axis.key] for axis in axes})
     space = _space(bases, asked)
     rows = _checked(space, search, general.seed) if bases else []
+    definition = definition_of(words, general, bases, _title(wanted), () if axes else rows)
     return Settings(
-        definition=definition_of(words, general, bases, _title(wanted), () if axes else rows),
+        definition=built["execute"].recorded_as(definition) if bases else definition,
         space=space,
         search=search,
         execute=built["execute"],

@@ -25,24 +25,29 @@ from lstm_search.execute import cluster
 from lstm_search.execute.cluster import ClusterUnreachable
 from lstm_search.execute.crew import Crew, Executor, Pool
 from lstm_search.execute.pools import Actors, HostArguments, InProcess, Trainer, units
+from lstm_search.execute.simulated import SURFACES, Simulated, titled
 from lstm_search.simd import MOST_LANES, gpus
+from lstm_search.spec import Definition
 from lstm_search.worker import MOST_WIDE, Worker, lanes_of
 
 _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-Fa-f:]+\]:\d{1,5}")
 
+_REAL = ("inline", "local", "ray")
+_MOST_WORKERS, _MOST_SIMULATED = 10_000, 100_000
+
 
 @dataclass(frozen=True)
 class ExecuteSettings:
-    """Where trials run. None of it can move a result."""
+    """Where trials run. None of it can move the result of a trial that is trained."""
 
-    kind: Literal["inline", "local", "ray"] = "local"
+    kind: Literal["inline", "local", "ray", "simulated"] = "local"
     workers: int | None = setting(
         None,
-        "worker processes; null starts one a core, or one a GPU",
+        f"worker processes; null starts one a core, or one a GPU; simulated ones are up to {_MOST_SIMULATED}",
         low=1,
-        high=10_000,
-        takes="takes 1 to 10000, or null for every core or GPU",
-        kinds=("local", "ray"),
+        high=_MOST_SIMULATED,
+        takes=f"takes 1 to {_MOST_WORKERS}, or null for every core or GPU",
+        kinds=("local", "ray", "simulated"),
     )
     address: str | None = setting(
         None, "host:port of the cluster's head, or auto for the one started on this machine", kinds=("ray",)
@@ -53,12 +58,18 @@ class ExecuteSettings:
         above=0,
         high=math.inf,
         takes="takes seconds above 0, or null for no limit",
+        kinds=_REAL,
     )
     slice_seconds: float = setting(
-        0.5, "how long to train between two looks at the record", low=0.01, high=10, takes="takes 0.01 to 10"
+        0.5,
+        "how long to train between two looks at the record",
+        low=0.01,
+        high=10,
+        takes="takes 0.01 to 10",
+        kinds=_REAL,
     )
     device: Literal["cpu", "gpu"] = setting(
-        "cpu", "what trains: cores (cpu), or NVIDIA GPUs, which need the extra lstm-search[gpu]"
+        "cpu", "what trains: cores (cpu), or NVIDIA GPUs, which need the extra lstm-search[gpu]", kinds=_REAL
     )
     width: int | None = setting(
         None,
@@ -66,6 +77,10 @@ class ExecuteSettings:
         low=1,
         high=MOST_WIDE,
         takes=f"takes 1 to {MOST_LANES}, with execute.device=gpu to {MOST_WIDE}, or null for what suits the device",
+        kinds=_REAL,
+    )
+    surface: str = setting(
+        "smooth", f"what simulated trials are drawn from: {', '.join(SURFACES)}", kinds=("simulated",)
     )
 
     def __post_init__(self) -> None:
@@ -77,7 +92,20 @@ class ExecuteSettings:
             )
         if self.kind == "inline" and self.workers not in (None, 1):
             raise ValueError(f"execute.workers={self.workers}: inline is one worker; take execute=local for more")
+        if self.kind != "simulated" and (self.workers or 1) > _MOST_WORKERS:
+            raise ValueError(
+                f"execute.workers={self.workers}: takes 1 to {_MOST_WORKERS}, or null for every core or GPU"
+            )
+        if self.surface not in SURFACES:
+            raise ValueError(f"execute.surface={self.surface}: takes one of {', '.join(SURFACES)}")
         self._check_address()
+
+    def recorded_as(self, definition: Definition) -> Definition:
+        """The definition under which such trials are recorded: the title of a simulated study says so.
+
+        Raises ValueError where the definition says otherwise already.
+        """
+        return titled(definition, self.surface if self.kind == "simulated" else None)
 
     def _check_address(self) -> None:
         if self.kind != "ray":
@@ -106,6 +134,9 @@ def open_executor(
     first trial, in one worker first and then in all others: whatever it compiles is compiled once. Both are pickled.
     Raises ClusterUnreachable where `settings.address` names no usable cluster.
     """
+    if settings.kind == "simulated":
+        yield Simulated(SURFACES[settings.surface], settings.workers or len(os.sched_getaffinity(0)))
+        return
     pools = {"inline": _in_process, "local": _local_cluster, "ray": _existing_cluster}
     host = HostArguments(trainer or partial(Worker, settings.width, settings.device), prepare)
     with pools[settings.kind](settings, host) as pool:
