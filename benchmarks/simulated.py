@@ -15,7 +15,7 @@ from lstm_search import config, study
 from lstm_search.execute import SURFACES, Simulated
 from lstm_search.spec import Row
 
-SPACE = "task=adding training.rate=tag(log,interval(0.05,5)) network.init=tag(log,interval(0.01,1)) search.max_trials=10000000"
+SPACE = ("task=adding", "training.rate=tag(log,interval(0.05,5))", "network.init=tag(log,interval(0.01,1))")
 
 
 def main() -> None:
@@ -25,7 +25,13 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--replicates", type=int, default=100)
     asked = parser.parse_args()
-    words = [*SPACE.split(), f"search.cells={asked.cells}", f"replicates={asked.replicates}", "tracking=none"]
+    words = [
+        *SPACE,
+        "search.max_trials=10000000",
+        f"search.cells={asked.cells}",
+        f"replicates={asked.replicates}",
+        "tracking=none",
+    ]
     words += ["execute=simulated", f"execute.workers={asked.workers}"]
     rows = config.compose([*words, "search=random"]).definition.rows
     for surface in SURFACES:
@@ -39,26 +45,29 @@ def executor(rows: tuple[Row, ...], surface: str, workers: int) -> str:
     waiting = (spec for row in rows for spec in row.trials(seed=1997))
     simulated = Simulated(SURFACES[surface], workers)
     trials = calls = solved = 0
-    began = time.perf_counter()
+    began = time.process_time()
     while (batch := list(islice(waiting, simulated.room))) or simulated.pending:
         simulated.submit(batch)
         finished = simulated.gather(study.SLICE)
         simulated.progress()
         trials, calls = trials + len(finished), calls + 1
         solved += sum(trial.result.outcome == "SOLVED" for trial in finished)
-    spent = time.perf_counter() - began
+    spent = time.process_time() - began
     share = f"{100 * solved / trials:.0f} % solved"
-    return f"{trials:,} trials ({share}) in {calls:,} calls, {spent:.1f} s; {simulated.now:,.0f} virtual seconds"
+    return (
+        f"{trials:,} trials ({share}) in {calls:,} calls, {spent:.1f} s of a core; {simulated.now:,.0f} virtual seconds"
+    )
 
 
 def whole(words: list[str]) -> str:
     """A study from its first trial to its last, with its record on this machine's disk."""
     settings = config.compose(words)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         ended = study.run(settings.definition, Path(home), settings.execute, search=settings.search)
-        spent = time.perf_counter() - began
-    return f"{sum(counts.total() for counts in ended.outcomes.values()):,} trials in {spent:.1f} s"
+        spent, busy = time.perf_counter() - began, time.process_time() - busy
+    trials = sum(counts.total() for counts in ended.outcomes.values())
+    return f"{trials:,} trials in {spent:.1f} s, {busy:.1f} s of a core"
 
 
 if __name__ == "__main__":

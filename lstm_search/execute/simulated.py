@@ -30,7 +30,8 @@ SECONDS_A_STEP = 1e-7
 
 _TITLE = "Simulated by surface "
 _LENGTHS = 100  # mean training sequences where all settings are at their default, in lengths of a sequence
-_FARTHEST = 6.0  # further away nothing gets worse: e^12 times the sequences, and hardly a trial is solved
+_FARTHEST = 2.0  # most that one setting counts: e^2 times the sequences
+_CHOICE = 0.2  # what a choice counts that is not the default
 _DIGITS = 13  # hexadecimal digits of a key that make one uniform number
 
 
@@ -53,10 +54,11 @@ Surface = Callable[[Cell], Response]
 
 
 def smooth(cell: Cell) -> Response:
-    """One valley. Let x be the sum of the squared distances of the settings from the best point, less the same sum for
-    the defaults: ln(mean) rises by 2 x, and solved = 1 / (1 + e^(3 x - 2)). The defaults solve 88 %."""
-    away = min(sum(_away(value, default) for value, default in _changed(cell)), _FARTHEST)
-    return Response(1 / (1 + math.exp(3 * away - 2)), _easy(cell) * math.exp(2 * away))
+    """One valley. Let x be the sum of `_away` over the settings of the learner; it is 0 where all are at their default.
+    Then mean = 100 e^x lengths of a sequence, and solved = 1 / (1 + e^(1.5 x - 2)): the defaults solve 88 %."""
+    both = [(getattr(part, of.name), of.default) for part in (cell.network, cell.training) for of in fields(part)]
+    x = sum(_away(value, default) for value, default in both if value != default)
+    return Response(1 / (1 + math.exp(1.5 * x - 2)), _easy(cell) * math.exp(x))
 
 
 def needle(cell: Cell) -> Response:
@@ -88,27 +90,19 @@ def _easy(cell: Cell) -> float:
     return max(1.0, _LENGTHS * cell.task.length)
 
 
-def _changed(cell: Cell) -> list[tuple[Any, Any]]:
-    """Value and default of the learner's settings that are not at their default. Task and stop rules are the problem,
-    not the learner."""
-    both = [(getattr(part, of.name), of.default) for part in (cell.network, cell.training) for of in fields(part)]
-    return [(value, default) for value, default in both if value != default]
-
-
 def _away(value: Any, default: Any) -> float:
-    """Squared distance of a setting from its best point, less that of its default.
+    """Squared distance of a setting from its best value, less that of its default; far away it grows no more.
 
-    A positive number is best at twice its default, by the decimal logarithm; another number, and the mean of several, a
-    third of 1 + |default| above it. Of choices the default is the best.
+    Where value and default are positive, the distance is in decades, and twice the default is best. Otherwise, and for
+    the mean of a list, it is in tens, and 3 below the default is best. Of choices the default is the best.
     """
     if isinstance(value, tuple) and all(isinstance(entry, float) for entry in value):
         value, default = (sum(some) / max(len(some), 1) for some in (value, default))
     if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in (value, default)):
-        return 0.25
+        return _CHOICE
     logs = value > 0 and default > 0
-    shift = math.log10(value / default) if logs else (value - default) / (1 + abs(default))
-    best = math.log10(2) if logs else 1 / 3
-    return float((shift - best) ** 2 - best**2)
+    shift, best = (math.log10(value / default), math.log10(2)) if logs else ((value - default) / 10, -0.3)
+    return min(float((shift - best) ** 2 - best**2), _FARTHEST)
 
 
 def _right(value: Any) -> bool:
