@@ -12,20 +12,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import loop, recurrent
+from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner
-from lstm_search.networks.recurrent import (
-    Net,
-    Variant,
-    add_scaled,
-    add_sources,
-    apply,
-    copy,
-    error_signals,
-    forward,
-    learn_outputs,
-    new_net,
-)
+from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, aligned_zeros, inlined
 
 
@@ -41,7 +30,7 @@ class BpttState(NamedTuple):
 
 def new_state(width: int, variant: Variant, n_outputs: int) -> BpttState:
     """Nets with all weights zero, and nothing kept."""
-    net, H = new_net(width, variant, n_outputs), variant.history
+    net, H = recurrent.new_net(width, variant, n_outputs), variant.history
     return BpttState(
         net,
         past=aligned_zeros(width, H + 1, net.y.shape[1]),
@@ -55,8 +44,8 @@ def new_state(width: int, variant: Variant, n_outputs: int) -> BpttState:
 def keep(state: BpttState, l: int) -> None:
     """Keep what this step brought."""
     step = state.kept[l, 0]
-    copy(state.past[l, step + 1], state.net.y[l])
-    copy(state.seen[l, step], state.net.now[l])
+    recurrent.copy(state.past[l, step + 1], state.net.y[l])
+    recurrent.copy(state.seen[l, step], state.net.now[l])
     state.kept[l, 0] = step + 1
 
 
@@ -78,32 +67,32 @@ def _unroll(variant: Variant, state: BpttState, l: int) -> None:
         for i in range(n):
             y = past[step + 1, i]
             delta[i] = y * (1.0 - y) * (state.blame[l, step, i] + flow[i])
-            add_sources(variant, dW[i], net.rate[l] * delta[i], state.seen[l, step], past[step])
+            recurrent.add_sources(variant, dW[i], net.rate[l] * delta[i], state.seen[l, step], past[step])
         flow[:] = 0.0
         for i in range(n):
-            add_scaled(flow, delta[i], W[i, variant.inputs + variant.bias :])
-    copy(past[0], net.y[l])
+            recurrent.add_scaled(flow, delta[i], W[i, variant.inputs + variant.bias :])
+    recurrent.copy(past[0], net.y[l])
     state.kept[l, 0] = 0
 
 
 def _step(variant: Variant, state: BpttState, block: Block, l: int, t: int, learning: int) -> None:
     if state.kept[l, 0] == variant.history:  # no room for one more
         _unroll(variant, state, l)
-    forward(variant, state.net, block, l, t)
+    recurrent.forward(variant, state.net, block, l, t)
     if learning:
         state.blame[l, state.kept[l, 0]] = 0.0
         keep(state, l)
 
 
 def _learn(variant: Variant, state: BpttState, block: Block, l: int, t: int) -> None:
-    error_signals(variant, state.net, block, l, t)
-    copy(state.blame[l, state.kept[l, 0] - 1], state.net.back[l])
-    learn_outputs(variant, state.net, l)
+    recurrent.error_signals(variant, state.net, block, l, t)
+    recurrent.copy(state.blame[l, state.kept[l, 0] - 1], state.net.back[l])
+    recurrent.learn_outputs(variant, state.net, l)
 
 
 def _finish(variant: Variant, state: BpttState, l: int, number: int) -> None:
     _unroll(variant, state, l)
-    apply(variant, state.net, l)
+    recurrent.apply(variant, state.net, l)
 
 
 def _begin(variant: Variant, state: BpttState, l: int) -> None:
@@ -133,17 +122,7 @@ class Bptt(Learner):
 
     name = "bptt"
     facts = Facts(updates=("sequence",))
-    kernels = loop.kernels(
-        BpttState,
-        new_state,
-        recurrent.put,
-        recurrent.weights,
-        step=_step,
-        observe=recurrent.observe,
-        learn=_learn,
-        finish=_finish,
-        begin=_begin,
-    )
+    kernels = recurrent.kernels(BpttState, new_state, step=_step, learn=_learn, finish=_finish, begin=_begin)
     initial = recurrent.initial
     n_weights = recurrent.n_weights
 

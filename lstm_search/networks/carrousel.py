@@ -13,19 +13,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import loop, recurrent
+from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner, Weights
-from lstm_search.networks.recurrent import (
-    Net,
-    Variant,
-    add_scaled,
-    error_signals,
-    from_inputs,
-    learn_outputs,
-    look,
-    new_net,
-    put_net,
-)
+from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, aligned_zeros
 
 
@@ -37,36 +27,38 @@ class CarrouselState(NamedTuple):
 
 
 def _new_state(width: int, variant: Variant, n_outputs: int) -> CarrouselState:
-    return CarrouselState(new_net(width, variant, n_outputs), aligned_zeros(width, variant.inputs + variant.bias))
+    return CarrouselState(
+        recurrent.new_net(width, variant, n_outputs), aligned_zeros(width, variant.inputs + variant.bias)
+    )
 
 
 def _put(state: CarrouselState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
     """Lane l has these weights, hidden [n, I + bias] and output [K, C]; nothing is summed up yet."""
-    put_net(state.net, l, weights, rate)
+    recurrent.put_net(state.net, l, weights, rate)
 
 
 def _step(variant: Variant, state: CarrouselState, block: Block, l: int, t: int, learning: int) -> None:
     """States of lane l at step t, s_j += net_j, and the sums that they depend on."""
     net, now, s, seen = state.net, state.net.now[l], state.net.y[l], state.seen[l]
-    look(variant, net, block, l, t)
+    recurrent.look(variant, net, block, l, t)
     if variant.symbols:
         seen[int(now[0])] += 1.0
     else:
-        add_scaled(seen[: variant.inputs], 1.0, now)
+        recurrent.add_scaled(seen[: variant.inputs], 1.0, now)
     if variant.bias:
         seen[variant.inputs] += 1.0
     for j in range(s.shape[0]):
-        s[j] += from_inputs(variant, net.W[l, j], now)
+        s[j] += recurrent.from_inputs(variant, net.W[l, j], now)
 
 
 def _learn(variant: Variant, state: CarrouselState, block: Block, l: int, t: int) -> None:
     """W += rate x back_j ds_j/dw_jm."""
     net = state.net
-    error_signals(variant, net, block, l, t)
+    recurrent.error_signals(variant, net, block, l, t)
     W = net.dW[l] if variant.sums else net.W[l]
     for j in range(W.shape[0]):
-        add_scaled(W[j], net.rate[l] * net.back[l, j], state.seen[l])
-    learn_outputs(variant, net, l)
+        recurrent.add_scaled(W[j], net.rate[l] * net.back[l, j], state.seen[l])
+    recurrent.learn_outputs(variant, net, l)
 
 
 def _begin(variant: Variant, state: CarrouselState, l: int) -> None:
@@ -88,17 +80,7 @@ class Carrousel(Learner):
 
     name = "carrousel"
     facts = Facts()
-    kernels = loop.kernels(
-        CarrouselState,
-        _new_state,
-        _put,
-        recurrent.weights,
-        step=_step,
-        observe=recurrent.observe,
-        learn=_learn,
-        finish=recurrent.finish,
-        begin=_begin,
-    )
+    kernels = recurrent.kernels(CarrouselState, _new_state, put=_put, step=_step, learn=_learn, begin=_begin)
     initial = recurrent.initial
     n_weights = recurrent.n_weights  # self-weights are fixed and do not count
 

@@ -7,19 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import loop
-from lstm_search.networks.cascade_kernel import (
-    CascadeState,
-    Variant,
-    begin,
-    finish,
-    learn,
-    new_state,
-    observe,
-    put,
-    step,
-    weights,
-)
+from lstm_search.networks.cascade_kernel import KERNELS, Variant
 from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
 
 
@@ -51,9 +39,7 @@ class Cascade(Learner):
 
     name = "cascade"
     facts = Facts(updates=("sequence",), in_turn=True)
-    kernels = loop.kernels(
-        CascadeState, new_state, put, weights, step=step, observe=observe, learn=learn, finish=finish, begin=begin
-    )
+    kernels = KERNELS
 
     def __post_init__(self) -> None:
         settle(self, "network")

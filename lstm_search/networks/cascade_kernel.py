@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_search.networks import loop
 from lstm_search.networks.learner import Weights
-from lstm_search.networks.loop import compare
 from lstm_search.networks.recurrent import add_scaled, copy, logistic
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
@@ -200,7 +200,7 @@ def observe(variant: Variant, state: CascadeState, block: Block, stop: StopState
         add_scaled(e, z[m], state.V[l, m])
     for k in range(e.shape[0]):
         e[k] = logistic(e[k])
-    compare(block, stop, l, t, e)
+    loop.compare(block, stop, l, t, e)
 
 
 def learn(variant: Variant, state: CascadeState, block: Block, l: int, t: int) -> None:
@@ -352,3 +352,8 @@ def begin(variant: Variant, state: CascadeState, l: int) -> None:
     state.y[l] = 0.0
     for c in range(variant.pool):
         state.D[l, c] = 0.0
+
+
+KERNELS = loop.kernels(
+    CascadeState, new_state, put, weights, step=step, observe=observe, learn=learn, finish=finish, begin=begin
+)

@@ -22,19 +22,6 @@ from lstm_search.checks import setting, settle
 from lstm_search.networks import bptt, loop, recurrent
 from lstm_search.networks.bptt import keep, rewind
 from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
-from lstm_search.networks.loop import compare
-from lstm_search.networks.recurrent import (
-    Net,
-    add_scaled,
-    add_sources,
-    apply,
-    copy,
-    forward,
-    learn_outputs,
-    put_net,
-    respond,
-    weights_of,
-)
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 
@@ -67,13 +54,14 @@ def _put(state: ChunkerState, variant: Variant, l: int, network: Any, weights: W
     """Lane l has these weights, hidden [2 n, M] and output [O, C]: the automatizer's, then the chunker's."""
     hidden, output = weights
     n, first = variant.net.hidden, state.automatizer.net.e.shape[1]
-    put_net(state.automatizer.net, l, (hidden[:n], output[:first]), rate, network.reset)
-    put_net(state.chunker.net, l, (hidden[n:], output[first:]), rate, network.reset)
+    recurrent.put_net(state.automatizer.net, l, (hidden[:n], output[:first]), rate, network.reset)
+    recurrent.put_net(state.chunker.net, l, (hidden[n:], output[first:]), rate, network.reset)
 
 
 def _weights(state: ChunkerState, variant: Variant, l: int) -> Weights:
     """Copies of the weights of lane l: hidden [2 n, M] and output [O, C], the automatizer's, then the chunker's."""
-    hidden, output = zip(weights_of(state.automatizer.net, l), weights_of(state.chunker.net, l), strict=True)
+    nets = state.automatizer.net, state.chunker.net
+    hidden, output = zip(*(recurrent.weights_of(net, l) for net in nets), strict=True)
     return np.concatenate(hidden), np.concatenate(output)
 
 
@@ -84,9 +72,9 @@ def _remember(state: bptt.BpttState, l: int) -> None:
     if kept[0] == seen.shape[0]:
         kept[0] -= 1
         for step in range(kept[0] + 1):
-            copy(past[step], past[step + 1])
+            recurrent.copy(past[step], past[step + 1])
         for step in range(kept[0]):
-            copy(seen[step], seen[step + 1])
+            recurrent.copy(seen[step], seen[step + 1])
     keep(state, l)
 
 
@@ -106,23 +94,23 @@ def _flow_back(variant: recurrent.Variant, state: bptt.BpttState, l: int) -> Non
             delta[i] = y * (1.0 - y) * flow[i]
         flow[:] = 0.0
         for i in range(n):
-            add_scaled(flow, delta[i], W[i, variant.inputs + variant.bias :])
+            recurrent.add_scaled(flow, delta[i], W[i, variant.inputs + variant.bias :])
 
 
 @inlined
 def _learn_from(variant: recurrent.Variant, state: bptt.BpttState, l: int) -> None:
     """The weights, or what is summed up for them, change by rate x gradient. The error signals are in `e`."""
-    net = state.net
+    net, past, blame, seen = state.net, state.past[l], state.blame[l], state.seen[l]
     _flow_back(variant, state, l)
-    learn_outputs(variant, net, l)
+    recurrent.learn_outputs(variant, net, l)
     W = net.dW[l] if variant.sums else net.W[l]
     for step in range(state.kept[l, 0]):
         for i in range(W.shape[0]):
-            add_sources(variant, W[i], net.rate[l] * state.blame[l, step, i], state.seen[l, step], state.past[l, step])
+            recurrent.add_sources(variant, W[i], net.rate[l] * blame[step, i], seen[step], past[step])
 
 
 @inlined
-def _aim(net: Net, l: int, k: int, target: float) -> None:
+def _aim(net: recurrent.Net, l: int, k: int, target: float) -> None:
     """Output k becomes its error signal."""
     y = net.e[l, k]
     net.e[l, k] = (target - y) * (y * (1.0 - y))
@@ -138,25 +126,25 @@ def _is_surprised(variant: Variant, state: ChunkerState, block: Block, l: int, t
 
 
 def _step(variant: Variant, state: ChunkerState, block: Block, l: int, t: int, learning: int) -> None:
-    forward(variant.net, state.automatizer.net, block, l, t)
+    recurrent.forward(variant.net, state.automatizer.net, block, l, t)
     if learning:
         _remember(state.automatizer, l)
         if state.surprised[l, 0]:
-            forward(variant.net, state.chunker.net, block, l, t)
+            recurrent.forward(variant.net, state.chunker.net, block, l, t)
             _remember(state.chunker, l)
 
 
 def _observe(variant: Variant, state: ChunkerState, block: Block, stop: StopState, l: int, t: int) -> None:
     """What the pair predicts is the first K outputs of the automatizer."""
-    respond(variant.net, state.automatizer.net, l)
-    compare(block, stop, l, t, state.automatizer.net.e[l, : block.target.shape[1]])
+    recurrent.respond(variant.net, state.automatizer.net, l)
+    loop.compare(block, stop, l, t, state.automatizer.net.e[l, : block.target.shape[1]])
 
 
 def _learn(variant: Variant, state: ChunkerState, block: Block, l: int, t: int) -> None:
     """The automatizer learns; so does the chunker, where the automatizer failed. `automatizer.net.e` holds outputs."""
     automatizer, chunker = state.automatizer.net, state.chunker.net
     n, K = variant.net.hidden, block.target.shape[1]
-    respond(variant.net, chunker, l)
+    recurrent.respond(variant.net, chunker, l)
     state.surprised[l, 0] = _is_surprised(variant, state, block, l, t)
     for k in range(K):
         _aim(automatizer, l, k, block.target[t, k, l])
@@ -172,8 +160,8 @@ def _learn(variant: Variant, state: ChunkerState, block: Block, l: int, t: int) 
 
 
 def _finish(variant: Variant, state: ChunkerState, l: int, number: int) -> None:
-    apply(variant.net, state.automatizer.net, l)
-    apply(variant.net, state.chunker.net, l)
+    recurrent.apply(variant.net, state.automatizer.net, l)
+    recurrent.apply(variant.net, state.chunker.net, l)
 
 
 def _begin(variant: Variant, state: ChunkerState, l: int) -> None:

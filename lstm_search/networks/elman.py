@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import loop, recurrent
+from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner
-from lstm_search.networks.recurrent import Net, Variant, add_sources, error_signals, forward, learn_outputs, new_net
+from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block
 
 
@@ -22,22 +22,18 @@ class ElmanState(NamedTuple):
 
 
 def _new_state(width: int, variant: Variant, n_outputs: int) -> ElmanState:
-    return ElmanState(new_net(width, variant, n_outputs))
-
-
-def _step(variant: Variant, state: ElmanState, block: Block, l: int, t: int, learning: int) -> None:
-    forward(variant, state.net, block, l, t)
+    return ElmanState(recurrent.new_net(width, variant, n_outputs))
 
 
 def _learn(variant: Variant, state: ElmanState, block: Block, l: int, t: int) -> None:
     """W += rate x back_i f'(net_i) x source, the context being a source like any other."""
     net = state.net
-    error_signals(variant, net, block, l, t)
+    recurrent.error_signals(variant, net, block, l, t)
     W = net.dW[l] if variant.sums else net.W[l]
     for i in range(W.shape[0]):
         slope = net.y[l, i] * (1.0 - net.y[l, i])
-        add_sources(variant, W[i], net.rate[l] * net.back[l, i] * slope, net.now[l], net.before[l])
-    learn_outputs(variant, net, l)
+        recurrent.add_sources(variant, W[i], net.rate[l] * net.back[l, i] * slope, net.now[l], net.before[l])
+    recurrent.learn_outputs(variant, net, l)
 
 
 @dataclass(frozen=True)
@@ -54,17 +50,7 @@ class Elman(Learner):
 
     name = "elman"
     facts = Facts()
-    kernels = loop.kernels(
-        ElmanState,
-        _new_state,
-        recurrent.put,
-        recurrent.weights,
-        step=_step,
-        observe=recurrent.observe,
-        learn=_learn,
-        finish=recurrent.finish,
-        begin=recurrent.begin,
-    )
+    kernels = recurrent.kernels(ElmanState, _new_state, learn=_learn)
     variant = recurrent.variant_of
     initial = recurrent.initial
     n_weights = recurrent.n_weights

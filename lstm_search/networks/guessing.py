@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import loop, recurrent
+from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
-from lstm_search.networks.recurrent import Net, Variant, forward, new_net
+from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, Layout, draw, uniform
 
 
@@ -28,7 +28,9 @@ class GuessingState(NamedTuple):
 
 
 def _new_state(width: int, variant: Variant, n_outputs: int) -> GuessingState:
-    return GuessingState(new_net(width, variant, n_outputs), np.zeros((width, 1)), np.zeros((width, 1), np.uint64))
+    return GuessingState(
+        recurrent.new_net(width, variant, n_outputs), np.zeros((width, 1)), np.zeros((width, 1), np.uint64)
+    )
 
 
 def _put(state: GuessingState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
@@ -43,10 +45,6 @@ def _put(state: GuessingState, variant: Variant, l: int, network: Any, weights: 
 def _weights(state: GuessingState, variant: Variant, l: int) -> Weights:
     """Copies of the weights [n, M] of lane l, and of their range [1, 1]."""
     return state.net.W[l].copy(), state.range[l : l + 1].copy()
-
-
-def _step(variant: Variant, state: GuessingState, block: Block, l: int, t: int, learning: int) -> None:
-    forward(variant, state.net, block, l, t)
 
 
 def _learn(variant: Variant, state: GuessingState, block: Block, l: int, t: int) -> None:
@@ -88,17 +86,7 @@ class Guessing(Learner):
 
     name = "guessing"
     facts = Facts(updates=("sequence",), unit="draws", check=_check)
-    kernels = loop.kernels(
-        GuessingState,
-        _new_state,
-        _put,
-        _weights,
-        step=_step,
-        observe=recurrent.observe,
-        learn=_learn,
-        finish=_finish,
-        begin=recurrent.begin,
-    )
+    kernels = recurrent.kernels(GuessingState, _new_state, put=_put, weights=_weights, learn=_learn, finish=_finish)
 
     def __post_init__(self) -> None:
         settle(self, "network")

@@ -11,25 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from lstm_search import simd
 from lstm_search.networks.learner import Kernels
-from lstm_search.simd import (
-    ABSOLUTE,
-    ACTIVE,
-    EVERY,
-    LEARNING,
-    MOST_LANES,
-    RANKED,
-    SQUARED,
-    STEPS,
-    WORST,
-    Block,
-    Lanes,
-    StopState,
-    end_sequence,
-    generic,
-    inlined,
-    kernel,
-)
+from lstm_search.simd import Block, Lanes, StopState
 
 Body = Callable[..., Any]
 
@@ -54,10 +38,10 @@ def begin(variant: Any, state: Any, l: int) -> None:
     """Lane l is before the first step of a sequence."""
 
 
-_BODIES = tuple(generic(piece) for piece in (step, observe, learn, finish, begin))
+_BODIES = tuple(simd.generic(piece) for piece in (step, observe, learn, finish, begin))
 
 
-@inlined
+@simd.inlined
 def _illegal(block: Block, y: np.ndarray, l: int, t: int) -> float:
     """1 where some output of an illegal symbol is not below all those of legal ones, else 0."""
     low, high = np.inf, -np.inf
@@ -69,7 +53,7 @@ def _illegal(block: Block, y: np.ndarray, l: int, t: int) -> float:
     return 0.0 if high < low else 1.0
 
 
-@inlined
+@simd.inlined
 def compare(block: Block, stop: StopState, l: int, t: int, y: np.ndarray) -> None:
     """Errors of the outputs y [K] of lane l at step t go into the tally. An error that is no number counts as wrong."""
     tally, worst, absolute, squared = stop.tally, 0.0, 0.0, 0.0
@@ -78,22 +62,22 @@ def compare(block: Block, stop: StopState, l: int, t: int, y: np.ndarray) -> Non
         absolute += error
         squared += error * error
         worst = max(worst, error if error >= 0.0 else np.inf)
-    tally[ABSOLUTE, l] += absolute / y.shape[0]
-    tally[SQUARED, l] += squared / y.shape[0]
-    tally[STEPS, l] += 1.0
-    if stop.masks[RANKED] >> l & 1:
+    tally[simd.ABSOLUTE, l] += absolute / y.shape[0]
+    tally[simd.SQUARED, l] += squared / y.shape[0]
+    tally[simd.STEPS, l] += 1.0
+    if stop.masks[simd.RANKED] >> l & 1:
         worst = _illegal(block, y, l, t)
-    if (block.ends[t] | stop.masks[EVERY]) >> l & 1:
-        tally[WORST, l] = max(tally[WORST, l], worst)
+    if (block.ends[t] | stop.masks[simd.EVERY]) >> l & 1:
+        tally[simd.WORST, l] = max(tally[simd.WORST, l], worst)
 
 
-@kernel
+@simd.kernel
 def _advance(variant: Any, state: Any, block: Block, stop: StopState) -> None:
     for l in range(stop.at.shape[0]):
         for t in range(block.due.shape[0]):
-            if not stop.masks[ACTIVE] >> l & 1:
+            if not stop.masks[simd.ACTIVE] >> l & 1:
                 break
-            learning = stop.masks[LEARNING] >> l & 1
+            learning = stop.masks[simd.LEARNING] >> l & 1
             step(variant, state, block, l, t, learning)
             if block.due[t] >> l & 1:
                 observe(variant, state, block, stop, l, t)
@@ -103,12 +87,12 @@ def _advance(variant: Any, state: Any, block: Block, stop: StopState) -> None:
                 if learning:
                     finish(variant, state, l, stop.done[l])
                 begin(variant, state, l)
-                end_sequence(stop, l, t)
+                simd.end_sequence(stop, l, t)
 
 
-@kernel
+@simd.kernel
 def _restart(variant: Any, state: Any, mask: int) -> None:
-    for l in range(MOST_LANES):
+    for l in range(simd.MOST_LANES):
         if mask >> l & 1:
             begin(variant, state, l)
 

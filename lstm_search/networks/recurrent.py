@@ -4,8 +4,7 @@ Such a net has n recurrent units that see the inputs, 1 (where biased) and, wher
 of the step before. The outputs are the last K of them (wiring: full, as in Smith & Zipser 1989), or K further logistic
 units that see the others, and the inputs too (direct, table 2) or not (layered).
 
-A state that has such a net as `net` takes `put`, `weights`, `observe`, `finish` and `begin` from here, as far as its
-net does nothing else there.
+A state that has such a net as `net` takes from `kernels` what its net does as all others do.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search.networks.learner import Weights, uniform_weights
-from lstm_search.networks.loop import compare
+from lstm_search.networks import loop
+from lstm_search.networks.learner import Kernels, Weights, uniform_weights
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 
@@ -221,10 +220,15 @@ def respond(variant: Variant, net: Net, l: int) -> None:
         e[k] = logistic(e[k])
 
 
+def step(variant: Variant, state: Any, block: Block, l: int, t: int, learning: int) -> None:
+    """A piece of the loop: nothing is kept of a step but the activations."""
+    forward(variant, state.net, block, l, t)
+
+
 def observe(variant: Variant, state: Any, block: Block, stop: StopState, l: int, t: int) -> None:
     """A piece of the loop: the outputs meet their target."""
     respond(variant, state.net, l)
-    compare(block, stop, l, t, state.net.e[l])
+    loop.compare(block, stop, l, t, state.net.e[l])
 
 
 @inlined
@@ -284,3 +288,10 @@ def finish(variant: Variant, state: Any, l: int, number: int) -> None:
 def begin(variant: Variant, state: Any, l: int) -> None:
     """A piece of the loop: all activations are `reset`."""
     state.net.y[l] = state.net.reset[l]
+
+
+def kernels(state: type, new_state: loop.Body, **own: loop.Body) -> Kernels:
+    """The kernels of a net whose states are of the type `state`; raises what `loop.kernels` raises. `own`: the pieces
+    that are not those of this file; `learn` is always among them."""
+    pieces: dict[str, loop.Body] = {"step": step, "observe": observe, "finish": finish, "begin": begin, **own}
+    return loop.kernels(state, new_state, pieces.pop("put", put), pieces.pop("weights", weights), **pieces)

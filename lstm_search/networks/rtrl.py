@@ -13,19 +13,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import loop, recurrent
+from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner
-from lstm_search.networks.recurrent import (
-    Net,
-    Variant,
-    add_scaled,
-    add_sources,
-    copy,
-    error_signals,
-    forward,
-    learn_outputs,
-    new_net,
-)
+from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, Layout, aligned_zeros, inlined
 
 MOST = 4_000_000
@@ -41,7 +31,7 @@ class RtrlState(NamedTuple):
 
 
 def _new_state(width: int, variant: Variant, n_outputs: int) -> RtrlState:
-    net = new_net(width, variant, n_outputs)
+    net = recurrent.new_net(width, variant, n_outputs)
     _, n, M = net.W.shape
     return RtrlState(net, aligned_zeros(width, n, n * M), aligned_zeros(width, n, n * M))
 
@@ -64,14 +54,14 @@ def _carry(variant: Variant, state: RtrlState, l: int) -> None:
         for j in range(0, n - 1, 2):  # two at a time: a row of Q is read and written half as often
             _add_two(Q[i], slope * W[i, fed + j], P[j], slope * W[i, fed + j + 1], P[j + 1])
         if n % 2:
-            add_scaled(Q[i], slope * W[i, fed + n - 1], P[n - 1])
-        add_sources(variant, Q[i, i * M : (i + 1) * M], slope, net.now[l], net.before[l])
+            recurrent.add_scaled(Q[i], slope * W[i, fed + n - 1], P[n - 1])
+        recurrent.add_sources(variant, Q[i, i * M : (i + 1) * M], slope, net.now[l], net.before[l])
     for i in range(n):
-        copy(P[i], Q[i])
+        recurrent.copy(P[i], Q[i])
 
 
 def _step(variant: Variant, state: RtrlState, block: Block, l: int, t: int, learning: int) -> None:
-    forward(variant, state.net, block, l, t)
+    recurrent.forward(variant, state.net, block, l, t)
     if learning:
         _carry(variant, state, l)
 
@@ -79,14 +69,14 @@ def _step(variant: Variant, state: RtrlState, block: Block, l: int, t: int, lear
 def _learn(variant: Variant, state: RtrlState, block: Block, l: int, t: int) -> None:
     """W += rate x sum_i back_i dy_i/dw."""
     net = state.net
-    error_signals(variant, net, block, l, t)
+    recurrent.error_signals(variant, net, block, l, t)
     W = net.dW[l] if variant.sums else net.W[l]
     n, M = W.shape
     for i in range(n):
         if net.back[l, i] != 0.0:
             for u in range(n):
-                add_scaled(W[u], net.rate[l] * net.back[l, i], state.P[l, i, u * M : (u + 1) * M])
-    learn_outputs(variant, net, l)
+                recurrent.add_scaled(W[u], net.rate[l] * net.back[l, i], state.P[l, i, u * M : (u + 1) * M])
+    recurrent.learn_outputs(variant, net, l)
 
 
 def _begin(variant: Variant, state: RtrlState, l: int) -> None:
@@ -122,17 +112,7 @@ class Rtrl(Learner):
 
     name = "rtrl"
     facts = Facts(check=_check)
-    kernels = loop.kernels(
-        RtrlState,
-        _new_state,
-        recurrent.put,
-        recurrent.weights,
-        step=_step,
-        observe=recurrent.observe,
-        learn=_learn,
-        finish=recurrent.finish,
-        begin=_begin,
-    )
+    kernels = recurrent.kernels(RtrlState, _new_state, step=_step, learn=_learn, begin=_begin)
     variant = recurrent.variant_of
     initial = recurrent.initial
     n_weights = recurrent.n_weights

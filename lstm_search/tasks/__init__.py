@@ -31,7 +31,10 @@ class Task(Protocol):
     """A frozen dataclass: its fields are the settings, each with a default, checked in `__post_init__` (ValueError)."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    name: ClassVar[str]  # as in `TASKS`
+
+    @property
+    def name(self) -> str:
+        """As in `TASKS`."""
 
     @property
     def layout(self) -> Layout:

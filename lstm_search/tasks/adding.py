@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from lstm_search.checks import settle
 from lstm_search.simd import Bits, Block, Layout, inlined, no_keys, uniform
 from lstm_search.tasks.marked_pairs import mark, marked, minimal_length
-from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, put_target
+from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, mean_length, put_target
 
 
 @inlined
@@ -40,15 +38,11 @@ class Adding:
 
     T: int = minimal_length("adding problem")
 
-    name: ClassVar[str] = "adding"
-    layout: ClassVar[Layout] = Layout(inputs=2, outputs=1)
-    fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
-    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
+    name = "adding"
+    layout = Layout(inputs=2, outputs=1)
+    length = mean_length
+    fill = staticmethod(fill)
+    keys = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
-
-    @property
-    def length(self) -> float:
-        """Mean number of steps of a sequence."""
-        return 1.05 * self.T

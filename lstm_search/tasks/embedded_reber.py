@@ -6,10 +6,9 @@ the last, which is no step here. Where two symbols may follow, each does with pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -154,10 +153,10 @@ class EmbeddedReber:
         "with_replacement", "training strings may be equal, or are distinct", reading=True
     )
 
-    name: ClassVar[str] = "embedded_reber"
-    layout: ClassVar[Layout] = Layout(7, 7, symbols=True, targets="all", legal=True, keys=2 * STRINGS, steps=256)
-    length: ClassVar[float] = 11.0
-    fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
+    name = "embedded_reber"
+    layout = Layout(7, 7, symbols=True, targets="all", legal=True, keys=2 * STRINGS, steps=256)
+    length = 11.0
+    fill = staticmethod(fill)
 
     def __post_init__(self) -> None:
         settle(self, "task")

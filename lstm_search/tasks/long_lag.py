@@ -6,39 +6,25 @@ symbol again; the next symbol is to be predicted at each of p steps. The last sy
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
+from lstm_search import simd
 from lstm_search.checks import setting, settle
-from lstm_search.simd import (
-    APART,
-    Bits,
-    Block,
-    Layout,
-    Stream,
-    begin,
-    below,
-    inlined,
-    kernel,
-    leave,
-    no_keys,
-    pass_ends,
-)
+from lstm_search.simd import Bits, Block, Layout, Stream
 
 
-@inlined
+@simd.inlined
 def _symbol(key: Bits, i: int, p: int, regular: int) -> int:
     """Symbol i = 0 .. p of a sequence."""
     if i in (0, p):
-        return p - 1 + below(key, APART, 2)
-    return i - 1 if regular else below(key, i, p - 1)
+        return p - 1 + simd.below(key, simd.APART, 2)
+    return i - 1 if regular else simd.below(key, i, p - 1)
 
 
-@kernel
+@simd.kernel
 def fill(block: Block, stream: Stream) -> None:
     """Lay the next steps of every lane into `block` (symbols, and the next symbol as target) and advance `stream`."""
-    begin(block, stream)
+    simd.begin(block, stream)
     p, lanes = block.target.shape[1] - 1, stream.key.shape[0]
     for t in range(block.due.shape[0]):
         for k in range(p + 1):
@@ -50,8 +36,8 @@ def fill(block: Block, stream: Stream) -> None:
             block.target[t, _symbol(key, i + 1, p, stream.settings[l].regular), l] = 1.0
             block.due[t] |= 1 << l
             block.ends[t] |= (i == p - 1) << l
-        pass_ends(stream, block.ends[t], t)
-    leave(block, stream)
+        simd.pass_ends(stream, block.ends[t], t)
+    simd.leave(block, stream)
 
 
 @dataclass(frozen=True)
@@ -70,9 +56,9 @@ class LongLag:
     )
     regular: bool = setting(True, "whether the symbols between are always the same")
 
-    name: ClassVar[str] = "long_lag"
-    fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
-    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
+    name = "long_lag"
+    fill = staticmethod(fill)
+    keys = staticmethod(simd.no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")

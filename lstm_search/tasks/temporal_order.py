@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from lstm_search.checks import setting, settle
 from lstm_search.simd import APART, Bits, Block, Layout, below, inlined, no_keys
-from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, put_class, put_symbol
+from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, mean_length, put_class, put_symbol
 
 _E, _B, _A, _X = 0, 1, 2, 6  # of E B a b c d X Y
 
@@ -60,9 +58,10 @@ class TemporalOrder:
         "overlap",
     )
 
-    name: ClassVar[str] = "temporal_order"
-    fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
-    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
+    name = "temporal_order"
+    length = mean_length
+    fill = staticmethod(fill)
+    keys = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
@@ -71,8 +70,3 @@ class TemporalOrder:
     def layout(self) -> Layout:
         """One output a class: 4 orders of two symbols, 8 of three."""
         return Layout(inputs=8, outputs=2**self.marks, symbols=True)
-
-    @property
-    def length(self) -> float:
-        """Mean number of steps of a sequence."""
-        return 1.05 * self.T

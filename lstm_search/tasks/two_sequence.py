@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from lstm_search.checks import setting, settle
 from lstm_search.simd import APART, Bits, Block, Layout, below, inlined, no_keys, normal
-from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, put_target
+from lstm_search.tasks.skeleton import Sequence, drawn_length, fill, filled_by, mean_length, put_target
 
 NOISE_VARIANCE = 0.2
 """Of the Gaussian elements that carry no information."""
@@ -69,17 +67,13 @@ class TwoSequence:
         False, "whether targets are 0.2 and 0.8 with Gaussian noise of variance 0.1, instead of 1 and 0"
     )
 
-    name: ClassVar[str] = "two_sequence"
-    layout: ClassVar[Layout] = Layout(inputs=1, outputs=1)
-    fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
-    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
+    name = "two_sequence"
+    layout = Layout(inputs=1, outputs=1)
+    length = mean_length
+    fill = staticmethod(fill)
+    keys = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")
         if not 1 <= self.N < self.T:
             raise ValueError(f"task.N={self.N}: takes 1 to {self.T - 1}, fewer elements than task.T={self.T}")
-
-    @property
-    def length(self) -> float:
-        """Mean number of steps of a sequence."""
-        return 1.05 * self.T

@@ -6,9 +6,7 @@ while a draw of ten says so, and the trigger e, at which the second symbol is to
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from lstm_search.checks import setting, settle
 from lstm_search.simd import APART, Bits, Block, Layout, below, no_keys
@@ -51,9 +49,9 @@ class VeryLongLag:
         takes="takes a lag of 1 to 100000 distractors at least",
     )
 
-    name: ClassVar[str] = "very_long_lag"
-    fill: ClassVar[Callable[..., Any]] = staticmethod(fill)
-    keys: ClassVar[Callable[..., Any]] = staticmethod(no_keys)
+    name = "very_long_lag"
+    fill = staticmethod(fill)
+    keys = staticmethod(no_keys)
 
     def __post_init__(self) -> None:
         settle(self, "task")

@@ -15,20 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from lstm_search import spec
-from lstm_search.spec import (
-    BROKEN,
-    CurvePoint,
-    Definition,
-    Reached,
-    Row,
-    Trial,
-    canonical_json,
-    cell_from_dict,
-    from_plain,
-    row_from_plain,
-    trial_from_plain,
-    trial_key,
-)
+from lstm_search.spec import Definition, Row, Trial
 from lstm_search.tracking.projection import NUMBERS, TESTED, TEXTS, definition_of, error_of, in_unit, metric_name
 from lstm_search.tracking.reader import CURVES, Stored
 
@@ -101,8 +88,8 @@ def _cells(definitions: Iterable[dict[str, Any]], version: int) -> dict[str, _Ce
     for entry in sorted(definitions, key=lambda entry: int(entry["ordinal"])):
         description = entry["cell"]
         values = {name: value for name, value in entry.items() if name != "ordinal"}
-        row = row_from_plain(cell_from_dict(description), values)
-        found[row.name] = _Cell(row, version, canonical_json(description) if version == 1 else row.cell.text)
+        row = spec.row_from_plain(spec.cell_from_dict(description), values)
+        found[row.name] = _Cell(row, version, spec.canonical_json(description) if version == 1 else row.cell.text)
     return found
 
 
@@ -110,19 +97,19 @@ def _trial(cell: _Cell, seed: int, run: Stored) -> Trial:
     """A trial of its run, which must have the key that its cell, replicate and seed give."""
     row, figures = cell.row, run.metrics
     replicate = int(run.params["replicate"])
-    if trial_key(cell.version, cell.text, replicate, seed) != run.params["key"]:
+    if spec.trial_key(cell.version, cell.text, replicate, seed) != run.params["key"]:
         raise NotRecoverable(f"run of {row.name} #{replicate}: its key is not that of its configuration")
     plain: dict[str, Any] = {name: run.tags.get(f"lstm_search.{name}", "") for name in TEXTS}
     plain |= {name: figures[in_unit(name, row.unit)] for name in NUMBERS}
     plain |= {"replicate": replicate, "cap": run.params["cap"], "error": error_of(run.tags)}
     plain |= {"milestones": _milestones(row, figures), "curve": _curve(run)}
-    trial = trial_from_plain(row.cell, seed, {**plain, "key": ""})
-    broken = trial.result.outcome in BROKEN
+    trial = spec.trial_from_plain(row.cell, seed, {**plain, "key": ""})
+    broken = trial.result.outcome in spec.BROKEN
     result = replace(trial.result, key=trial.spec.key, error=trial.result.error if broken else "")
     return replace(trial, result=result)
 
 
-def _milestones(row: Row, figures: Mapping[str, float]) -> tuple[Reached, ...]:
+def _milestones(row: Row, figures: Mapping[str, float]) -> tuple[spec.Reached, ...]:
     """What was reached, in the order in which it was reached: milestones of stop rules, and others such as `grown`."""
     names = {metric_name(stop.milestone): stop.milestone for stop in row.cell.stop}
     reached = [name.removesuffix("/test_error") for name in figures if name.endswith("/test_error")]
@@ -130,15 +117,15 @@ def _milestones(row: Row, figures: Mapping[str, float]) -> tuple[Reached, ...]:
     for milestone in sorted(reached, key=[*names, *reached].index):
         values = {name: figures[f"{milestone}/{in_unit(name, row.unit)}"] for name in TESTED}
         values["test_error"] = _endless(values["test_error"])
-        found.append(from_plain(Reached, {**values, "name": names.get(milestone, milestone)}))
+        found.append(spec.from_plain(spec.Reached, {**values, "name": names.get(milestone, milestone)}))
     return tuple(sorted(found, key=lambda reached: reached.sequences))
 
 
-def _curve(run: Stored) -> tuple[CurvePoint, ...]:
+def _curve(run: Stored) -> tuple[spec.CurvePoint, ...]:
     errors, wrong = (run.curves.get(name, {}) for name in CURVES)
     if errors.keys() != wrong.keys():
         raise NotRecoverable(f"run of {run.params['row']} #{run.params['replicate']}: its learning curve has gaps")
-    return tuple(CurvePoint(step, _endless(errors[step]), _endless(wrong[step])) for step in sorted(errors))
+    return tuple(spec.CurvePoint(step, _endless(errors[step]), _endless(wrong[step])) for step in sorted(errors))
 
 
 def _endless(value: float) -> float:

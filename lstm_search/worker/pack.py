@@ -11,32 +11,7 @@ from enum import Enum
 
 import numpy as np
 
-from lstm_search.simd import (
-    ABSOLUTE,
-    ACTIVE,
-    CHECKPOINTS,
-    CHECKS,
-    COMMON,
-    DIVERGED,
-    EVERY,
-    LEARNING,
-    NEVER,
-    RANKED,
-    REACHED,
-    SQUARED,
-    TESTS,
-    TRAINING,
-    WEIGHTS,
-    lanes_tag,
-    look_back,
-    mean_error,
-    new_block,
-    new_stop_state,
-    new_stream,
-    put_settings,
-    reached,
-    stream_key,
-)
+from lstm_search import simd
 from lstm_search.spec import CurvePoint, Outcome, Reached, Stop, TrialResult, TrialSpec
 from lstm_search.worker.shape import Shape, block_steps, growth_rule
 
@@ -102,12 +77,12 @@ class Pack:
         self.shape, self.width, self._kernels = shape, width, shape.network.kernels
         self.runs: list[_Run | None] = [None] * width
         self.fresh = 0  # bit l: lane l starts a sequence with the next block
-        self.stream = new_stream(width, shape.task, shape.layout)
+        self.stream = simd.new_stream(width, shape.task, shape.layout)
         self.state = self._kernels.new_state(width, shape.variant, shape.layout.outputs)
-        self.stop = new_stop_state(width, shape.ring)
+        self.stop = simd.new_stop_state(width, shape.ring)
         weights = sum(array.size for array in self._kernels.weights(self.state, shape.variant, 0))
         steps = block_steps(weights, shape.layout, width)
-        self._block = new_block(steps, width, shape.layout)
+        self._block = simd.new_block(steps, width, shape.layout)
 
     @property
     def running(self) -> list[TrialSpec]:
@@ -138,13 +113,13 @@ class Pack:
         self.runs[l] = run = _Run(spec, growth=growth_rule(cell.network))
         for array in stop[1:]:  # what the last trial left; its bits in `masks` are set anew
             array[..., l] = 0
-        key, layout = stream_key(spec.seed, spec.replicate, WEIGHTS), self.shape.layout
+        key, layout = simd.stream_key(spec.seed, spec.replicate, simd.WEIGHTS), self.shape.layout
         weights = cell.network.initial(key, layout.inputs, layout.outputs)
         rate = cell.training.rate * cell.training.error_scale
         self._kernels.put(self.state, self.shape.variant, l, cell.network, weights, rate)
-        put_settings(stream, l, cell.task)
+        simd.put_settings(stream, l, cell.task)
         stream.in_turn[l] = cell.network.facts.in_turn
-        stream.keys[:, l] = cell.task.keys(stream_key(spec.seed, spec.replicate // SHARING, COMMON))
+        stream.keys[:, l] = cell.task.keys(simd.stream_key(spec.seed, spec.replicate // SHARING, simd.COMMON))
         self._train(l, run)
 
     def _aim(self, l: int, run: _Run) -> None:
@@ -153,8 +128,8 @@ class Pack:
         stop.window[l], stop.max_wrong[l], stop.below[l] = rule.window, rule.max_wrong, rule.below
         stop.every[l] = rule.check_every or 1
         stop.tolerance[l] = 0.5 if rule.correct == "ranked" else rule.tolerance
-        stop.measure[l] = ABSOLUTE if rule.error == "absolute" else SQUARED
-        for mask, member in ((EVERY, rule.judged == "all"), (RANKED, rule.correct == "ranked")):
+        stop.measure[l] = simd.ABSOLUTE if rule.error == "absolute" else simd.SQUARED
+        for mask, member in ((simd.EVERY, rule.judged == "all"), (simd.RANKED, rule.correct == "ranked")):
             stop.masks[mask] = stop.masks[mask] & ~(1 << l) | member << l
 
     def _look_back(self, l: int, run: _Run) -> None:
@@ -162,28 +137,28 @@ class Pack:
         self._aim(l, run)
         self.stop.done[l] = run.trained
         if run.rule.checked:
-            self.stop.max_wrong[l], self.stop.window[l] = NEVER, 1
-        look_back(self.stop, l)
+            self.stop.max_wrong[l], self.stop.window[l] = simd.NEVER, 1
+        simd.look_back(self.stop, l)
 
     def _train(self, l: int, run: _Run) -> None:
         """Lane l is trained up to the next pause, from the sequence on that follows the last one it was trained on."""
         self._look_back(l, run)
-        self._enter(l, run, Phase.TRAINING, TRAINING, run.trained)
+        self._enter(l, run, Phase.TRAINING, simd.TRAINING, run.trained)
         self.stop.limit[l] = run.pause()
-        self.stop.masks[LEARNING] |= 1 << l
+        self.stop.masks[simd.LEARNING] |= 1 << l
 
     def _check(self, l: int, run: _Run) -> None:
         """Lane l is checked. Each check has sequences of its own, by its number, or all have those of the first."""
         rule = run.rule
         number = run.trained // int(rule.check_every or 1) if rule.fresh_test_set else 0
         self._aim(l, run)
-        self._enter(l, run, Phase.CHECK, CHECKS, number * rule.window)
+        self._enter(l, run, Phase.CHECK, simd.CHECKS, number * rule.window)
         self.stop.limit[l] = rule.window
 
     def _test(self, l: int, run: _Run) -> None:
         """Lane l is tested. Each milestone has a stream of its own for that."""
         self._aim(l, run)
-        self._enter(l, run, Phase.TEST, TESTS + run.stage, 0)
+        self._enter(l, run, Phase.TEST, simd.TESTS + run.stage, 0)
         self.stop.limit[l] = run.rule.test_sequences
         self.stop.max_wrong[l], self.stop.below[l] = _UNLIMITED, np.inf
 
@@ -193,23 +168,23 @@ class Pack:
         if phase is not Phase.TRAINING:
             for count in (stop.done, stop.wrong, stop.total, stop.lost):
                 count[l] = 0
-        self.stream.key[l] = stream_key(run.spec.seed, run.spec.replicate, stream)
+        self.stream.key[l] = simd.stream_key(run.spec.seed, run.spec.replicate, stream)
         self.stream.sequence[l], self.stream.start[l] = sequence, 0
         self.stream.tested[l] = phase is not Phase.TRAINING
-        stop.masks[ACTIVE] |= 1 << l
+        stop.masks[simd.ACTIVE] |= 1 << l
         self.fresh |= 1 << l
 
     def advance(self) -> list[TrialResult]:
         """Run one block of time steps. Returns the results of the trials that ended in it."""
         began = time.perf_counter()
         if self.fresh:
-            self._kernels.restart(lanes_tag(self.width), self.shape.variant, self.state, self.fresh)
+            self._kernels.restart(simd.lanes_tag(self.width), self.shape.variant, self.state, self.fresh)
             self.fresh = 0
-        active, learning = int(self.stop.masks[ACTIVE]), int(self.stop.masks[LEARNING])
+        active, learning = int(self.stop.masks[simd.ACTIVE]), int(self.stop.masks[simd.LEARNING])
         self.shape.task.fill(self._block, self.stream)
-        self._kernels.advance(lanes_tag(self.width), self.shape.variant, self.state, self._block, self.stop)
+        self._kernels.advance(simd.lanes_tag(self.width), self.shape.variant, self.state, self._block, self.stop)
         share = (time.perf_counter() - began) / active.bit_count()
-        stopped = active & ~int(self.stop.masks[ACTIVE])
+        stopped = active & ~int(self.stop.masks[simd.ACTIVE])
         finished = []
         for l, run in enumerate(self.runs):
             if run is None:
@@ -236,9 +211,9 @@ class Pack:
     def _paused(self, l: int, run: _Run) -> TrialResult | None:
         """The training of lane l stopped, because something was reached or is due."""
         reason, run.trained = int(self.stop.reason[l]), int(self.stop.done[l])
-        if reason == DIVERGED:
+        if reason == simd.DIVERGED:
             return self._finish(l, run, Outcome.DIVERGED, run.trained)
-        if reason == REACHED:
+        if reason == simd.REACHED:
             return self._reach(l, run, run.trained - run.rule.grace)
         self._grow(l, run)
         if run.check_due:
@@ -254,7 +229,7 @@ class Pack:
         window, drop = run.growth
         if done < 2 * window or done % window:
             return
-        before, now = (mean_error(self.stop, l, end - window, end) for end in (done - window, done))
+        before, now = (simd.mean_error(self.stop, l, end - window, end) for end in (done - window, done))
         if now > (1.0 - drop) * before:
             run.growth = None
             growth.join(self.state, l)
@@ -282,7 +257,7 @@ class Pack:
             self._check(l, run)
             return None
         self._look_back(l, run)
-        if reached(stop, l):
+        if simd.reached(stop, l):
             return self._reach(l, run, run.trained - run.rule.grace)
         return self._train_on(l, run)
 
@@ -308,7 +283,7 @@ class Pack:
             steps=run.steps,
             milestones=tuple(run.reached),
             curve=tuple(
-                CurvePoint(int(CHECKPOINTS[i]), float(stop.curve[i, 0, l]), float(stop.curve[i, 1, l]))
+                CurvePoint(int(simd.CHECKPOINTS[i]), float(stop.curve[i, 0, l]), float(stop.curve[i, 1, l]))
                 for i in range(int(stop.point[l]))
             ),
             weights=_packed(hidden, output),
@@ -326,7 +301,7 @@ class Pack:
         for old, new in ((self.stream, pack.stream), states, (self.stop[1:], pack.stop[1:])):
             for source, target in zip(old, new, strict=True):
                 target[..., : len(lanes)] = source[..., lanes]
-        for mask in (ACTIVE, LEARNING, EVERY, RANKED):
+        for mask in (simd.ACTIVE, simd.LEARNING, simd.EVERY, simd.RANKED):
             pack.stop.masks[mask] = _moved(int(self.stop.masks[mask]), lanes)
         pack.fresh = _moved(self.fresh, lanes)
         return pack

@@ -9,23 +9,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from lstm_search.simd import (
-    ACTIVE,
-    WARP,
-    Lane,
-    Launchers,
-    from_words,
-    new_block,
-    pairs,
-    rows_of,
-    thread_kernels,
-    to_words,
-)
+from lstm_search import simd
+from lstm_search.simd import WARP
 from lstm_search.spec import Cell, TrialResult, TrialSpec
 from lstm_search.worker.pack import Pack, Phase
 from lstm_search.worker.shape import Shape
@@ -46,25 +36,6 @@ _SHARE = 0.8
 """Of the GPU's free memory, what one pack may take."""
 
 
-class Device(Protocol):
-    """Where threads run: `Gpu`, or a stand-in."""
-
-    @property
-    def free(self) -> int:
-        """See `Gpu`, for all of these."""
-
-    @property
-    def thread(self) -> Callable[[int], int]: ...  # noqa: D102
-
-    def compiled(self, shape: Shape, make: Callable[[], Any]) -> Launchers: ...  # noqa: D102
-
-    def to_device(self, array: np.ndarray) -> Any: ...  # noqa: D102
-
-    def empty(self, words: int) -> Any: ...  # noqa: D102
-
-    def to_host(self, array: Any) -> np.ndarray: ...  # noqa: D102
-
-
 def refuse(cells: Iterable[Cell]) -> None:
     """Raises ValueError for a cell whose trials do not run on a GPU, or would not have the same bits there."""
     for cell in cells:
@@ -82,20 +53,21 @@ def refuse(cells: Iterable[Cell]) -> None:
 class WidePack:
     """Lanes for trials of one shape on a `device`: `width`, or as many as its memory holds."""
 
-    def __init__(self, shape: Shape, width: int, device: Device) -> None:
+    def __init__(self, shape: Shape, width: int, device: simd.Gpu) -> None:
         self._device, self._desk, other = device, Pack(shape, WARP), Pack(shape, WARP - 1)
-        arrays = [Lane(pack.state, pack.stop, pack.stream) for pack in (self._desk, other)]
-        lane = rows_of(arrays[0], arrays[1])
+        arrays = [simd.Lane(pack.state, pack.stop, pack.stream) for pack in (self._desk, other)]
+        lane = simd.rows_of(arrays[0], arrays[1])
         self._lane, self._rows = lane
-        self._places = pairs(self._lane, arrays[0])
+        self._places = simd.pairs(self._lane, arrays[0])
         self.steps = min(_STEPS, shape.layout.steps)
-        block = rows_of(new_block(self.steps, WARP, shape.layout), new_block(self.steps, WARP - 1, shape.layout))
+        blocks = [simd.new_block(self.steps, lanes, shape.layout) for lanes in (WARP, WARP - 1)]
+        block = simd.rows_of(blocks[0], blocks[1])
         most = int(_SHARE * device.free) // (8 * (self._rows + block[1]))
         self.width = max(WARP, min(width, most) // WARP * WARP)
         kernels = shape.network.kernels
         self._launch = device.compiled(
             shape,
-            lambda: thread_kernels(
+            lambda: simd.thread_kernels(
                 thread=device.thread,
                 lane=lane,
                 block=block,
@@ -107,7 +79,7 @@ class WidePack:
         )
         self._words, self._data = device.empty(self.width * self._rows), device.empty(self.width * block[1])
         self._every = device.to_device(np.arange(self.width))
-        self._active_row = self._lane.stop.masks.first + ACTIVE
+        self._active_row = self._lane.stop.masks.first + simd.ACTIVE
         self._write(self._every, np.zeros((self.width, 1)), self._active_row)
         self._runs: list[Any] = [None] * self.width
         self._new, self._idle = deque[TrialSpec](), deque(range(self.width))
@@ -179,9 +151,9 @@ class WidePack:
         after, finished = np.empty((len(lanes), self._rows)), []
         for first in range(0, len(lanes), WARP):
             some = slice(first, first + WARP)
-            from_words(words[some], self._places)
+            simd.from_words(words[some], self._places)
             finished += self._at_desk(lanes[some].tolist())
-            to_words(after[some], self._places)
+            simd.to_words(after[some], self._places)
         return lanes, after, finished
 
     def _at_desk(self, lanes: list[int]) -> list[TrialResult]:
