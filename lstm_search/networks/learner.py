@@ -43,10 +43,6 @@ class Kernels(NamedTuple):
     growth: Growth | None = None
 
 
-def _fits(_network: Any, _layout: Layout, _rules: Sequence[Any]) -> None:
-    """Every task and every stop rule will do."""
-
-
 class Facts(NamedTuple):
     """What is true of all nets of a kind."""
 
@@ -54,7 +50,7 @@ class Facts(NamedTuple):
     updates: tuple[str, ...] = ("sequence", "step")  # what `training.update` may be
     in_turn: bool = False  # whether a task's fixed training strings come in turn, for it learns set by set
     unit: str = ""  # what its trials count, where these are no training sequences
-    check: Callable[[Any, Layout, Sequence[Any]], None] = _fits
+    check: Callable[[Any, Layout, Sequence[Any]], None] = lambda *_: None
     """(network, layout, stop rules): raises ValueError where the network cannot learn such a task, or not by them."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -68,11 +68,15 @@ class Cell:
 
     def as_dict(self) -> dict[str, Any]:
         """The description that is stored and shown: all settings, and the catalogue names of task and network."""
+        return self._described(asdict)
+
+    def _described(self, values: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """The names of task and network, and the `values` of all settings."""
         return {
-            "task": {"name": self.task.name, **asdict(self.task)},
-            "network": {"name": self.network.name, **asdict(self.network)},
-            "training": asdict(self.training),
-            "stop": [asdict(stop) for stop in self.stop],
+            "task": {"name": self.task.name, **values(self.task)},
+            "network": {"name": self.network.name, **values(self.network)},
+            "training": values(self.training),
+            "stop": [values(stop) for stop in self.stop],
         }
 
     @property
@@ -83,14 +87,7 @@ class Cell:
     @cached_property
     def text(self) -> str:
         """What is hashed, as canonical JSON: the names of task and network, and the settings not at their default."""
-        return canonical_json(
-            {
-                "task": {"name": self.task.name, **not_default(self.task)},
-                "network": {"name": self.network.name, **not_default(self.network)},
-                "training": not_default(self.training),
-                "stop": [not_default(stop) for stop in self.stop],
-            }
-        )
+        return canonical_json(self._described(not_default))
 
     @cached_property
     def digest(self) -> str:
@@ -114,12 +111,10 @@ def cell_from_dict(description: Mapping[str, Any]) -> Cell:
     A setting that the description lacks did not exist when it was written: it is at its default. Raises KeyError for a
     task or network that does not exist, ValueError for a setting that does not exist or a value that it cannot take.
     """
-    task, network = description["task"], description["network"]
+    task, network = dict(description["task"]), dict(description["network"])
     return Cell(
-        task=_settings(TASKS[task["name"]], "task", {key: value for key, value in task.items() if key != "name"}),
-        network=_settings(
-            NETWORKS[network["name"]], "network", {key: value for key, value in network.items() if key != "name"}
-        ),
+        task=_settings(TASKS[task.pop("name")], "task", task),
+        network=_settings(NETWORKS[network.pop("name")], "network", network),
         training=_settings(Training, "training", description["training"]),
         stop=tuple(_settings(Stop, "stop", stop) for stop in description["stop"]),
     )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lstm_search.tracking.projection import SCHEMA, Run, as_bytes
-
-KIND, ROW, KEY, STATE = (f"lstm_search.{name}" for name in ("kind", "row", "key", "state"))
-"""Tags of a run: its identity, and what its contents shall be."""
+from lstm_search.tracking.projection import KEY, KIND, ROW, SCHEMA, STATE, Run, as_bytes
+from lstm_search.tracking.reader import has_ended, runs_of
 
 _LONGEST_NAME = 250
 
@@ -36,7 +34,7 @@ class Experiment:
         self._written: set[str] = set()
         self._stored: dict[tuple[str, str, str], _Stored] = {}
         self._ghosts: list[str] = []
-        for run in self._runs():
+        for run in runs_of(client, experiment_id):
             self._meet(run)
 
     def count_written(self) -> int:
@@ -45,22 +43,10 @@ class Experiment:
         self._written.clear()
         return count
 
-    def _runs(self) -> Iterator[Any]:
-        token = None
-        while True:
-            page = self.client.search_runs([self.experiment_id], page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
-
     def _meet(self, run: Any) -> None:
-        tags = run.data.tags
-        if KIND not in tags:
-            return
+        tags, info = run.data.tags, run.info
         identity = (tags[KIND], tags.get(ROW, ""), tags.get(KEY, ""))
-        ended = run.info.status in {"FINISHED", "FAILED"}
-        stored = _Stored(run.info.run_id, tags.get(STATE, ""), ended, run.info.start_time, tags.get(SCHEMA, "1"))
+        stored = _Stored(info.run_id, tags.get(STATE, ""), has_ended(run), info.start_time, tags.get(SCHEMA, "1"))
         twin = self._stored.get(identity)
         if twin is not None:  # a ghost of a lost reply, or of two processes that published at once
             stored, twin = (stored, twin) if stored.ended and not twin.ended else (twin, stored)

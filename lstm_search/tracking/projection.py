@@ -37,6 +37,9 @@ DEFINITION = "lstm_search.definition"
 SCHEMA = "lstm_search.schema"
 """Tag of a study's run: the version of its trials' keys. Version 1 did not write it."""
 
+KIND, ROW, KEY, STATE = (f"lstm_search.{name}" for name in ("kind", "row", "key", "state"))
+"""Tags of a run: its identity, and what its contents shall be."""
+
 _FENCE, _FENCE_END = "```\n", "\n```"
 _PART = 4_000  # characters of a definition in one tag, which leaves room for letters of several bytes
 
@@ -48,7 +51,6 @@ class CellView:
     row: Row
     trials: Sequence[Trial]
     metrics: Mapping[str, float] = field(default_factory=dict)
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def cell_run(view: StudyView, number: int) -> Run:
     labels = {"table": row.table, "published": row.published, "cap": str(row.cap), "replicates": str(row.replicates)}
     labels |= {"purpose": row.purpose} if row.purpose != "report" else {}
     labels |= {name: ", ".join(f"{key}={value}" for key, value in pairs) for name, pairs in lists.items()}
-    tags = _note(cell.note) | {f"lstm_search.{name}": value for name, value in labels.items() if value}
+    tags = {f"lstm_search.{name}": value for name, value in labels.items() if value}
     tags |= definition_tags({"ordinal": number, **asdict(row), "cell": row.cell.as_dict()})
     seconds = sum(trial.result.seconds for trial in cell.trials)
     summary = _summary(view, cell.metrics, tags, number + 1, seconds)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lstm_search.tracking.projection import KIND
+
 CURVES = ("curve/error", "curve/wrong")
 """Metrics of which every value is read, not the last alone."""
 
@@ -28,26 +30,37 @@ class Stored:
 def stored(client: Any, study: str) -> Iterator[Stored]:
     """The runs that this package made for a study, with all that is needed to rebuild its record."""
     experiment = client.get_experiment_by_name(study)
+    if experiment is not None:
+        for run in runs_of(client, experiment.experiment_id):
+            yield _stored(client, run)
+
+
+def runs_of(client: Any, experiment_id: str) -> Iterator[Any]:
+    """The runs of an experiment that this package made, page by page."""
     token = None
-    while experiment is not None:
-        page = client.search_runs([experiment.experiment_id], page_token=token)
-        yield from (_stored(client, run) for run in page if "lstm_search.kind" in run.data.tags)
+    while True:
+        page = client.search_runs([experiment_id], page_token=token)
+        yield from (run for run in page if KIND in run.data.tags)
         token = page.token
         if not token:
             return
 
 
+def has_ended(run: Any) -> bool:
+    """Whether the run's status, which is set last, is there."""
+    return run.info.status in {"FINISHED", "FAILED"}
+
+
 def _stored(client: Any, run: Any) -> Stored:
     data, run_id = run.data, run.info.run_id
-    kind = data.tags["lstm_search.kind"]
-    curves = {name: _history(client, run_id, name) for name in CURVES if kind == "trial" and name in data.metrics}
+    kind = data.tags[KIND]
+    curves = {
+        name: {entry.step: entry.value for entry in client.get_metric_history(run_id, name)}
+        for name in CURVES
+        if kind == "trial" and name in data.metrics
+    }
     config = _config(client, run_id) if kind == "study" else ""
-    ended = run.info.status in {"FINISHED", "FAILED"}
-    return Stored(kind, ended, dict(data.tags), dict(data.params), dict(data.metrics), curves, config)
-
-
-def _history(client: Any, run_id: str, name: str) -> dict[int, float]:
-    return {entry.step: entry.value for entry in client.get_metric_history(run_id, name)}
+    return Stored(kind, has_ended(run), dict(data.tags), dict(data.params), dict(data.metrics), curves, config)
 
 
 def _config(client: Any, run_id: str) -> str:

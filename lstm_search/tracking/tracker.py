@@ -20,8 +20,8 @@ from urllib.parse import quote
 
 from lstm_search.tracking import dashboard, reader
 from lstm_search.tracking.dashboard import Dashboard
-from lstm_search.tracking.experiment import KEY, KIND, Experiment
-from lstm_search.tracking.projection import StudyView, cell_run, study_run, trial_run
+from lstm_search.tracking.experiment import Experiment
+from lstm_search.tracking.projection import KEY, KIND, StudyView, cell_run, study_run, trial_run
 from lstm_search.tracking.reader import Stored
 
 _SETTINGS = {

@@ -133,8 +133,9 @@ def test_hostile_text_is_stored_byte_for_byte(tracker: Tracker) -> None:
     runs = stored(tracker, "hostile")
     assert runs[name].data.tags["lstm_search.row"] == runs[f"{name} #0"].data.params["row"] == name
     long = replace(ROWS[0], name="x" * 400)
-    tracker.sync(study("hostile", cells=[CellView(long, [trial(long, 0)], note="y" * 20_000)]))
-    assert tracker.sync(study("hostile", cells=[CellView(long, [trial(long, 0)], note="y" * 20_000)])) == 0
+    noted = study("hostile", cells=[CellView(long, [trial(long, 0)])], note="y" * 20_000)
+    tracker.sync(noted)
+    assert tracker.sync(noted) == 0
 
 
 def test_a_run_is_traced_back_to_its_trial(tracker: Tracker) -> None:
