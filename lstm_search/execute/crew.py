@@ -73,16 +73,16 @@ class Pool(Protocol):
     def size(self) -> int:
         """How many workers there can be; on a cluster that grows, more than before."""
 
-    def start(self, seat: int) -> None:
+    def start(self, seat: int, /) -> None:
         """Put a fresh worker on the seat, in place of any other; it answers once when it is ready."""
 
-    def call(self, seat: int, specs: Sequence[TrialSpec], seconds: float) -> None:
+    def call(self, seat: int, specs: Sequence[TrialSpec], seconds: float, /) -> None:
         """Ask for one slice of training."""
 
-    def wait(self, seconds: float) -> list[Answer]:
+    def wait(self, seconds: float, /) -> list[Answer]:
         """The calls that came back; waits up to `seconds` for the first."""
 
-    def retire(self, seat: int) -> None:
+    def retire(self, seat: int, /) -> None:
         """Leave the seat empty."""
 
 

@@ -151,8 +151,7 @@ def open_executor(
 
 
 @contextmanager
-def _in_process(settings: ExecuteSettings, host: HostArguments) -> Iterator[Pool]:
-    del settings
+def _in_process(_settings: ExecuteSettings, host: HostArguments) -> Iterator[Pool]:
     yield InProcess(host)
 
 

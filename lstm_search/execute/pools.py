@@ -45,9 +45,8 @@ class _Host:
         self._trainer = trainer()
         self._prepare = prepare
 
-    def ready(self, after: object = None) -> Fault | None:
-        """Prepare. `after` is the first worker's answer: Ray calls the others when it is there."""
-        del after
+    def ready(self, _after: object = None) -> Fault | None:
+        """Prepare. `_after` is the first worker's answer: Ray calls the others when it is there."""
         fault = _guarded(self._prepare) if self._prepare else None
         return fault if isinstance(fault, Fault) else None
 
@@ -92,26 +91,22 @@ class InProcess:
         self._arguments = host
         self._due: Callable[[], Progress | Fault | None] | None = None
 
-    def start(self, seat: int) -> None:
+    def start(self, _seat: int) -> None:
         """See `Pool`."""
-        del seat
         self._host = _Host(*self._arguments)
         self._due = self._host.ready
 
-    def call(self, seat: int, specs: Sequence[TrialSpec], seconds: float) -> None:
+    def call(self, _seat: int, specs: Sequence[TrialSpec], seconds: float) -> None:
         """See `Pool`."""
-        del seat
         self._due = partial(self._host.advance, specs, seconds)
 
-    def wait(self, seconds: float) -> list[Answer]:
+    def wait(self, _seconds: float) -> list[Answer]:
         """See `Pool`."""
-        del seconds
         due, self._due = self._due, None
         return [_answer(0, due())] if due else []
 
-    def retire(self, seat: int) -> None:
+    def retire(self, _seat: int) -> None:
         """See `Pool`."""
-        del seat
         self._due = None
 
 
