@@ -115,8 +115,7 @@ def adding(count: int) -> list[TrialSpec]:
 def core() -> dict[str, float]:
     """Millions of trial-steps a second of one core of this machine, with a full pack."""
     from lstm_search.simd import full_width
-    from lstm_search.worker import shape_of
-    from lstm_search.worker.pack import Pack
+    from lstm_search.worker import Pack, shape_of
 
     width = full_width()
     pack = Pack(shape_of(adding(1)[0].cell), width)
@@ -136,8 +135,7 @@ def core() -> dict[str, float]:
 
 def started(gpu: Gpu, width: int) -> Any:
     """A wide pack with a trial in each lane."""
-    from lstm_search.worker import shape_of
-    from lstm_search.worker.wide import WidePack
+    from lstm_search.worker import WidePack, shape_of
 
     trials, began = adding(width), time.perf_counter()
     pack = WidePack(shape_of(trials[0].cell), width, gpu)

@@ -171,10 +171,10 @@ def clock(settings: Settings) -> Finding:
     files = [Path(__file__), *settings.home.glob("*.sqlite")]
     newest = max(files, key=lambda path: path.stat().st_mtime)
     ahead = newest.stat().st_mtime - time.time()
-    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     if ahead > _SKEW:
-        return Finding(False, f"{shown} is {ahead:,.0f} s before {newest} was written: set the clock")
-    return Finding(True, shown)
+        return Finding(False, f"{now} is {ahead:,.0f} s before {newest} was written: set the clock")
+    return Finding(True, now)
 
 
 CHECKS: Mapping[str, Callable[[Settings], Finding]] = {

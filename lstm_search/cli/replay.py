@@ -16,7 +16,8 @@ from lstm_search.worker import Worker
 
 
 def replay(settings: Settings, arguments: Sequence[str]) -> int:
-    """Train one trial again and say whether it comes out the same."""
+    """Train one trial again and say whether it comes out the same. Raises ConfigError where no trial, more than one,
+    or a broken one is named, and TrackingFailed where MLflow is asked for a run and fails."""
     found = _find(settings, arguments[0])
     for name, trial in found.items():
         _refuse_untrained(name, trial)

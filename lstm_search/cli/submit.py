@@ -18,7 +18,10 @@ from lstm_search.tracking import without_password
 
 
 def submit(settings: Settings, _: Sequence[str]) -> int:
-    """Start the study on a cluster, or attach to it, or stop it; the exit code of the remote run."""
+    """Start the study on a cluster, or attach to it, or stop it; the exit code of the remote run.
+
+    Raises ConfigError for what cannot or must not be sent, UnknownJob, ClusterUnreachable.
+    """
     _check(settings)
     with connect(settings.submit.address) as jobs:
         if settings.submit.stop:
@@ -39,7 +42,8 @@ SHOWN_AFAR = ("status", "table", "export", "verify")
 
 
 def ask(settings: Settings, verb: str) -> int:
-    """Let the head at submit.address run the verb and print what it prints; its exit code."""
+    """Let the head at submit.address run the verb and print what it prints; its exit code. Raises ConfigError for a
+    verb that does more than show, ClusterUnreachable."""
     if verb not in SHOWN_AFAR:
         raise ConfigError(f"source=cluster: only {', '.join(SHOWN_AFAR)} take it, not {verb}")
     overrides = [word for word in settings.overrides if not word.startswith(("submit.", "source="))]
@@ -51,7 +55,7 @@ def ask(settings: Settings, verb: str) -> int:
 
 
 def _check(settings: Settings) -> None:
-    """Refuse what cannot or must not be sent."""
+    """Raises ConfigError for what cannot or must not be sent."""
     if settings.submit.job is not None:
         if settings.definition.name:
             raise ConfigError(f"submit.job={settings.submit.job}: names the study already; give one of the two")

@@ -17,7 +17,8 @@ from lstm_search.tracking import ui as served
 
 
 def sync(settings: Settings, _: Sequence[str]) -> int:
-    """Bring MLflow up to date with the record of one study, or of all."""
+    """Bring MLflow up to date with the record of one study, or of all. Raises UnknownStudy, TrackingFailed, and
+    ConfigError where MLflow is switched off; so do the other verbs here."""
     refuse_untracked(settings, "sync")
     tracker = Tracker(settings.tracking.uri, settings.home)
     for name in names(settings, hint=True):
@@ -80,7 +81,7 @@ def _agree(settings: Settings, name: str, counts: Mapping[str, int]) -> bool:
 
 
 def recover(settings: Settings, _: Sequence[str]) -> int:
-    """Rebuild a lost record from MLflow."""
+    """Rebuild a lost record from MLflow. Raises ConfigError without a study, and what `publish.recover` raises."""
     refuse_untracked(settings, "recover")
     if not settings.definition.name:
         raise ConfigError("recover: takes the study, study=NAME")

@@ -80,7 +80,7 @@ class Pool(Protocol):
         """Ask for one slice of training."""
 
     def wait(self, seconds: float, /) -> list[Answer]:
-        """The calls that came back; waits up to `seconds` for the first."""
+        """The calls that came back; waits up to `seconds` for the first. ClusterUnreachable: no node is left."""
 
     def retire(self, seat: int, /) -> None:
         """Leave the seat empty."""

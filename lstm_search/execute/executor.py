@@ -132,7 +132,7 @@ def open_executor(
     `attempts`: by key, how many workers each trial has cost so far; `on_attempt(key, reason)` is told of every further
     one at once. `trainer` makes a worker's trainer, in the worker's process. `prepare` runs in each worker before its
     first trial, in one worker first and then in all others: whatever it compiles is compiled once. Both are pickled.
-    Raises ClusterUnreachable where `settings.address` names no usable cluster.
+    Raises ClusterUnreachable where `settings.address` names no usable cluster; NoGpu, UnsupportedProcessor.
     """
     if settings.kind == "simulated":
         yield Simulated(SURFACES[settings.surface], settings.workers or len(os.sched_getaffinity(0)))

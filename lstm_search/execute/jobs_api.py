@@ -66,9 +66,9 @@ def check_address(address: str) -> None:
     """Refuse an address to which a token would travel in the clear, and what is none. ValueError."""
     shape = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?"
     if not re.fullmatch(shape, address) or urlsplit(address).hostname is None:
-        shown = re.sub(r"://[^/@]*@", "://***@", address)[:120]
+        masked = re.sub(r"://[^/@]*@", "://***@", address)[:120]
         raise ValueError(
-            f"submit.address={shown}: takes the address of the head's dashboard, http://127.0.0.1:8265 or "
+            f"submit.address={masked}: takes the address of the head's dashboard, http://127.0.0.1:8265 or "
             "https://HOST, without user, path or query"
         )
     if address.startswith("http:") and not _is_loopback(address):
@@ -174,27 +174,27 @@ class Jobs:
 
     def follow(self, name: str, write: Callable[[str], object], pause: float = 1.0) -> Job:
         """Hand the job's log to `write`, from its beginning, until the job has ended."""
-        shown = 0
+        written = 0
         while True:
-            shown = asyncio.run(self._tail(name, shown, write))
+            written = asyncio.run(self._tail(name, written, write))
             job = self.find(name)
             if job.ended:
                 return job
             time.sleep(pause)
 
-    async def _tail(self, name: str, shown: int, write: Callable[[str], object]) -> int:
-        """Follow the log while the connection holds; `shown` characters are known already. How many are now."""
+    async def _tail(self, name: str, written: int, write: Callable[[str], object]) -> int:
+        """Follow the log while the connection holds; `written` characters are handed on already. How many are now."""
         import aiohttp
 
         seen = 0
         with suppress(RuntimeError, OSError, aiohttp.ClientError):  # it is asked for again, while the job is there
             async with aclosing(self._client.tail_job_logs(name)) as chunks:
                 async for text in chunks:
-                    new = text[max(0, shown - seen) :]
+                    new = text[max(0, written - seen) :]
                     seen += len(text)
                     if new:
                         write(new)
-        return max(shown, seen)
+        return max(written, seen)
 
     def _all(self) -> list[Job]:
         """The submitted jobs, the oldest first."""
@@ -229,7 +229,7 @@ def _number(name: str, stem: str) -> int:
 def connect(address: str) -> Iterator[Jobs]:
     """The jobs of the cluster whose dashboard is at `address`, which is asked by hand first: Ray itself waits long.
 
-    The token is looked up where Ray looks. Raises ClusterUnreachable.
+    The token is looked up where Ray looks. Raises ClusterUnreachable, and what `check_address` raises.
     """
     check_address(address)
     address, token = address.rstrip("/"), cluster.token()

@@ -26,12 +26,12 @@ def canonical(value: Any) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """`value` as JSON of which there is only one form."""
+    """`value` as JSON of which there is only one form. Raises what `canonical` raises."""
     return json.dumps(canonical(value), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def digest(value: Any) -> str:
-    """SHA-256 (hex) of the canonical JSON of `value`."""
+    """SHA-256 (hex) of the canonical JSON of `value`. Raises what `canonical` raises."""
     return sha256(canonical_json(value))
 
 

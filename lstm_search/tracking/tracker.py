@@ -100,7 +100,7 @@ class Tracker:
             return self._exists
 
     def find_run(self, run_id: str) -> str:
-        """The key of the trial that a run shows. ValueError where it shows none."""
+        """The key of the trial that a run shows. ValueError where it shows none, TrackingFailed where MLflow fails."""
         with self._failures():
             tags = self._tags(run_id) if self._exists else {}
         if tags.get(KIND) != "trial":
@@ -110,7 +110,8 @@ class Tracker:
         return tags[KEY]
 
     def link(self, study: str) -> str | None:
-        """Where a browser shows the study's runs; None for a database, which `ui` makes visible."""
+        """Where a browser shows the study's runs; None for a database, which `ui` makes visible. Raises
+        TrackingFailed, as the two below do."""
         return self.uri.rstrip("/") + self.page(study) if self._is_server else None
 
     def page(self, study: str | None) -> str:

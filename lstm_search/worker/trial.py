@@ -81,7 +81,8 @@ class Worker:
 
 
 def lanes_of(width: int | None, device: str) -> int:
-    """How many trials a worker trains side by side: `width`, or what suits the device (cpu or gpu)."""
+    """How many trials a worker trains side by side: `width`, or what suits the device (cpu or gpu). Raises
+    UnsupportedProcessor where no kernel runs on this one."""
     return width or (WIDE if device == "gpu" else full_width())
 
 
@@ -105,7 +106,8 @@ def demand(rows: Iterable[Row]) -> list[tuple[TrialSpec, int]]:
 def warm(demanded: Sequence[tuple[TrialSpec, int]], width: int | None = None) -> None:
     """Compile, or load from the disk cache, what a worker may need for so many trials of every demanded shape.
 
-    That is the kernels of packs as wide as that, and of the narrower ones in which the last trials end.
+    That is the kernels of packs as wide as that, and of the narrower ones in which the last trials end. Raises
+    UnsupportedProcessor.
     """
     full = width or full_width()
     for spec, count in demanded:
