@@ -33,7 +33,8 @@ def submit(settings: Settings, _: Sequence[str]) -> int:
         try:
             return _code(jobs.follow(job.name, _show))
         except KeyboardInterrupt:
-            say(f"detached; the study goes on. {_again(settings, job)} attaches again, with submit.stop=true it stops")
+            again = f"lstm-search submit submit.address={settings.submit.address} submit.job={job.name}"
+            say(f"detached; the study goes on. {again} attaches again, with submit.stop=true it stops")
             return INTERRUPTED
 
 
@@ -141,7 +142,3 @@ def _code(job: Job) -> int:
     if job.code == 127 or "No module named" in job.message:
         say("the head's `python` has no lstm_search: install this release there, its environment first on PATH")
     return job.code if job.code >= 0 else 128 - job.code
-
-
-def _again(settings: Settings, job: Job) -> str:
-    return f"lstm-search submit submit.address={settings.submit.address} submit.job={job.name}"

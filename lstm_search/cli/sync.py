@@ -36,7 +36,7 @@ def ui(settings: Settings, _: Sequence[str]) -> int:
         say("starting the MLflow server ...")
     with suppress(KeyboardInterrupt):  # the way to end it
         with served(settings.home, uri, settings.tracking.port, name) as dashboard:
-            print(*filter(None, (dashboard.link, dashboard.study_link)), sep="\n", flush=True)
+            print(*dashboard.links, sep="\n", flush=True)
             dashboard.wait()
         return Exit.DONE
     say("stopped")

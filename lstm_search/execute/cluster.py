@@ -74,19 +74,29 @@ def reach(address: str | None) -> str:
     return found
 
 
+def without_token(key: str) -> ClusterUnreachable:
+    """The error for a cluster on another machine, named by the setting `key`, where there is no token."""
+    return ClusterUnreachable(
+        f"{key}: a cluster on another machine is used only with a token, and there is none in RAY_AUTH_TOKEN_PATH, "
+        "RAY_AUTH_TOKEN or ~/.ray/auth_token"
+    )
+
+
+def refused(address: str, token: str) -> ClusterUnreachable:
+    """The error for a cluster that does not take this token, or wants one."""
+    found = "refused the token of this machine" if token else "asks for a token and this machine has none"
+    return ClusterUnreachable(
+        f"the Ray cluster at {address} {found}: RAY_AUTH_TOKEN_PATH must name a file with the cluster's token"
+    )
+
+
 def probe(address: str, token: str) -> None:
     """Ask the cluster whether it is there and takes the token, within a few seconds; ClusterUnreachable if not."""
     if not (token or _LOOPBACK.fullmatch(address)):
-        raise ClusterUnreachable(
-            f"execute.address={address}: a cluster on another machine is used only with a token, and there is none in "
-            "RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN or ~/.ray/auth_token"
-        )
+        raise without_token(f"execute.address={address}")
     status, details = _ask(address.removeprefix("ray://"), token)
     if status == "UNAUTHENTICATED":
-        found = "refused the token of this machine" if token else "asks for a token and this machine has none"
-        raise ClusterUnreachable(
-            f"the Ray cluster at {address} {found}: RAY_AUTH_TOKEN_PATH must name a file with the cluster's token"
-        )
+        raise refused(address, token)
     if status not in ("OK", "UNIMPLEMENTED"):  # a ray:// port knows no such question, but it is there
         raise ClusterUnreachable(
             f"no Ray cluster answers at execute.address={address} ({details}): start one with `ray start --head`, "

@@ -268,14 +268,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _probe(address: str, token: str) -> None:
     """Ask for the version, within a few seconds. ClusterUnreachable where no cluster gives it."""
     if not (token or _is_loopback(address)):
-        raise ClusterUnreachable(
-            f"submit.address={address}: a cluster on another machine is used only with a token, and there is none in "
-            "RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN or ~/.ray/auth_token"
-        )
+        raise cluster.without_token(f"submit.address={address}")
     try:
         version = json.loads(_get(f"{address}/api/version", token))["ray_version"]
     except urllib.error.HTTPError as error:
-        raise ClusterUnreachable(_refusal(address, error.code, token)) from error
+        if error.code in {401, 403}:
+            raise cluster.refused(address, token) from error
+        raise ClusterUnreachable(
+            f"what answers at submit.address={address} is no Ray dashboard (HTTP {error.code})"
+        ) from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         hint = "; SSL_CERT_FILE names the certificates to trust" if isinstance(reason, ssl.SSLError) else ""
@@ -286,13 +287,6 @@ def _probe(address: str, token: str) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise ClusterUnreachable(f"what answers at submit.address={address} is no Ray dashboard") from error
     logging.getLogger(__name__).info("Ray %s at %s", version, address)
-
-
-def _refusal(address: str, code: int, token: str) -> str:
-    if code in {401, 403}:
-        found = "refused the token of this machine" if token else "asks for a token and this machine has none"
-        return f"the Ray cluster at {address} {found}: RAY_AUTH_TOKEN_PATH must name a file with the cluster's token"
-    return f"what answers at submit.address={address} is no Ray dashboard (HTTP {code})"
 
 
 def _get(url: str, token: str) -> bytes:

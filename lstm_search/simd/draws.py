@@ -128,10 +128,3 @@ def normal(key: Bits, counter: int) -> float:
     layer = int(bits & _LOW8)
     x = (np.float64(bits >> _S11) * (2.0 * _UNIT) - 1.0) * _X[layer]
     return x if abs(x) < _X[layer + 1] else _rejected(bits)
-
-
-@kernel
-def normals(key: Bits, out: np.ndarray) -> None:
-    """Fill the one-dimensional `out` with the first Gaussian draws of `key`."""
-    for counter in range(out.shape[0]):
-        out[counter] = normal(key, counter)

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +26,10 @@ class PortTaken(ValueError):  # noqa: N818  (named by what happened)
 
 @dataclass
 class Dashboard:
-    """Links, and the server behind them where it is ours. `study_link` opens the study's own run, "" where there is
-    none yet."""
+    """Links to the runs and, where it is there already, to the study's own run; the server where it is ours."""
 
-    link: str
+    links: Sequence[str]
     server: subprocess.Popen[bytes] | None
-    study_link: str = ""
 
     def __enter__(self) -> Self:
         return self
@@ -58,8 +57,9 @@ class Dashboard:
         self.server.wait()
 
 
-def start(uri: str, home: Path, port: int, page: str, study_page: str = "") -> Dashboard:
-    """Serve the database `uri` on 127.0.0.1. Its messages go to HOME/mlflow-server.log. PortTaken, TimeoutError."""
+def start(uri: str, home: Path, port: int, pages: Sequence[str]) -> Dashboard:
+    """Serve the database `uri` on 127.0.0.1, with links to these pages; the messages go to HOME/mlflow-server.log.
+    Raises PortTaken, TimeoutError."""
     _check_free(port)
     log = home / "mlflow-server.log"
     with log.open("wb") as messages:
@@ -71,8 +71,7 @@ def start(uri: str, home: Path, port: int, page: str, study_page: str = "") -> D
             env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
             start_new_session=True,  # a group of its own, so that all of it can be stopped
         )
-    address = f"http://{_HOST}:{port}"
-    dashboard = Dashboard(address + page, server, address + study_page if study_page else "")
+    dashboard = Dashboard([f"http://{_HOST}:{port}{page}" for page in pages], server)
     try:
         _await(server, port, log)
     except BaseException:

@@ -110,26 +110,20 @@ class Tracker:
         return tags[KEY]
 
     def link(self, study: str) -> str | None:
-        """Where a browser shows the study's runs; None for a database, which `ui` makes visible. Raises
-        TrackingFailed, as the two below do."""
-        return self.uri.rstrip("/") + self.page(study) if self._is_server else None
+        """Where a browser shows the study's runs; None for a database, which `ui` makes visible. TrackingFailed where
+        MLflow fails."""
+        return self.uri.rstrip("/") + self.pages(study)[0] if self._is_server else None
 
-    def page(self, study: str | None) -> str:
-        """The part of the link after the server's address: the runs of a study, or all experiments."""
+    def pages(self, study: str | None) -> list[str]:
+        """The parts of links after the server's address: to the runs of a study, or to all experiments; then, where it
+        is there, to the study's own run, with its table and plots. TrackingFailed where MLflow fails."""
         with self._failures():
             client = self._client()
             found = client.get_experiment_by_name(study) if study else None
-        runs = f"/{found.experiment_id}/runs" if found else ""
-        return f"/#/experiments{runs}?workflowType=machine_learning"
-
-    def study_page(self, study: str) -> str:
-        """The part of the link that opens the study's own run, with its table and plots; "" where there is none."""
-        with self._failures():
-            client = self._client()
-            found = client.get_experiment_by_name(study)
-            runs = client.search_runs([found.experiment_id], f"tags.`{KIND}` = 'study'") if found else []
-        page = f"/#/experiments/{found.experiment_id}/runs/{runs[0].info.run_id}" if runs else ""
-        return f"{page}?workflowType=machine_learning" if page else ""
+            own = client.search_runs([found.experiment_id], f"tags.`{KIND}` = 'study'") if found else []
+        places = [f"/{found.experiment_id}/runs" if found else ""]
+        places += [f"{places[0]}/{run.info.run_id}" for run in own[:1]]
+        return [f"/#/experiments{place}?workflowType=machine_learning" for place in places]
 
     @property
     def _is_server(self) -> bool:
@@ -220,15 +214,14 @@ def _one_at_a_time(home: Path) -> Iterator[None]:
 def ui(home: Path, uri: str | None, port: int, study: str | None = None) -> Dashboard:
     """The dashboard of `uri`'s runs, once it answers; a context manager that stops the server it started.
 
-    Its `link` opens the runs of `study`, its `study_link` the study's own run. Where `uri` is a server, that one is
+    Its `links` open the runs of `study`, and the study's own run. Where `uri` is a server, that one is
     used and none is started. Raises PortTaken, ValueError for a bad address, TrackingFailed where MLflow fails.
     """
     tracker = Tracker(uri, home)
-    page, study_page = tracker.page(study), tracker.study_page(study) if study else ""
+    pages = tracker.pages(study)
     if uri is not None and uri.startswith("http"):
-        address = uri.rstrip("/")
-        return Dashboard(address + page, None, address + study_page if study_page else "")
+        return Dashboard([uri.rstrip("/") + page for page in pages], None)
     try:
-        return dashboard.start(tracker.uri, tracker.home, port, page, study_page)
+        return dashboard.start(tracker.uri, tracker.home, port, pages)
     except TimeoutError as error:
         raise TrackingFailed(str(error)) from error

@@ -20,7 +20,7 @@ from lstm_search.simd.draws import (
     Bits,
     below,
     draw,
-    normals,
+    normal,
     stream_key,
     uniforms,
 )
@@ -30,6 +30,12 @@ KNOWN = [  # the first outputs for seed 1234567, as published with the reference
     6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821,
 ]  # fmt: skip
 N = 100_000
+
+
+@kernel
+def normals(key: Bits, out: NDArray) -> None:
+    for i in range(out.shape[0]):
+        out[i] = normal(key, i)
 
 
 @kernel

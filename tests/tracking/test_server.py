@@ -28,7 +28,7 @@ def server(tracker: Tracker, home: Path) -> Iterator[str]:
     tracker.sync(study("served"))
     port = free_port()
     with ui(home, None, port, "served") as dashboard:
-        yield dashboard.link
+        yield dashboard.links[0]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert dashboard.server is not None
@@ -46,9 +46,9 @@ def test_the_link_opens_the_runs_of_the_study(server: str, tracker: Tracker) -> 
     assert over_http.link("served") == server
     assert over_http.sync(study("served")) == 0
     there = ui(tracker.home, address, 1, "served")
-    assert there.link == server
+    assert there.links[0] == server
     own = stored(tracker, "served")["served"].info.run_id
-    assert there.study_link == f"{address}/#/experiments/{number}/runs/{own}?workflowType=machine_learning"
+    assert there.links[1] == f"{address}/#/experiments/{number}/runs/{own}?workflowType=machine_learning"
 
 
 @pytest.mark.parametrize("foreign", ["evil.example", "192.168.0.1:5000", "mlflow:5000"])

@@ -127,7 +127,7 @@ CREATE = """
 import sys
 from pathlib import Path
 from lstm_search.tracking import Tracker
-Tracker(None, Path(sys.argv[1])).page(None)
+Tracker(None, Path(sys.argv[1])).pages(None)
 """
 
 
