@@ -77,7 +77,7 @@ def _dispatch(arguments: list[str]) -> int:
         raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
     if settings.source == "cluster":
         return ask(settings, name)
-    return verb.call(settings, positional)
+    return verb.call(settings, *positional)
 
 
 def _help() -> str:

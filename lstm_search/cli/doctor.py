@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
     text: str
 
 
-def doctor(settings: Settings, _: Sequence[str]) -> int:
+def doctor(settings: Settings) -> int:
     """Print one line for each check; the exit code is MISMATCH where something has to be done."""
     well = True
     for name, check in CHECKS.items():

@@ -30,7 +30,7 @@ MOST_LISTED = 20
 """Rows that are listed; of a search with more, the first ones."""
 
 
-def plan(settings: Settings, _: Sequence[str]) -> int:
+def plan(settings: Settings) -> int:
     """Print rows, trials, caps and the cost; nothing is recorded."""
     rows = chosen(settings, "plan")
     print(settings.definition.title, end="\n\n")

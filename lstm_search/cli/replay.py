@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from lstm_search.cli.shell import Exit, say
 from lstm_search.cli.studies import names
@@ -15,10 +14,10 @@ from lstm_search.tracking import Tracker
 from lstm_search.worker import Worker
 
 
-def replay(settings: Settings, arguments: Sequence[str]) -> int:
+def replay(settings: Settings, wanted: str) -> int:
     """Train one trial again and say whether it comes out the same. Raises ConfigError where no trial, more than one,
     or a broken one is named, and TrackingFailed where MLflow is asked for a run and fails."""
-    found = _find(settings, arguments[0])
+    found = _find(settings, wanted)
     for name, trial in found.items():
         _refuse_untrained(name, trial)
     trial = next(iter(found.values()))

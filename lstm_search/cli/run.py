@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 
 from lstm_search import study
@@ -46,11 +45,11 @@ def _workers(settings: Settings) -> int | None:
     return settings.execute.workers or len(gpus() if settings.execute.device == "gpu" else os.sched_getaffinity(0))
 
 
-def run(settings: Settings, _: Sequence[str]) -> int:
+def run(settings: Settings) -> int:
     """Train what is missing and print the table."""
     refuse_hash(settings, "run")
     ended = train(settings)
-    show_table(settings, _)
+    show_table(settings)
     if ended.left:
         say(
             f"{ended.left:,} trials are left (budget.hours={settings.budget_hours}); the same command goes on from here"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from lstm_search.cli.shell import Exit, say
@@ -22,7 +21,7 @@ def names(settings: Settings, *, hint: bool = False) -> list[str]:
     return found
 
 
-def status(settings: Settings, _: Sequence[str]) -> int:
+def status(settings: Settings) -> int:
     """Print how far all studies are, or the one chosen."""
     lines = [line for name in names(settings, hint=True) for line in _status_lines(settings.home, name)]
     print("| study | row | finished | solved | capped | diverged | broken |\n|---|---|---:|---:|---:|---:|---:|")
@@ -44,7 +43,7 @@ def _status(row: Row, counts: Counter[Outcome]) -> str:
     return " | ".join(map(str, [most, *told, counts.total() - sum(told)]))
 
 
-def delete(settings: Settings, _: Sequence[str]) -> int:
+def delete(settings: Settings) -> int:
     """Remove a study's record, after asking; what MLflow shows of it stays there."""
     name = settings.definition.name
     if not name:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, chosen, say
@@ -17,7 +16,7 @@ from lstm_search.spec import digest
 from lstm_search.tracking import without_password
 
 
-def submit(settings: Settings, _: Sequence[str]) -> int:
+def submit(settings: Settings) -> int:
     """Start the study on a cluster, or attach to it, or stop it; the exit code of the remote run.
 
     Raises ConfigError for what cannot or must not be sent, UnknownJob, ClusterUnreachable.

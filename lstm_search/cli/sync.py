@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from lstm_search.tracking import Tracker
 from lstm_search.tracking import ui as served
 
 
-def sync(settings: Settings, _: Sequence[str]) -> int:
+def sync(settings: Settings) -> int:
     """Bring MLflow up to date with the record of one study, or of all. Raises UnknownStudy, TrackingFailed, and
     ConfigError where MLflow is switched off; so do the other verbs here."""
     refuse_untracked(settings, "sync")
@@ -26,7 +26,7 @@ def sync(settings: Settings, _: Sequence[str]) -> int:
     return Exit.DONE
 
 
-def ui(settings: Settings, _: Sequence[str]) -> int:
+def ui(settings: Settings) -> int:
     """Serve the dashboard until interrupted."""
     refuse_untracked(settings, "ui")
     name, uri = settings.definition.name or None, settings.tracking.uri
@@ -43,7 +43,7 @@ def ui(settings: Settings, _: Sequence[str]) -> int:
     return Exit.DONE
 
 
-def verify(settings: Settings, _: Sequence[str]) -> int:
+def verify(settings: Settings) -> int:
     """Compare how many trials are planned, recorded and published, of one study or of all."""
     one = settings.definition.name
     agree = True
@@ -80,7 +80,7 @@ def _agree(settings: Settings, name: str, counts: Mapping[str, int]) -> bool:
     return not missing and not unpublished
 
 
-def recover(settings: Settings, _: Sequence[str]) -> int:
+def recover(settings: Settings) -> int:
     """Rebuild a lost record from MLflow. Raises ConfigError without a study, and what `publish.recover` raises."""
     refuse_untracked(settings, "recover")
     if not settings.definition.name:

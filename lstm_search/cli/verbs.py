@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from lstm_search.cli import completion
@@ -20,14 +20,14 @@ from lstm_search.config import Settings
 
 class Verb(NamedTuple):
     """What a verb does, in one line, and the function that does it. `positional` names an argument that stands before
-    the overrides."""
+    the overrides; the function takes it after the settings."""
 
     meaning: str
-    call: Callable[[Settings, Sequence[str]], int]
+    call: Callable[..., int]
     positional: str = ""
 
 
-def complete(_settings: Settings, _: Sequence[str]) -> int:
+def complete(_: Settings) -> int:
     """Print the script that gives bash completion."""
     print(completion.script(VERBS), end="")
     return Exit.DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from lstm_search import config
@@ -12,7 +11,7 @@ from lstm_search.config import ConfigError, Settings
 from lstm_search.report import RENDERERS, compare, comparison_table, export_trials, render, summaries, write_figures
 
 
-def show_table(settings: Settings, _: Sequence[str]) -> int:
+def show_table(settings: Settings) -> int:
     """Print the study's table beside the published rows."""
     refuse_hash(settings, "table")
     seen = see(settings)
@@ -21,7 +20,7 @@ def show_table(settings: Settings, _: Sequence[str]) -> int:
     return Exit.DONE
 
 
-def show_comparison(settings: Settings, _: Sequence[str]) -> int:
+def show_comparison(settings: Settings) -> int:
     """Print two studies side by side."""
     if len(settings.studies) != 2:
         raise ConfigError("compare: takes two studies, study=[a,b]")
@@ -38,7 +37,7 @@ def refuse_hash(settings: Settings, verb: str) -> None:
         raise ConfigError(f"format={settings.format}: {verb} prints {', '.join(RENDERERS)}; take export")
 
 
-def show_figures(settings: Settings, _: Sequence[str]) -> int:
+def show_figures(settings: Settings) -> int:
     """Write the figures into the home folder and print their paths."""
     seen = see(settings, curves=True)
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -49,7 +48,7 @@ def show_figures(settings: Settings, _: Sequence[str]) -> int:
     return Exit.DONE
 
 
-def export(settings: Settings, _: Sequence[str]) -> int:
+def export(settings: Settings) -> int:
     """Print one line a trial and milestone."""
     seen = see(settings)
     form = "csv" if settings.format == "markdown" else settings.format
@@ -57,7 +56,7 @@ def export(settings: Settings, _: Sequence[str]) -> int:
     return Exit.DONE
 
 
-def show_config(settings: Settings, _: Sequence[str]) -> int:
+def show_config(settings: Settings) -> int:
     """Print the composed configuration as YAML."""
     print(config.composed_yaml(settings), end="")
     return Exit.DONE

@@ -256,14 +256,14 @@ def test_a_hostile_override_is_refused(override: str, empty: Path, capsys: pytes
     assert list(empty.iterdir()) == []
 
 
-def raising(error: BaseException) -> Callable[[Any, Any], int]:
-    def verb(_settings: object, _arguments: object) -> int:
+def raising(error: BaseException) -> Callable[[Any], int]:
+    def verb(_settings: object) -> int:
         raise error
 
     return verb
 
 
-def library_error(_settings: object, _arguments: object) -> int:
+def library_error(_settings: object) -> int:
     return int.from_bytes(os.urandom(1) + bytes(errors_in_a_library()))
 
 
@@ -319,9 +319,9 @@ def test_only_what_this_package_raises_is_a_mistake_of_the_user(
     empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(empty))
-    calls: dict[int, Callable[[Any, Any], int]] = {
-        1: lambda *_: len(plan._pairs([("a",)])),
-        2: lambda *_: ExecuteSettings(workers=0).workers or 0,
+    calls: dict[int, Callable[[Any], int]] = {
+        1: lambda _: len(plan._pairs([("a",)])),
+        2: lambda _: ExecuteSettings(workers=0).workers or 0,
     }
     for expected, call in calls.items():
         monkeypatch.setitem(cli.VERBS, "run", Verb("", call))
@@ -331,7 +331,7 @@ def test_only_what_this_package_raises_is_a_mistake_of_the_user(
 def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
     unwound: list[str] = []
 
-    def verb(_settings: object, _arguments: object) -> int:
+    def verb(_settings: object) -> int:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
@@ -352,7 +352,7 @@ def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_termination_signal_is_told_whatever_exit_a_library_makes_of_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], exit_of_it: BaseException
 ) -> None:
-    def verb(_settings: object, _arguments: object) -> int:
+    def verb(_settings: object) -> int:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)

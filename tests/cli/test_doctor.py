@@ -28,7 +28,7 @@ def asked(tmp_path: Path, *words: str) -> Settings:
 
 
 def test_a_machine_that_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.doctor(asked(tmp_path), []) == 0
+    assert doctor.doctor(asked(tmp_path)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [["ok", name] for name in doctor.CHECKS]
     assert not (tmp_path / "studies").exists()
@@ -38,7 +38,7 @@ def test_what_is_to_be_done_makes_exit_code_7(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    assert doctor.doctor(asked(tmp_path), []) == 7
+    assert doctor.doctor(asked(tmp_path)) == 7
     out = capsys.readouterr().out
     assert out.count("FIX ") == 1
     assert "set RAY_AUTH_MODE=token" in out

@@ -199,5 +199,5 @@ def test_a_comparison_of_guesses_is_one_of_draws() -> None:
 def test_plan_counts_draws(capsys: pytest.CaptureFixture[str]) -> None:
     from lstm_search.cli.plan import plan
 
-    plan(config.compose(["table=guessing", "tracking=none"]), ())
+    plan(config.compose(["table=guessing", "tracking=none"]))
     assert "draws" in capsys.readouterr().out
