@@ -16,12 +16,9 @@ from lstm_search.worker.wide import WIDE, WidePack
 
 @dataclass(frozen=True)
 class Progress:
-    """What one slice of work brought: finished trials, how many run in lanes, how many wait for a lane, and how far the
-    running ones are (training sequences, by key)."""
+    """What one slice of work brought: finished trials, and how far those in lanes are (training sequences, by key)."""
 
     finished: tuple[TrialResult, ...]
-    running: int
-    waiting: int
     sequences: dict[str, int]
 
 
@@ -49,13 +46,8 @@ class Worker:
                 finished += pack.advance()
             if finished and self._gpu is None and not any(self._queues.values()):
                 break
-        running = [pack.sequences() for pack in self._packs.values()]
-        return Progress(
-            tuple(finished),
-            running=sum(map(len, running)),
-            waiting=sum(map(len, self._queues.values())),
-            sequences={key: done for pack in running for key, done in pack.items()},
-        )
+        packs = self._packs.values()
+        return Progress(tuple(finished), {key: done for pack in packs for key, done in pack.sequences().items()})
 
     def _fill(self) -> bool:
         """Put waiting trials into lanes, in packs as wide as their trials need. Returns whether any trial runs."""

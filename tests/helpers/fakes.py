@@ -47,10 +47,7 @@ class FakeTrainer:
             self._begin()
             finished = self._ended()
             time.sleep(min(0.001, self.seconds))
-        running = self.queue[: self.lanes]
-        return Progress(
-            tuple(finished), len(running), len(self.queue) - len(running), {spec.key: 1 for spec in running}
-        )
+        return Progress(tuple(finished), {spec.key: 1 for spec in self.queue[: self.lanes]})
 
     def _begin(self) -> None:
         for spec in self.queue[: self.lanes]:
@@ -163,5 +160,5 @@ class ScriptedPool:
             del held[spec]
         return Answer(
             seat,
-            Progress(tuple(result(spec) for spec in done), len(held), 0, {spec.key: n for spec, n in held.items()}),
+            Progress(tuple(result(spec) for spec in done), {spec.key: n for spec, n in held.items()}),
         )

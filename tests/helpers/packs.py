@@ -34,11 +34,10 @@ def by_key(results: Iterable[TrialResult]) -> Results:
 
 def worked(worker: Worker, trials: list[TrialSpec], seconds: float = 60.0, at_once: int = 100) -> Results:
     """The results of `trials`, handed to the worker some at a time."""
-    found, waiting, progress = [], list(trials), None
-    while waiting or progress is None or progress.running or progress.waiting:
-        progress = worker.advance(waiting[:at_once], seconds)
+    found, waiting = [], list(trials)
+    while len(found) < len(trials):
+        found += worker.advance(waiting[:at_once], seconds).finished
         del waiting[:at_once]
-        found += progress.finished
     return by_key(found)
 
 
