@@ -34,6 +34,6 @@ def trials(*overrides: str) -> list[dict[str, Any]]:
     from lstm_search.cli import see
     from lstm_search.report import export_trials
 
-    definition, recorded = see(config.compose(overrides))
+    definition, recorded, _ = see(config.compose(overrides))
     lines: list[dict[str, Any]] = json.loads(export_trials(definition.rows, recorded, "json"))
     return lines

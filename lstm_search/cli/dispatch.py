@@ -20,10 +20,10 @@ from types import FrameType
 from lstm_search import config
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
 from lstm_search.cli.submit import ask
-from lstm_search.cli.verbs import VERBS
-from lstm_search.config import ConfigError, describe, nearest
+from lstm_search.cli.verbs import VERBS, Verb
+from lstm_search.config import ConfigError, Settings, describe, nearest
 from lstm_search.execute import ClusterUnreachable
-from lstm_search.record import RecordFull, StudyLocked
+from lstm_search.record import Record, RecordFull, StudyLocked, studies
 from lstm_search.tracking import TrackingFailed
 
 UNUSABLE = frozenset({errno.ENAMETOOLONG, errno.EROFS})
@@ -72,12 +72,22 @@ def _dispatch(arguments: list[str]) -> int:
     positional = [arguments.pop(0)] if verb.positional and arguments and "=" not in arguments[0] else []
     if verb.positional and not positional:
         raise ConfigError(f"{name}: takes {verb.positional} before its settings")
-    settings = config.compose(arguments)
+    settings = _settings(verb, arguments)
     if settings.studies and name != "compare":
         raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
     if settings.source == "cluster":
         return ask(settings, name)
     return verb.call(settings, *positional)
+
+
+def _settings(verb: Verb, arguments: list[str]) -> Settings:
+    """The settings; of a verb that goes on with a study and was given its name alone, as the study is recorded."""
+    settings = config.compose(arguments)
+    name = settings.definition.name
+    if not (verb.resumes and name and not settings.space.bases and name in studies(settings.home)):
+        return settings
+    with Record.read(settings.home, name) as record:
+        return config.compose([*config.recorded_words(record.definition()), *arguments])
 
 
 def _help() -> str:

@@ -10,7 +10,7 @@ from lstm_search.cli.shell import say
 from lstm_search.config import ConfigError, Settings, nearest
 from lstm_search.execute import simulates
 from lstm_search.record import Record, shipped_trials, studies
-from lstm_search.spec import Definition, Trial
+from lstm_search.spec import Candidate, Definition, Trial
 
 
 class Seen(NamedTuple):
@@ -18,6 +18,7 @@ class Seen(NamedTuple):
 
     definition: Definition
     trials: Mapping[str, Sequence[Trial]]
+    candidates: Sequence[Candidate] = ()
 
 
 def see(settings: Settings, *, curves: bool = False) -> Seen:
@@ -34,7 +35,9 @@ def see(settings: Settings, *, curves: bool = False) -> Seen:
         if simulates(recorded):  # said here, because not every form of output has a title
             say(f"study {asked.name} is simulated: nothing was trained")
         record.narrow(_asked(settings, recorded))
-        return Seen(record.definition(), record.trials(curves=curves))
+        names = {row.name for row in record.definition().rows}
+        met = [one for one in record.candidates() if all(row.name in names for row in one.rows)]
+        return Seen(record.definition(), record.trials(curves=curves), met)
 
 
 def _asked(settings: Settings, recorded: Definition) -> Definition:

@@ -20,11 +20,13 @@ from lstm_search.config import Settings
 
 class Verb(NamedTuple):
     """What a verb does, in one line, and the function that does it. `positional` names an argument that stands before
-    the overrides; the function takes it after the settings."""
+    the overrides; the function takes it after the settings. `resumes`: given the name of a study alone, it takes the
+    study as it is recorded."""
 
     meaning: str
     call: Callable[..., int]
     positional: str = ""
+    resumes: bool = False
 
 
 def complete(_: Settings) -> int:
@@ -34,8 +36,8 @@ def complete(_: Settings) -> int:
 
 
 VERBS = {
-    "run": Verb("train what is missing of a study; again to resume it", run),
-    "plan": Verb("print rows, trials and caps; nothing runs", plan),
+    "run": Verb("train what is missing of a study; again to resume it", run, resumes=True),
+    "plan": Verb("print rows, trials and caps; nothing runs", plan, resumes=True),
     "status": Verb("how far all studies are, or one", status),
     "table": Verb("the study's table beside the published rows", show_table),
     "compare": Verb("two studies side by side, study=[a,b]", show_comparison),
@@ -47,7 +49,7 @@ VERBS = {
     "recover": Verb("rebuild a lost record from MLflow, study=NAME", recover),
     "doctor": Verb("check this machine, the cluster and MLflow, and say what to do", doctor),
     "ui": Verb("start the MLflow server on 127.0.0.1 and print its link", ui),
-    "config": Verb("print the composed configuration", show_config),
+    "config": Verb("print the composed configuration", show_config, resumes=True),
     "verify": Verb("check that planned, recorded and published trials agree", verify),
     "delete": Verb("remove a study's record, after asking", delete),
     "completion": Verb('tab completion for bash: eval "$(lstm-search completion)"', complete),

@@ -2,22 +2,67 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 from lstm_search import config
-from lstm_search.cli.seen import see
+from lstm_search.checks import written
+from lstm_search.cli.seen import Seen, see
 from lstm_search.cli.shell import Exit
-from lstm_search.config import ConfigError, Settings
-from lstm_search.report import RENDERERS, compare, comparison_table, export_trials, render, summaries, write_figures
+from lstm_search.config import ConfigError, Settings, fixed_words, recorded_settings
+from lstm_search.report import (
+    RENDERERS,
+    Standing,
+    compare,
+    comparison_table,
+    export_trials,
+    render,
+    render_search,
+    summaries,
+    summarise,
+    write_figures,
+)
+from lstm_search.search import serves, standings
+from lstm_search.spec import Candidate
 
 
 def show_table(settings: Settings) -> int:
     """Print the study's table beside the published rows."""
     refuse_hash(settings, "table")
     seen = see(settings)
+    if len(seen.candidates) > 1 and settings.format == "markdown":
+        print(_search_table(settings, seen), end="")
+        return Exit.DONE
     rows = summaries(seen.definition.rows, seen.trials)
     print(render(rows, settings.format, seen.definition.title), end="")
     return Exit.DONE
+
+
+def _search_table(settings: Settings, seen: Seen) -> str:
+    """A line a candidate, the best first, and how the best is trained again."""
+    asked = recorded_settings(seen.definition)
+    search = settings.search if settings.space.axes or asked is None else asked.search
+    placed = [_standing(one, place, seen) for one, place in standings(search, seen.candidates, seen.trials)]
+    text = render_search(placed, seen.definition.title, settings.lines)
+    best = shlex.join(
+        [*fixed_words(seen.definition), *(f"{key}={written(value)}" for key, value in placed[0].candidate.point)]
+    )
+    return f"{text}\nthe best: lstm-search run {best}\n"
+
+
+def _standing(candidate: Candidate, place: str, seen: Seen) -> Standing:
+    """A candidate with what its trials come to, on the replicates it was chosen by and on fresh ones."""
+    again = {row.cell.digest: row for row in seen.definition.rows if row.first}
+    fresh = [again[row.cell.digest] for row in candidate.rows if row.cell.digest in again]
+    fresh = fresh if len(fresh) == len(candidate.rows) else []
+    return Standing(
+        candidate,
+        place,
+        [summarise(row, seen.trials[row.name])[-1] for row in candidate.rows],
+        [serves(row, row.finished(seen.trials[row.name])) for row in candidate.rows],
+        [summarise(row, seen.trials[row.name])[-1] for row in fresh],
+        [serves(row, row.finished(seen.trials[row.name])) for row in fresh],
+    )
 
 
 def show_comparison(settings: Settings) -> int:
@@ -27,7 +72,7 @@ def show_comparison(settings: Settings) -> int:
     if settings.definition.rows:
         raise ConfigError("compare: takes studies as they were recorded, without table= or task=")
     a, b = (see(replace(settings, definition=replace(settings.definition, name=name))) for name in settings.studies)
-    print(comparison_table(compare(a, b), *settings.studies), end="")
+    print(comparison_table(compare(a[:2], b[:2]), *settings.studies), end="")
     return Exit.DONE
 
 

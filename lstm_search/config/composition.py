@@ -116,6 +116,7 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         source=general.source,
         budget_hours=built["budget"].hours,
         max_failed=general.max_failed,
+        lines=general.lines,
         retry=general.retry,
         rows=None if general.rows == ALL else general.rows,
         replicates=general.replicates,

@@ -94,6 +94,7 @@ class General:
         low=0,
         high=1,
     )
+    lines: int = setting(20, "lines of a search's table that are shown, the best first; 0 for all", low=0, high=10**9)
     retry: tuple[Literal["lost", "oom", "timeout", "failed"], ...] = setting(
         (), "outcomes to archive and train again: [lost], [oom], [timeout], [failed] or several"
     )
@@ -133,6 +134,7 @@ class Settings:
     source: str
     budget_hours: float | None
     max_failed: float
+    lines: int
     retry: tuple[str, ...]
     rows: tuple[str, ...] | None
     replicates: int | None

@@ -18,7 +18,8 @@ class DefinitionChanged(ValueError):  # noqa: N818  (named by what happened)
         self.differences = tuple(differences)
         super().__init__(
             f"{path} was recorded under another definition: {'; '.join(differences)}. "
-            "Take another name (study=NAME), or remove this study first with the verb delete"
+            f"Go on with what is recorded by lstm-search run study={path.stem}, take another name (study=NAME), or "
+            "remove this study first with the verb delete"
         )
 
 

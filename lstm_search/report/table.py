@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import math
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 from lstm_search import stats
 from lstm_search.published import Published
+from lstm_search.report.layout import aligned, cell, number, wrapped
 from lstm_search.report.summary import Summary
 from lstm_search.spec import (
     SEQUENCES,
@@ -37,9 +37,6 @@ def render(rows: Sequence[Summary], format: str = "markdown", title: str = "") -
 
 HEADER = ("row", "solved", "{unit}", "ERT", "wrong", "test error", "published", "verdict")
 
-LINE = 118
-"""Characters of a line of text under the table."""
-
 LEGEND = (
     "solved: with the exact 95 % interval; {unit}: mean {counted} of the successful trials, with its 95 % "
     "bootstrap interval; ERT: all {unit} spent, failures included, for one success; wrong: of 2560 test sequences, "
@@ -60,28 +57,18 @@ def _markdown(rows: Sequence[Summary], title: str) -> str:
     rows = sorted(rows, key=_standing)
     unit = rows[0].unit if rows else SEQUENCES
     head = [text.format(unit=unit) for text in HEADER]
-    lines = [[_cell(text) for text in line] for line in (head, *map(_columns, rows))]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    notes = [_wrapped(f"- {_cell(_note(row))}") for row in rows]
+    notes = [wrapped(f"- {cell(_note(row))}") for row in rows]
     legend = LEGEND.format(unit=unit, counted=counted(unit))
     if any(row.purpose != "report" for row in rows):
         legend += f" {LEGEND_CHOICE}"
     return "\n".join(
-        [_cell(_caption(rows, title)), "", padded[0], rule, *padded[1:], "", _wrapped(legend), "", *notes, ""]
+        [cell(_caption(rows, title)), "", *aligned([head, *map(_columns, rows)]), "", wrapped(legend), "", *notes, ""]
     )
 
 
 def _standing(row: Summary) -> tuple[bool, float]:
     """Rows of a report stay in their order and come first; those that were for choosing are ordered by their ERT."""
     return row.purpose != "report", 0 if row.purpose == "report" or row.ert is None else row.ert
-
-
-def _wrapped(text: str) -> str:
-    """`text` in lines for a terminal; a continued list entry is indented."""
-    indent = "  " if text.startswith("- ") else ""
-    return textwrap.fill(text, LINE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _caption(rows: Sequence[Summary], title: str) -> str:
@@ -96,8 +83,8 @@ def _columns(row: Summary) -> tuple[str, ...]:
     return (
         row.name + {"report": "", "tune": " (tuning)", "race": " (race)"}[row.purpose],
         _solved(row),
-        _number(row.mean) + (f" [{_span(row.mean_interval)}]" if row.mean_interval else ""),
-        _number(row.ert),
+        number(row.mean) + (f" [{_span(row.mean_interval)}]" if row.mean_interval else ""),
+        number(row.ert),
         "-" if row.wrong is None else f"{row.wrong:.3g} ({row.wrong_worst:.3g})",
         "-" if row.test_error is None else f"{row.test_error:.3g}",
         _printed(row.published),
@@ -117,7 +104,7 @@ def _printed(row: Published | None) -> str:
     if row is None:
         return "-"
     solved = "-" if row.successes is None else f"{row.successes}/{row.trials}"
-    sequences = row.sequences if row.mean_sequences is None else _number(row.mean_sequences)
+    sequences = row.sequences if row.mean_sequences is None else number(row.mean_sequences)
     return ", ".join([solved, sequences, *([] if row.wrong_of_2560 is None else [f"{row.wrong_of_2560:g}"])])
 
 
@@ -126,17 +113,13 @@ def _note(row: Summary) -> str:
     parts = [
         f"cap {row.cap:,}",
         *(f"{count} {word}" for word, count in lost.items() if count),
-        *([] if row.median is None else [f"median {_number(row.median)}"]),
-        *([f"{_number(row.core_seconds)} core-seconds"] if row.finished else []),
+        *([] if row.median is None else [f"median {number(row.median)}"]),
+        *([f"{number(row.core_seconds)} core-seconds"] if row.finished else []),
         *([f"readings {_pairs(row.readings)}"] if row.readings else []),
         *([f"altered {_pairs(row.altered)}"] if row.altered else []),
     ]
     judged = f" {(row.verdict or 'no verdict').capitalize()}: {row.reason}." if row.published else ""
     return f"{row.name}: {', '.join(parts)}.{judged}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else "infinite" if math.isinf(value) else f"{value:,.0f}"
 
 
 def _span(interval: stats.Interval) -> str:
@@ -145,12 +128,6 @@ def _span(interval: stats.Interval) -> str:
 
 def _pairs(settings: Iterable[tuple[str, str]]) -> str:
     return " ".join(f"{key}={value}" for key, value in settings)
-
-
-def _cell(text: str) -> str:
-    """`text` in one Markdown table cell: one line, and nothing in it that ends the cell or opens a tag."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _csv_table(rows: Sequence[Summary], _title: str) -> str:

@@ -156,6 +156,17 @@ def objective_of(rows: Sequence[Row], kind: Kind, milestone: str | None) -> Obje
     return Objective(kind, asked, tuple(_printed(row, name) for row, name in zip(rows, asked, strict=True)))
 
 
+def serves(row: Row, results: Iterable[TrialResult]) -> bool | None:
+    """Whether the printed figures of a row may be those of these results; None where nothing is printed of it, or no
+    trial has ended."""
+    try:
+        objective = objective_of([row], "published", None)
+    except ValueError:
+        return None
+    times = objective.times(0, row, results)
+    return bool(objective.served([times])) if any(times) else None
+
+
 def _milestone(row: Row, milestone: str | None) -> str:
     names = [stop.milestone for stop in row.cell.stop]
     if milestone is not None and milestone not in names:

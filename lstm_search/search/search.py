@@ -185,6 +185,24 @@ def finalists(
     return [replace(one, left=FINALIST) for one in best]
 
 
+def standings(
+    settings: SearchSettings, candidates: Sequence[Candidate], trials: Mapping[str, Sequence[Trial]]
+) -> list[tuple[Candidate, str]]:
+    """The candidates contest by contest, in each the best first and those that left last, with how each stands: leader,
+    finalist, or why it left."""
+    contests: dict[object, list[tuple[bool, tuple[float, ...], int]]] = {}
+    for number, candidate in enumerate(candidates):
+        place = candidate.left not in ("", FINALIST), loss_of(settings, candidate, trials), number
+        contests.setdefault(problem_of(candidate.rows), []).append(place)
+    found = []
+    for entries in contests.values():
+        for rank, (left, _, number) in enumerate(sorted(entries)):
+            one = candidates[number]
+            words = [*(["leader"] if rank == 0 and not left else []), *([one.left] if one.left else [])]
+            found.append((one, ", ".join(words) or "in the race"))
+    return found
+
+
 def loss_of(settings: SearchSettings, candidate: Candidate, trials: Mapping[str, Sequence[Trial]]) -> tuple[float, ...]:
     """The loss of a candidate by all its trials that did not break."""
     objective = objective_of(candidate.rows, settings.objective, settings.milestone)

@@ -1,0 +1,135 @@
+"""A search as a table: a line a candidate, the best first, with its settings as columns and why it left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lstm_search.checks import written
+from lstm_search.report.layout import aligned, cell, number, share, wrapped
+from lstm_search.report.summary import Summary
+from lstm_search.spec import Candidate, Row, counted, short_names
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A candidate as it stands: `place` says how, in a word or a phrase; `summaries` are of the rows by which it was
+    chosen (the last milestone of each), `fresh` of those on fresh replicates. `served`: whether the printed figures of
+    a row may be its own; None where nothing is printed or no trial has ended."""
+
+    candidate: Candidate
+    place: str
+    summaries: Sequence[Summary]
+    served: Sequence[bool | None] = ()
+    fresh: Sequence[Summary] = ()
+    fresh_served: Sequence[bool | None] = ()
+
+
+LEGEND = (
+    "leader: the best of those that no test dropped; finalist: trained again on fresh seeds; "
+    "chosen by: the trials that the choice was made by, whose figures flatter the winner; worse, out of reach: no "
+    "further trials, because an exact test found it worse than the leader, or because it could not reach it even by "
+    "winning all that was left; {unit}: mean {counted} of the successful trials; ERT: all {unit} spent, failures included, for one "
+    "success."
+)
+
+LEGEND_JOINT = (
+    "A line is one set of settings for all rows. served: printed rows that its trials do not contradict (tests on "
+    "solved and on the mean, 5 % together), of those with trials; settings: those in which it differs from the "
+    "literal ones."
+)
+
+
+def render_search(standings: Sequence[Standing], title: str, most: int) -> str:
+    """The table in Markdown, `most` lines of it (0: all)."""
+    shown = standings[:most] if most else standings
+    joint = any(len(one.candidate.rows) > 1 for one in standings)
+    head, lines = (_joint if joint else _single)(shown)
+    unit = standings[0].candidate.rows[0].unit
+    legend = LEGEND.format(unit=unit, counted=counted(unit))
+    more = len(standings) - len(shown)
+    parts = [
+        cell(title),
+        "",
+        *aligned([head, *lines]),
+        "",
+        *([f"{more} further candidates are not shown; lines=0 shows all", ""] if more else []),
+        wrapped(f"{LEGEND_JOINT} {legend}" if joint else legend),
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _single(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
+    keys = list(dict.fromkeys(key for one in standings for key, _ in one.candidate.point))
+    short = short_names(keys)
+    unit = standings[0].candidate.rows[0].unit
+    bases = {_base(one.candidate) for one in standings}
+    fresh = any(one.fresh for one in standings)
+    head = [*(["row"] if len(bases) > 1 else []), *(short[key] for key in keys), "standing", "chosen by", unit, "ERT"]
+    head += ["fresh seeds", unit, "ERT", "published", "verdict"] if fresh else []
+    lines = []
+    for one in standings:
+        point = dict(one.candidate.point)
+        line = [*([_base(one.candidate)] if len(bases) > 1 else [])]
+        line += [
+            *(written(point[key]) if key in point else "-" for key in keys),
+            one.place,
+            *_figures(one.summaries[-1]),
+        ]
+        if fresh:
+            line += (
+                [*_figures(one.fresh[-1]), _printed(one.fresh[-1]), one.fresh[-1].verdict or "-"]
+                if one.fresh
+                else ["-"] * 5
+            )
+        lines.append(line)
+    return head, lines
+
+
+def _base(candidate: Candidate) -> str:
+    """The name of the row before its axes vary."""
+    row = candidate.rows[0]
+    return row.name.partition(" ")[0] if row.table else row.cell.task.name
+
+
+def _figures(row: Summary) -> list[str]:
+    rate = f"{row.k}/{row.n}" + (f" {share(row.success_interval)}" if row.n else "")
+    return [rate, number(row.mean), number(row.ert)]
+
+
+def _printed(row: Summary) -> str:
+    printed = row.published
+    if printed is None or printed.successes is None:
+        return "-"
+    return f"{printed.successes}/{printed.trials}, {number(printed.mean_sequences)}"
+
+
+def _joint(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
+    tables = list(dict.fromkeys(row.table for row in standings[0].candidate.rows))
+    names = [f"table {name}" if name else "rows" for name in tables]
+    lines = []
+    for one in standings:
+        rows = list(zip(one.candidate.rows, one.served, strict=True))
+        counts = [_served([pair for pair in rows if pair[0].table == table]) for table in tables]
+        total = tuple(map(sum, zip(*counts, strict=True)))
+        fresh = _served(list(zip(one.candidate.rows, one.fresh_served, strict=True))) if one.fresh_served else None
+        trials = sum(summary.n for summary in one.summaries)
+        settings = " ".join(f"{key}={value}" for key, value in _altered(one.candidate)) or "as written"
+        figures = [f"{served}/{tried}" for served, tried in [*counts, total]]
+        lines.append([*figures, f"{fresh[0]}/{fresh[1]}" if fresh else "-", str(trials), one.place, settings])
+    return [*names, "served", "fresh seeds", "trials", "standing", "settings"], lines
+
+
+def _served(rows: Sequence[tuple[Row, bool | None]]) -> tuple[int, int]:
+    """How many printed rows the trials do not contradict, and of how many there are trials."""
+    tried = [served for _, served in rows if served is not None]
+    return sum(tried), len(tried)
+
+
+def _altered(candidate: Candidate) -> list[tuple[str, str]]:
+    """The settings of a set that are not the literal ones of some row."""
+    differ = {key for row in candidate.rows for key, _ in (*row.readings, *row.altered)}
+    keys = [key for key, _ in candidate.point]
+    short = short_names(keys)
+    return [(short[key], written(value)) for key, value in candidate.point if key in differ]
