@@ -27,9 +27,10 @@ class Standing:
 
 LEGEND = (
     "leader: the best of those that no test dropped; finalist: trained again on fresh seeds; chosen by: the trials "
-    "that the choice was made by, whose figures flatter the winner; worse, out of reach: no further trials, because an "
-    "exact test found it worse than the leader, or because it could not reach it even by winning all that was left; {unit}: "
-    "mean {counted} of the successful trials; ERT: all {unit} spent, failures included, for one success."
+    "that the choice was made by, whose figures flatter the winner; worse, out of reach: no further trials, because "
+    "an exact test found it worse than the leader, or because it could not reach it even by winning all that was "
+    "left; {unit}: mean {counted} of the successful trials; ERT: all {unit} spent, failures included, for one "
+    "success."
 )
 
 LEGEND_JOINT = (
