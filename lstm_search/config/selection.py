@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lstm_search.config.keys import nearest, options
@@ -57,23 +57,17 @@ def selected_of_several(
     stands for the rows of that name in all of them. Raises ConfigError for a row that none of them has."""
     found = []
     for table, file in files.items():
-        known = [row.name for row in selected(table, file, ALL, network)]
-        mine = [name for name in map(_in_table(table), names or ()) if name in known]
-        if names in (None, ALL) or (names == RIVALS):
+        if names in (None, ALL, RIVALS):
             found += selected(table, file, names, network)
-        elif mine:
-            found += selected(table, file, mine, network)
+        else:
+            wanted = {name.removeprefix(f"{table}/") for name in names or ()}
+            found += [row for row in selected(table, file, ALL, network) if row.name in wanted]
     rows = [row._replace(name=f"{row.table}/{row.name}") for row in found]
-    for name in () if names in (None, ALL, RIVALS) else names or ():
-        if not any(name in (row.name, row.name.partition("/")[2]) for row in rows):
+    for name in names or ():
+        if (name,) not in (ALL, RIVALS) and not any(name in (row.name, row.name.partition("/")[2]) for row in rows):
             every = [f"{table}/{row}" for table, file in files.items() for row, _ in _entries(file, {})]
             raise ConfigError(f"rows={name}: tables {', '.join(files)} have no such row{nearest(name, every)}")
     return rows
-
-
-def _in_table(table: str) -> Callable[[str], str]:
-    """Takes the table out of the name of a row."""
-    return lambda name: name.removeprefix(f"{table}/")
 
 
 def _entries(group: Mapping[str, Any], common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -28,13 +28,18 @@ class Cells:
     table: str = ""
     published: str = ""
     marks: int = 2
+    cap: int = CAP
+    number: int = 0
 
     def row(self, point: Mapping[str, Any]) -> Row:
         rate = point["training.rate"] if "training.rate" in self.keys else 0.1
         task = replace(TEMPORAL.task, marks=self.marks)  # type: ignore[call-arg]  # the temporal order task has them
-        cell = replace(TEMPORAL, training=Training(rate), task=task)
+        stop = replace(TEMPORAL.stop[0], tolerance=0.3 + 0.01 * self.number)  # so that rows are different cells
+        cell = replace(TEMPORAL, training=Training(rate), task=task, stop=(stop,))
         name = f"{self.name} {number_at(rate)}" if self.keys else self.name
-        return Row(name, cell, self.replicates, CAP, purpose=self.purpose, table=self.table, published=self.published)
+        return Row(
+            name, cell, self.replicates, self.cap, purpose=self.purpose, table=self.table, published=self.published
+        )
 
     def point(self, row: Row) -> Mapping[str, Any] | None:
         point = {"training.rate": row.cell.training.rate} if self.keys else {}
