@@ -105,6 +105,7 @@ class _Loop:
     search: Search = field(default_factory=lambda: plain((), 0))
     dropped: AbstractSet[str] = frozenset()
     row_of: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Counter[Outcome]] = field(default_factory=dict)
     shown: float = 0.0
 
     def train(self, execute: ExecuteSettings, hours: float | None) -> int:
@@ -152,6 +153,7 @@ class _Loop:
         """The search as it stands with all that is recorded."""
         self.record.meet(candidates)
         self.record.retry(self.retry)
+        self.counts = self.record.counts()
         trials = self.record.trials(curves=False)
         search.resume(candidates, (trial for some in trials.values() for trial in some))
         return search
@@ -171,6 +173,8 @@ class _Loop:
         if finished:
             self.record.add(finished)
             self.search.tell(finished)
+            for trial in finished:
+                self.counts.setdefault(self.row_of[trial.spec.key], Counter())[trial.result.outcome] += 1
             self.notify()
 
     def _show(self, progress: Mapping[str, int]) -> None:
@@ -181,10 +185,11 @@ class _Loop:
 
     def moment(self, progress: Mapping[str, int]) -> Moment:
         """How far the study is, with the running trials by key as far as they are."""
-        counts, dropped = self.record.counts(), self.dropped | self.search.dropped()
+        dropped = self.dropped | self.search.dropped()
+        every = self.record.definition().rows
+        counts = {row.name: self.counts.get(row.name, Counter[Outcome]()) for row in every}
         rows = [
-            replace(row, replicates=max(counts[row.name].total(), 1)) if row.name in dropped else row
-            for row in self.record.definition().rows
+            replace(row, replicates=max(counts[row.name].total(), 1)) if row.name in dropped else row for row in every
         ]
         running: dict[str, list[int]] = {row.name: [] for row in rows}
         for key, sequences in progress.items():

@@ -340,8 +340,9 @@ class Record:
         self._db.execute(sql.PUT_ROW, {**vars(row), **lists, "cell": self._put_cell(row.cell)})
 
     def _put_cell(self, cell: Cell) -> str:
-        values = {"digest": cell.digest, "description": json.dumps(cell.as_dict())}
-        self._db.execute("INSERT OR IGNORE INTO cells VALUES (:digest, :description)", values)
+        if not self._db.execute("SELECT 1 FROM cells WHERE digest = :digest", {"digest": cell.digest}).fetchone():
+            values = {"digest": cell.digest, "description": json.dumps(cell.as_dict())}
+            self._db.execute("INSERT INTO cells VALUES (:digest, :description)", values)
         return cell.digest
 
     def _put_trial(self, trial: Trial, environment: int) -> bool:

@@ -195,3 +195,61 @@ def test_a_record_of_the_format_before_is_read_and_brought_up_to_date(tmp_path: 
     assert seen(tmp_path) == before
     run(tmp_path, RACE.replace("0.5,0.001", "0.5"))
     assert seen(tmp_path)[0].rows[-1].purpose == "race"
+
+
+def test_the_record_says_who_proposed_a_cell_and_why_it_left(tmp_path: Path) -> None:
+    run(tmp_path, RACE)
+    with Record.read(tmp_path, NAME) as record:
+        good, poor = record.candidates()
+    assert (good.name, good.proposer, good.left) == (GOOD, "grid", "finalist")
+    assert good.point == (("training.rate", 0.5),)
+    assert (poor.name, poor.left[:15]) == (POOR, "worse than rate")
+
+
+def test_a_study_goes_on_by_its_name_alone(tmp_path: Path, lstm: Lstm) -> None:
+    """As it was defined: axes, search and all."""
+    shown = lstm(f"run {QUICK} {ALONE} {RACE}", tmp_path).stdout
+    assert lstm(f"run study={NAME} {ALONE}", tmp_path).stdout == shown
+    assert lstm(f"table study={NAME}", tmp_path).stdout == shown
+    printed = lstm(f"config study={NAME}", tmp_path).stdout
+    assert "training.rate=0.5,0.001" in printed
+    assert "search.confirm=4" in printed
+    assert "race: " in lstm(f"plan study={NAME} search.pilot=0", tmp_path).stdout
+
+
+def test_a_search_of_an_earlier_release_asks_for_its_command(tmp_path: Path, lstm: Lstm) -> None:
+    lstm(f"run {QUICK} {ALONE} {RACE}", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "studies" / f"{NAME}.sqlite")) as db, db:
+        db.execute("DROP TABLE candidates")
+        db.execute("UPDATE study SET config = replace(replace(config, '- search=race', ''), '- search.', '- x.')")
+        db.execute("UPDATE study SET config = 'overrides: [task=temporal_order_6a]'")
+        db.execute("PRAGMA user_version = 3")
+    asked = lstm(f"run study={NAME} {ALONE}", tmp_path, code=2)
+    assert "did not keep how it searched; give its whole command" in asked.stderr
+    assert "rate=0.5" in lstm(f"table study={NAME}", tmp_path).stdout
+    assert "rate=0.5" in lstm(f"run {QUICK} {ALONE} {RACE}", tmp_path).stdout
+
+
+def test_two_searches_of_one_task_do_not_collide(tmp_path: Path, lstm: Lstm) -> None:
+    words = f"{QUICK} {ALONE} replicates=2 cap=2000"
+    lstm(f"run {words} training.rate=0.5,0.25", tmp_path)
+    lstm(f"run {words} training.rate=0.5,1", tmp_path)
+    lstm(f"run {words} training.error_scale=0.5,1", tmp_path)
+    found = sorted(path.stem for path in (tmp_path / "studies").glob("*.sqlite"))
+    assert len(found) == 3
+    assert [name.rpartition("-")[0] for name in found] == [f"{NAME}-error_scale", *[f"{NAME}-rate"] * 2]
+
+
+def test_the_last_line_is_a_command_that_trains_the_best(tmp_path: Path, lstm: Lstm) -> None:
+    shown = lstm(f"run {QUICK} {ALONE} {RACE}", tmp_path).stdout
+    last = shown.splitlines()[-1]
+    assert last == "the best: lstm-search run task=temporal_order_6a task.T=10 cap=20000 training.rate=0.5"
+    words = last.removeprefix("the best: lstm-search ")
+    assert "rate" not in lstm(f"{words} {ALONE} replicates=2 study=best", tmp_path).stderr.replace("training.rate", "")
+
+
+def test_what_is_recorded_under_a_name_is_said_with_how_to_go_on(tmp_path: Path, lstm: Lstm) -> None:
+    lstm(f"run {QUICK} {ALONE} study=mine replicates=2 cap=2000", tmp_path)
+    refused = lstm(f"run {QUICK} {ALONE} study=mine replicates=2 cap=2000 training.rate=0.3", tmp_path, code=2)
+    assert "training.rate was" in refused.stderr
+    assert "lstm-search run study=mine" in refused.stderr

@@ -1,0 +1,65 @@
+"""A search as a table: the best first, why others left, and no more lines than asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from helpers.races import Cells
+from helpers.synthetic import SEED, ended, solved, trials
+
+from lstm_search.report import Standing, render_search, summarise
+from lstm_search.spec import Candidate, Outcome, Row
+
+CELLS = Cells(replicates=4)
+
+
+def standing(rate: float, place: str, *, fresh: bool = False, bases: tuple[Cells, ...] = (CELLS,)) -> Standing:
+    point = (("training.rate", rate), ("network.recurrent", "all"))
+    rows = tuple(base.row(dict(point)) for base in bases)
+    some = [summarise(row, trials(row, solved(100), solved(200), ended(Outcome.CAPPED, 1000)))[-1] for row in rows]
+    served = [True, *[False] * (len(rows) - 1)]
+    again = [replace(one, purpose="report") for one in some] if fresh else []
+    return Standing(Candidate(point, rows, "grid"), place, some, served, again, served if fresh else [])
+
+
+def lines(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_settings_are_columns_and_the_reason_stands_in_a_word() -> None:
+    text = render_search(
+        [standing(0.1, "leader, finalist", fresh=True), standing(0.2, "worse than cell 0")], "A title", 0
+    )
+    head, _, first, second = lines(text)
+    assert head[:4] == ["rate", "recurrent", "standing", "chosen by"]
+    assert first[:4] == ["0.1", "all", "leader, finalist", "2/3 [9 to 99 %]"]
+    assert second[2] == "worse than cell 0"
+    assert second[6:] == ["-"] * 5, "it was not trained on fresh seeds"
+    assert text.startswith("A title\n\n|")
+
+
+def test_no_more_lines_than_asked_for() -> None:
+    many = [standing(0.1 * number, "in the race") for number in range(1, 257)]
+    text = render_search(many, "", 20)
+    assert len(lines(text)) == 22
+    assert "236 further candidates are not shown; lines=0 shows all" in text
+    assert len(text.splitlines()) < 40, "a page"
+    assert len(lines(render_search(many, "", 0))) == 258
+
+
+def test_a_line_of_a_joint_search_is_a_set() -> None:
+    bases = (Cells("1/a", table="1", published="x"), Cells("9/6a", table="9", published="6a", marks=3))
+    sets = [standing(0.1, "leader", bases=bases, fresh=True), standing(0.2, "out of reach of rate=0.1", bases=bases)]
+    altered = [
+        replace(one, candidate=replace(one.candidate, rows=tuple(_altered(row) for row in one.candidate.rows)))
+        for one in sets
+    ]
+    head, _, first, second = lines(render_search(altered, "", 0))
+    assert head == ["table 1", "table 9", "served", "fresh seeds", "trials", "standing", "settings"]
+    assert first == ["1/1", "0/1", "1/2", "1/2", "6", "leader", "rate=0.1"]
+    assert second == ["1/1", "0/1", "1/2", "-", "6", "out of reach of rate=0.1", "rate=0.2"]
+    assert SEED
+
+
+def _altered(row: Row) -> Row:
+    return replace(row, altered=(("training.rate", f"{row.cell.training.rate:g}"),))
