@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -33,14 +34,14 @@ def main() -> None:
         "tracking=none",
     ]
     words += ["execute=simulated", f"execute.workers={asked.workers}"]
-    rows = config.compose([*words, "search=random"]).definition.rows
+    rows = config.compose([*words, "search=random"]).rows_ahead()
     for surface in SURFACES:
         print(f"executor alone, surface {surface}: {executor(rows, surface, asked.workers)}")
     for search in ("random", "race"):
         print(f"study, search={search}, surface smooth: {whole([*words, f'search={search}'])}")
 
 
-def executor(rows: tuple[Row, ...], surface: str, workers: int) -> str:
+def executor(rows: Sequence[Row], surface: str, workers: int) -> str:
     """Every trial of the rows, asked for as fast as the executor takes them."""
     waiting = (spec for row in rows for spec in row.trials(seed=1997))
     simulated = Simulated(SURFACES[surface], workers)
@@ -64,7 +65,9 @@ def whole(words: list[str]) -> str:
     settings = config.compose(words)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
         began, busy = time.perf_counter(), time.process_time()
-        ended = study.run(settings.definition, Path(home), settings.execute, search=settings.search)
+        ended = study.run(
+            settings.definition, Path(home), settings.execute, space=settings.space, search=settings.search
+        )
         spent, busy = time.perf_counter() - began, time.process_time() - busy
     trials = sum(counts.total() for counts in ended.outcomes.values())
     return f"{trials:,} trials in {spent:.1f} s, {busy:.1f} s of a core"

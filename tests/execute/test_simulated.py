@@ -309,17 +309,17 @@ SHORT = "task=temporal_order_6a task.T=10 training.rate=0.1,0.5 replicates=20 tr
 
 
 def test_verbs_work_on_a_simulated_study_and_say_what_it_is(lstm: Lstm, tmp_path: Path) -> None:
-    words, said = f"{SHORT} execute=simulated execute.workers=9", "study temporal_order_6a is simulated"
+    words, said = f"{SHORT} study=tried execute=simulated execute.workers=9", "study tried is simulated"
     assert "Simulated by surface smooth" in lstm(f"plan {words}", tmp_path).stdout
     done = lstm(f"run {words}", tmp_path)
     assert "Simulated by surface smooth, nothing was trained: temporal_order_6a" in done.stdout
     assert said in done.stderr
-    assert "| temporal_order_6a (simulated) | rate=0.1 | 20 of 20 |" in lstm("status", tmp_path).stdout
-    shown = lstm("table study=temporal_order_6a", tmp_path)
+    assert "| tried (simulated) | rate=0.1 | 20 of 20 |" in lstm("status", tmp_path).stdout
+    shown = lstm("table study=tried", tmp_path)
     assert shown.stdout == done.stdout
-    for verb in (f"table {words}", "table study=temporal_order_6a format=csv", "plot study=temporal_order_6a"):
+    for verb in (f"table {words}", "table study=tried format=csv", "plot study=tried"):
         assert said in lstm(verb, tmp_path).stderr
-    exported = lstm("export study=temporal_order_6a", tmp_path)
+    exported = lstm("export study=tried", tmp_path)
     lines = exported.stdout.splitlines()[1:]
     assert len(lines) == 40
     assert all(line.endswith(",simulated") for line in lines)
