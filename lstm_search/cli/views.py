@@ -26,16 +26,27 @@ from lstm_search.search import serves, standings
 from lstm_search.spec import Candidate
 
 
+MOST_REPORTED = 20
+"""Cells of a study that chooses nothing that are shown like the rows of a table of the paper."""
+
+
 def show_table(settings: Settings) -> int:
     """Print the study's table beside the published rows."""
     refuse_hash(settings, "table")
     seen = see(settings)
-    if len(seen.candidates) > 1 and settings.format == "markdown":
+    if settings.format == "markdown" and _is_search(seen):
         print(_search_table(settings, seen), end="")
         return Exit.DONE
     rows = summaries(seen.definition.rows, seen.trials)
     print(render(rows, settings.format, seen.definition.title), end="")
     return Exit.DONE
+
+
+def _is_search(seen: Seen) -> bool:
+    """Whether a choice is made among the cells, or there are too many to be read one by one."""
+    met = seen.candidates
+    chosen = any(row.purpose != "report" for one in met for row in one.rows)
+    return len(met) > 1 and (chosen or len(met) > MOST_REPORTED)
 
 
 def _search_table(settings: Settings, seen: Seen) -> str:

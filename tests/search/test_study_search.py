@@ -155,13 +155,15 @@ def test_the_table_shows_both_numbers(tmp_path: Path, lstm: Lstm) -> None:
     """The winner's fresh trials come first; no number of a race is given a verdict or called unfinished."""
     words = f"{QUICK} {ALONE} {RACE}"
     shown = lstm(f"run {words}", tmp_path).stdout
-    lines = [line for line in shown.splitlines() if line.startswith("| rate")]
-    assert [line.split("|")[1].strip() for line in lines] == [GOOD + FRESH, f"{GOOD} (race)", f"{POOR} (race)"]
-    assert "4/4" in lines[0]
-    assert "24/24" in lines[1]
-    assert "(of at most 24)" in lines[2]
+    head, _, good, poor = [line.split("|") for line in shown.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in head[1:4]] == ["rate", "standing", "chosen by"]
+    assert [cell.strip()[:9] for cell in good[1:4]] == ["0.5", "leader, f", "24/24 [86"]
+    assert good[6].strip()[:3] == "4/4"
+    assert [cell.strip()[:19] for cell in poor[1:3]] == ["0.001", "worse than rate=0.5"]
     assert "unfinished" not in shown
-    assert "trials that no choice was made by" in " ".join(shown.split())
+    assert "figures flatter the winner" in " ".join(shown.split())
+    rows = list(csv.DictReader(io.StringIO(lstm(f"table {words} format=csv", tmp_path).stdout)))
+    assert [row["row"] for row in rows] == [GOOD, POOR, GOOD + FRESH]
     assert lstm(f"table {words}", tmp_path).stdout == shown
     assert lstm(f"table study={NAME}", tmp_path).stdout == shown
     assert "of at most 24" in lstm("status", tmp_path).stdout
