@@ -25,7 +25,6 @@ from lstm_search.report import (
 from lstm_search.search import serves, standings
 from lstm_search.spec import Candidate
 
-
 MOST_REPORTED = 20
 """Cells of a study that chooses nothing that are shown like the rows of a table of the paper."""
 
