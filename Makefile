@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?= run table=9
 
+# Tests start a hundred processes, and each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-integration check secrets bench bench-search bench-cluster bench-gpu reproduce docs lock clean
 
@@ -17,7 +20,7 @@ run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=
 	@$(VENV)/bin/lstm-search $(ARGS)
 
 test: $(VENV)/installed ## run the tests (about 10 minutes on two cores)
-	$(VENV)/bin/python -m pytest --ignore=tests/integration --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(VENV)/bin/python -m pytest --ignore=tests/integration --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql)
 	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shlex
 import signal
 from pathlib import Path
@@ -13,6 +14,7 @@ from helpers.program import QUICK, Lstm
 
 from lstm_search import config
 from lstm_search.cli import main
+from lstm_search.simd.jit import CACHE_DIR
 from lstm_search.spec import TrialSpec
 from lstm_search.worker.trial import warm
 
@@ -25,11 +27,31 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     """A script that starts `make test &` has it ignore Ctrl-C, and so would every program that a test interrupts."""
 
 
+LONGEST = (
+    "test_study.py",
+    "test_execute.py",
+    "test_pack.py",
+    "test_cli_interrupted.py",
+    "test_cli_mlflow.py",
+    "test_readme.py",
+    "test_wheel.py",
+    "test_loop.py",
+)
+"""Files that take longest, begun first, so that no process is busy with one of them when the others have ended."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def kernels() -> None:
     """The kernels of the quick studies are in the disk cache: no test waits for a compiler, or kills one."""
     rows = config.compose(QUICK.split()).rows_ahead()
-    warm([(TrialSpec(row.cell, 0, 0, 1), 100) for row in rows])
+    CACHE_DIR.mkdir(parents=True, exist_ok=True)
+    with (CACHE_DIR / "tests.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # one process of the tests compiles them, and the others find them
+        warm([(TrialSpec(row.cell, 0, 0, 1), 100) for row in rows])
 
 
 @pytest.fixture

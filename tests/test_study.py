@@ -238,7 +238,7 @@ def test_a_killed_ray_worker_and_then_a_killed_driver_change_nothing(tmp_path: P
     before = kept(tmp_path)
     assert 80 <= len(before) < 600
     assert len(left_behind) > 3
-    until(lambda: not processes().keys() & left_behind)  # Ray's two agents take a minute to give up
+    until(lambda: not processes().keys() & left_behind, pause=0.5)  # Ray's two agents take a minute to give up
     done = lstm(f"{line} execute.workers=1", tmp_path)
     assert done.stdout.startswith(f"{NAME}\n\n| row")
     assert "600/600" in done.stdout
@@ -249,7 +249,7 @@ def test_a_killed_ray_worker_and_then_a_killed_driver_change_nothing(tmp_path: P
 def test_a_dead_cluster_ends_the_run_in_words(tmp_path: Path) -> None:
     line = f"run task=adding replicates=4 tracking=none home={tmp_path} execute.workers=1"
     with short_folder() as folder, running(line, tmp_path, TMPDIR=folder) as process:
-        until(lambda: ray_workers(process.pid))
+        until(lambda: ray_workers(process.pid), pause=0.3)
         (raylet,) = [pid for pid, command in family(process.pid).items() if "/raylet/raylet " in command]
         os.kill(raylet, signal.SIGKILL)
         _, told = process.communicate(timeout=PATIENCE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from helpers.program import lstm
 from helpers.small import GRID, Told
 
 from lstm_search.cli import dispatch as cli
@@ -17,9 +18,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory, kernels: None) -> Path:
     """A folder with a study of two rows and three replicates in its home, shown in MLflow; not to be changed."""
     del kernels
     folder = tmp_path_factory.mktemp("shown")
-    done = lstm(f"run {GRID} execute=inline", folder)
-    assert "lstm-search ui study=temporal_order_6a" in done.stderr
-    assert done.stdout == lstm(f"table {GRID}", folder).stdout
+    shown = {}
+    for verb, words in (("run", "execute=inline"), ("table", "")):
+        out, err = io.StringIO(), io.StringIO()
+        with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+            assert cli.main([verb, *GRID.split(), *words.split()]) == 0, err.getvalue()
+        shown[verb] = out.getvalue()
+        assert verb == "table" or "lstm-search ui study=temporal_order_6a" in err.getvalue()
+    assert shown["run"] == shown["table"]
     return folder
 
 

@@ -44,7 +44,7 @@ def test_an_interrupted_study_ends_all_it_started_and_goes_on(
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert (out, "Traceback" in err) == ("", False)
-    until(lambda: not members & processes().keys())
+    until(lambda: not members & processes().keys(), pause=0.3)
     if tracking == "mlflow":
         told("sync study=half")  # a busy machine has not shown all of it in the last seconds
     assert set(statuses(copied)) == {"FINISHED"}

@@ -193,4 +193,4 @@ def test_a_server_that_is_down_delays_nothing_and_is_served_later(tmp_path: Path
     assert (ui.returncode, out) == (0, ""), err
     assert err.endswith("lstm-search: stopped\n")
     assert server_processes
-    until(lambda: not server_processes.keys() & processes().keys())
+    until(lambda: not server_processes.keys() & processes().keys(), pause=0.3)

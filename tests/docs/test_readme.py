@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers.program import Lstm, free_port, running
+from helpers.program import Lstm, free_port
 from helpers.waiting import PATIENCE
 
 from lstm_search.networks import NETWORKS
+from lstm_search.tracking.dashboard import Dashboard
 
 CHECKOUT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
@@ -58,11 +57,11 @@ def test_the_two_commands_come_first() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != "make test"])
-def test_a_command_of_the_readme_works(command: str, folder: Path, lstm: Lstm) -> None:
+def test_a_command_of_the_readme_works(command: str, folder: Path, lstm: Lstm, monkeypatch: pytest.MonkeyPatch) -> None:
     words = words_of(command)
     if words[0] == "ui":
-        serve(words, folder)
-        return
+        monkeypatch.setattr(Dashboard, "wait", interrupted)
+        words += [f"tracking.port={free_port()}"]
     if words[0] == "run":
         words += SHORT.split()
         words += [] if command == "make run" else ["execute=inline"]  # once is enough for Ray, which takes its time
@@ -75,12 +74,10 @@ def test_a_command_of_the_readme_works(command: str, folder: Path, lstm: Lstm) -
     assert done.stdout
 
 
-def serve(words: list[str], folder: Path) -> None:
-    with running(" ".join([*words, f"tracking.port={free_port()}"]), folder) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("http://127.0.0.1:")
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
+def interrupted(dashboard: Dashboard) -> None:
+    """The reader presses Ctrl-C once the server answers."""
+    assert dashboard.link.startswith("http://127.0.0.1:")
+    raise KeyboardInterrupt
 
 
 def anchors(document: Path) -> set[str]:

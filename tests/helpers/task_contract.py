@@ -1,7 +1,7 @@
 """What every task keeps to, as a class of tests to inherit, and blocks as lists of steps."""
 
 from collections import Counter
-from functools import cache
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -41,16 +41,18 @@ def laid_out(
 
 def steps_of(blocks: list[Block], l: int) -> list[Step]:
     """What lane l of the blocks holds, step by step."""
-    found = []
+    found: list[Step] = []
     for block in blocks:
-        for t in range(len(block.due)):
-            x = int(block.symbol[t, l]) if len(block.symbol) else tuple(block.x[t, :, l].tolist())
-            due, ends = (bool(mask[t] >> l & 1) for mask in (block.due, block.ends))
-            found.append(Step(x, tuple(block.target[t, :, l].tolist()) if due else None, ends))
+        xs = block.symbol[:, l].tolist() if len(block.symbol) else map(tuple, block.x[:, :, l].tolist())
+        due, ends = ((mask >> l & 1).astype(bool).tolist() for mask in (block.due, block.ends))
+        targets = [None] * len(due)
+        for t in np.flatnonzero(due).tolist():
+            targets[t] = tuple(block.target[t, :, l].tolist())
+        found += map(Step, xs, targets, ends)
     return found
 
 
-@cache
+@lru_cache(3)  # each is a hundred megabytes, and a test looks at two
 def sequences(task: Task, steps: int = 40_000, width: int = 16, *, tested: bool = False) -> list[Sequence]:
     """All whole sequences of one large block."""
     keys = [int(stream_key(1, l, TRAINING)) for l in range(width)]

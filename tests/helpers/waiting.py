@@ -9,9 +9,7 @@ PATIENCE = 300.0
 """Seconds: many times what anything takes on a machine that is busy with other work."""
 
 
-def until(
-    condition: Callable[[], object], *, pause: float = 0.005, told: Callable[[], str] = lambda: "in vain"
-) -> None:
+def until(condition: Callable[[], object], *, pause: float = 0.02, told: Callable[[], str] = lambda: "in vain") -> None:
     """Wait for a condition, looking every `pause` seconds; `told` says what is known where it does not come true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():

@@ -140,7 +140,7 @@ def test_detach_attach_and_stop(head: Head) -> None:
     stopped = submit(head, f"{LONG} submit.stop=true")
     assert stopped.returncode == 0
     assert "STOPPED" in stopped.stderr
-    until(lambda: not any("lstm_search.cli.job" in command for _, command in _ours(head)))
+    until(lambda: not any("lstm_search.cli.job" in command for _, command in _ours(head)), pause=0.3)
 
 
 def _ours(head: Head) -> list[tuple[int, str]]:

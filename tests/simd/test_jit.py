@@ -28,22 +28,28 @@ def run(folder: Path) -> tuple[str, Path]:
     return answer, Path(cache)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "module.py").write_text(MODULE)
-    return tmp_path
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests: a run leaves there what the first one left."""
+    folder = tmp_path_factory.mktemp("jit")
+    (folder / "module.py").write_text(MODULE)
+    return folder
 
 
-def test_a_kernel_is_kept_on_disk_in_a_folder_of_its_own(folder: Path) -> None:
-    _, cache = run(folder)
+@pytest.fixture(scope="module")
+def cache(folder: Path) -> Path:
+    return run(folder)[1]
+
+
+def test_a_kernel_is_kept_on_disk_in_a_folder_of_its_own(folder: Path, cache: Path) -> None:
     assert cache.parent == folder / "cache"
     assert list(cache.rglob("*.nbc"))
 
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 @pytest.mark.parametrize("size", [0, 100])
-def test_a_file_cut_short_is_compiled_anew(folder: Path, ending: str, size: int) -> None:
-    _, cache = run(folder)
+def test_a_file_cut_short_is_compiled_anew(folder: Path, cache: Path, ending: str, size: int) -> None:
+    assert all(path.stat().st_size > 100 for path in cache.rglob("*.nb?"))
     for path in cache.rglob(f"*.{ending}"):
         os.truncate(path, size)
     assert run(folder)[0] == "42"
