@@ -76,7 +76,7 @@ def test_a_command_of_the_readme_works(command: str, folder: Path, lstm: Lstm, m
 
 def interrupted(dashboard: Dashboard) -> None:
     """The reader presses Ctrl-C once the server answers."""
-    assert dashboard.link.startswith("http://127.0.0.1:")
+    assert dashboard.links[0].startswith("http://127.0.0.1:")
     raise KeyboardInterrupt
 
 
