@@ -154,8 +154,7 @@ class _Loop:
         self.record.meet(candidates)
         self.record.retry(self.retry)
         self.counts = self.record.counts()
-        trials = self.record.trials(curves=False)
-        search.resume(candidates, (trial for some in trials.values() for trial in some))
+        search.resume(candidates, self.record.known())
         return search
 
     def _train(self, executor: Executor, deadline: float) -> None:

@@ -45,7 +45,7 @@ def _asked(settings: Settings, recorded: Definition) -> Definition:
     asked, space = settings.definition, settings.space
     if not space.bases:
         return _narrowed(recorded, settings)
-    met = [row for row in recorded.rows if not row.first and space.point_of(row) is not None] if space.axes else []
+    met = [now for row in recorded.rows if not row.first and (now := space.row_of(row))] if space.axes else []
     rows = [*asked.rows, *met]
     known, names = {row.cell.digest for row in rows}, {row.name for row in rows}
     fresh = [row for row in recorded.rows if row.first and row.cell.digest in known and row.name not in names]

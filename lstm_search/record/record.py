@@ -43,6 +43,9 @@ from lstm_search.spec import (
     trial_from_plain,
 )
 
+_ALL = 2**62
+"""More than any number of a replicate."""
+
 _NEXT = "---\n"
 """Stands between the configurations of a study that has grown: together they are a stream of YAML documents."""
 
@@ -141,7 +144,7 @@ class Record:
             before = self._check(definition)
             for row in definition.rows:
                 self._put_row(row)
-            if self.rows() != before or not definition.rows:  # a search meets its rows later
+            if self.rows() != before:
                 self._append_config(sql.text(definition.config))
         self._ask(definition)
 
@@ -158,6 +161,8 @@ class Record:
                 then = [self._row(dict(entry)) for entry in db.execute(sql.ROW, {"name": row.name})]
                 self._refuse_changes(then, replace(asked, rows=(row,)))
                 self._put_row(row)
+                if not then:
+                    self._append_config(sql.text(asked.config))
             for candidate in met:
                 if candidate.point:
                     db.execute(sql.PUT_CANDIDATE, sql.candidate_columns(candidate))
@@ -243,6 +248,12 @@ class Record:
         """
         asked = self.definition()
         return {row.name: self._load(row.cell, asked.seed, row.first, row.end, curves=curves) for row in asked.rows}
+
+    def known(self) -> Iterator[Trial]:
+        """All trials ever recorded, without curves and weights, of whatever row: several may have the same cell."""
+        cells = {row.cell.digest: row.cell for row in self.rows()}
+        for cell in cells.values():
+            yield from self._load(cell, self.definition().seed, 0, _ALL, curves=False)
 
     def find(self, prefix: str) -> Trial:
         """The one trial whose key starts with `prefix`, without its weights; ValueError for none and for several."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,10 @@ LEGEND_JOINT = (
     "solved and on the mean, 5 % together), of those with trials; settings: those in which it differs from the "
     "literal ones."
 )
+
+
+_BY_WHOM = re.compile(r" (than|of) .*?(?= \(p = |$)")
+"""In why a candidate left, the name of the leader of then."""
 
 
 def render_search(standings: Sequence[Standing], title: str, most: int) -> str:
@@ -87,6 +92,11 @@ def _single(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
     return head, lines
 
 
+def _place(one: Standing) -> str:
+    """How it stands, in a word or two."""
+    return _BY_WHOM.sub("", one.place)
+
+
 def _base(candidate: Candidate) -> str:
     """The name of the row before its axes vary."""
     row = candidate.rows[0]
@@ -117,7 +127,7 @@ def _joint(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
         trials = sum(summary.n for summary in one.summaries)
         settings = " ".join(f"{key}={value}" for key, value in _altered(one.candidate)) or "as written"
         figures = [f"{served}/{tried}" for served, tried in [*counts, total]]
-        lines.append([*figures, f"{fresh[0]}/{fresh[1]}" if fresh else "-", str(trials), one.place, settings])
+        lines.append([*figures, f"{fresh[0]}/{fresh[1]}" if fresh else "-", str(trials), _place(one), settings])
     return [*names, "served", "fresh seeds", "trials", "standing", "settings"], lines
 
 

@@ -99,7 +99,9 @@ class Search:
         self._met.append(candidate)
         self._names |= {row.cell.digest: row.name for row in candidate.rows}
         self._allocator.meet(candidate)
-        self.tell(trial for row in candidate.rows for trial in row.counting(self._recorded.get(row.cell.digest, ())))
+        for row in candidate.rows:
+            recorded = self._recorded.get(row.cell.digest, ())
+            self.tell(row.counting(one for one in recorded if row.first <= one.spec.replicate < row.end))
 
     def tell(self, trials: Iterable[Trial]) -> None:
         """The results of trials, in any order and in any number at once."""
@@ -171,18 +173,22 @@ def finalists(
 
     Those that left the race come after all others; broken trials are not counted.
     """
-    contests: dict[object, list[tuple[bool, tuple[float, ...], int]]] = {}
-    for number, candidate in enumerate(candidates):
-        loss = loss_of(settings, candidate, trials)
-        left = candidate.left not in ("", FINALIST)
-        contests.setdefault(problem_of(candidate.rows), []).append((left, loss, number))
-    best = [
-        candidates[number]
-        for entries in contests.values()
-        if len(entries) > 1
-        for *_, number in sorted(entries)[: settings.finalists]
-    ]
+    contests = _ranked(settings, candidates, trials)
+    best = (one for some in contests if len(some) > 1 for one in some[: settings.finalists])
     return [replace(one, left=FINALIST) for one in best]
+
+
+def _ranked(
+    settings: SearchSettings, candidates: Sequence[Candidate], trials: Mapping[str, Sequence[Trial]]
+) -> list[list[Candidate]]:
+    """The candidates contest by contest, the best first: those that left come last, and before them those that have
+    rows without a trial."""
+    contests: dict[object, list[tuple[bool, bool, tuple[float, ...], int]]] = {}
+    for number, candidate in enumerate(candidates):
+        begun = not all(trials[row.name] for row in candidate.rows)
+        place = candidate.left not in ("", FINALIST), begun, loss_of(settings, candidate, trials), number
+        contests.setdefault(problem_of(candidate.rows), []).append(place)
+    return [[candidates[number] for *_, number in sorted(entries)] for entries in contests.values()]
 
 
 def standings(
@@ -190,15 +196,11 @@ def standings(
 ) -> list[tuple[Candidate, str]]:
     """The candidates contest by contest, in each the best first and those that left last, with how each stands: leader,
     finalist, or why it left."""
-    contests: dict[object, list[tuple[bool, tuple[float, ...], int]]] = {}
-    for number, candidate in enumerate(candidates):
-        place = candidate.left not in ("", FINALIST), loss_of(settings, candidate, trials), number
-        contests.setdefault(problem_of(candidate.rows), []).append(place)
     found = []
-    for entries in contests.values():
-        for rank, (left, _, number) in enumerate(sorted(entries)):
-            one = candidates[number]
-            words = [*(["leader"] if rank == 0 and not left else []), *([one.left] if one.left else [])]
+    for some in _ranked(settings, candidates, trials):
+        for rank, one in enumerate(some):
+            leads = rank == 0 and one.left in ("", FINALIST)
+            words = [*(["leader"] if leads else []), *([one.left] if one.left else [])]
             found.append((one, ", ".join(words) or "in the race"))
     return found
 

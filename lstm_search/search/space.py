@@ -171,3 +171,7 @@ class Space:
     def point_of(self, row: Row) -> Mapping[str, Any] | None:
         """At which point of the space a row is, by key; None where it is at none."""
         return next((point for base in self.bases if (point := base.point(row)) is not None), None)
+
+    def row_of(self, row: Row) -> Row | None:
+        """A recorded row as the space has it now; None where it is not of the space."""
+        return next((base.row(point) for base in self.bases if (point := base.point(row)) is not None), None)

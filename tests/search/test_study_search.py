@@ -159,7 +159,7 @@ def test_the_table_shows_both_numbers(tmp_path: Path, lstm: Lstm) -> None:
     assert [cell.strip() for cell in head[1:4]] == ["rate", "standing", "chosen by"]
     assert [cell.strip()[:9] for cell in good[1:4]] == ["0.5", "leader, f", "24/24 [86"]
     assert good[6].strip()[:3] == "4/4"
-    assert [cell.strip()[:19] for cell in poor[1:3]] == ["0.001", "worse than rate=0.5"]
+    assert [cell.strip()[:11] for cell in poor[1:3]] == ["0.001", "worse (p = "]
     assert "unfinished" not in shown
     assert "figures flatter the winner" in " ".join(shown.split())
     rows = list(csv.DictReader(io.StringIO(lstm(f"table {words} format=csv", tmp_path).stdout)))
