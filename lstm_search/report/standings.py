@@ -41,7 +41,7 @@ LEGEND_JOINT = (
 )
 
 
-_BY_WHOM = re.compile(r" (than|of) .*?(?= \(p = |$)")
+_BY_WHOM = re.compile(r"(?<=worse) than .*(?= \(p = )|(?<=reach) of .*")
 """In why a candidate left, the name of the leader of then."""
 
 
@@ -79,7 +79,7 @@ def _single(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
         line = [*([_base(one.candidate)] if len(bases) > 1 else [])]
         line += [
             *(written(point[key]) if key in point else "-" for key in keys),
-            one.place,
+            _place(one),
             *_figures(one.summaries[-1]),
         ]
         if fresh:
