@@ -19,7 +19,8 @@ def view(home: Path, name: str) -> StudyView:
     """All that is recorded of a study, whatever part of it was asked for last. Raises UnknownStudy."""
     with Record.read(home, name) as record:
         definition, trials = record.definition(), record.trials()
-        created, environment = record.created(), record.environment()
+        created, environment, candidates = record.created(), record.environment(), record.candidates()
+    labels = {row.name: {"proposer": one.proposer, "left": one.left} for one in candidates for row in one.rows}
     found = summaries(definition.rows, trials)
     markdown = render(found, "markdown", definition.title)
     return StudyView(
@@ -27,7 +28,7 @@ def view(home: Path, name: str) -> StudyView:
         seed=definition.seed,
         created=created,
         cells=[
-            CellView(row, trials[row.name], _metrics([s for s in found if s.row == row.name]))
+            CellView(row, trials[row.name], _metrics([s for s in found if s.row == row.name]), labels.get(row.name, {}))
             for row in definition.rows
         ],
         metrics={"trials": float(sum(map(len, trials.values()))), "rows": float(len(definition.rows))},

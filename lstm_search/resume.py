@@ -11,12 +11,13 @@ from lstm_search.spec import Candidate
 
 def met_again(record: Record, space: Space) -> list[Candidate]:
     """The candidates that the study has met, with the rows that the space now gives them. DefinitionChanged where it
-    lacks some among which a choice was to be made: a space may grow, not shrink or move."""
+    lacks some among which a choice was to be made: a space may grow, not shrink or move. Those whose rows are all
+    there, but not together (a joint search of what was not joint), are met again; their trials are known."""
     found, lacking = list[Candidate](), list[str]()
     for candidate in _recorded(record, space):
         if again := space.again(candidate):
             found.append(replace(again, left="") if again.left == FINALIST else again)
-        elif any(row.purpose != "report" for row in candidate.rows):
+        elif any(row.purpose != "report" and not space.owns(row) for row in candidate.rows):
             lacking.append(candidate.name)
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""

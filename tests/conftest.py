@@ -36,6 +36,9 @@ LONGEST = (
     "test_readme.py",
     "test_wheel.py",
     "test_loop.py",
+    "test_study_search.py",
+    "test_joint.py",
+    "test_contract.py",
 )
 """Files that take longest, begun first, so that no process is busy with one of them when the others have ended."""
 

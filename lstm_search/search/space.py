@@ -172,6 +172,11 @@ class Space:
         """At which point of the space a row is, by key; None where it is at none."""
         return next((point for base in self.bases if (point := base.point(row)) is not None), None)
 
+    def owns(self, row: Row) -> bool:
+        """Whether a recorded row is at a point of the space, by the axes that it has."""
+        point = self.point_of(row)
+        return point is not None and all(value in self.axes[key] for key, value in point.items())
+
     def row_of(self, row: Row) -> Row | None:
         """A recorded row as the space has it now; None where it is not of the space."""
         return next((base.row(point) for base in self.bases if (point := base.point(row)) is not None), None)

@@ -46,11 +46,13 @@ _PART = 4_000  # characters of a definition in one tag, which leaves room for le
 
 @dataclass(frozen=True)
 class CellView:
-    """A row to publish: its recorded trials and its summary (`n`, `success_rate`, ...; NaN or inf where undefined)."""
+    """A row to publish: its recorded trials and its summary (`n`, `success_rate`, ...; NaN or inf where undefined).
+    `labels`: what else is said of it in tags."""
 
     row: Row
     trials: Sequence[Trial]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def cell_run(view: StudyView, number: int) -> Run:
     labels = {"table": row.table, "published": row.published, "cap": str(row.cap), "replicates": str(row.replicates)}
     labels |= {"purpose": row.purpose} if row.purpose != "report" else {}
     labels |= {name: ", ".join(f"{key}={value}" for key, value in pairs) for name, pairs in lists.items()}
+    labels |= cell.labels
     tags = {f"lstm_search.{name}": value for name, value in labels.items() if value}
     tags |= definition_tags({"ordinal": number, **asdict(row), "cell": row.cell.as_dict()})
     seconds = sum(trial.result.seconds for trial in cell.trials)

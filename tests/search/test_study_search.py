@@ -255,3 +255,41 @@ def test_what_is_recorded_under_a_name_is_said_with_how_to_go_on(tmp_path: Path,
     refused = lstm(f"run {QUICK} {ALONE} study=mine replicates=2 cap=2000 training.rate=0.3", tmp_path, code=2)
     assert "training.rate was" in refused.stderr
     assert "lstm-search run study=mine" in refused.stderr
+
+
+JOINT = (
+    "table=[7,9] rows=[7/T100,9/6a] search=race search.joint=true search.objective=success training.rate=0.25,0.5,1 "
+    "search.confirm=3 search.finalists=1 execute=simulated execute.workers=1 tracking=none study=both"
+)
+
+
+def test_a_joint_search_is_recorded_shown_and_resumed(tmp_path: Path, lstm: Lstm) -> None:
+    """Also from a record that has lost its candidates, as one that was recovered from MLflow has."""
+    shown = lstm(f"run {JOINT}", tmp_path).stdout
+    assert "| table 7 | table 9 |" in shown
+    assert shown.splitlines()[-1].startswith(
+        "the best: lstm-search run 'table=[7,9]' 'rows=[7/T100,9/6a]' training.rate="
+    )
+    with Record.read(tmp_path / "studies", "both") as record:
+        met, trials = record.candidates(), record.trials()
+    assert [len(one.rows) for one in met] == [2, 2, 2]
+    assert sum(one.left == "finalist" for one in met) == 1
+    assert lstm("run study=both execute=simulated tracking=none", tmp_path).stdout == shown
+    with closing(sqlite3.connect(tmp_path / "studies" / "both.sqlite")) as db, db:
+        db.execute("DELETE FROM candidates")
+    assert lstm(f"run {JOINT}", tmp_path).stdout == shown
+    with Record.read(tmp_path / "studies", "both") as record:
+        assert record.trials() == trials
+
+
+def test_killed_and_resumed_a_joint_search_ends_with_the_same_table(tmp_path: Path, lstm: Lstm) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = lstm(f"run {JOINT}", tmp_path / "whole").stdout
+    lstm(f"run {JOINT}", tmp_path / "killed")
+    with closing(sqlite3.connect(tmp_path / "killed" / "studies" / "both.sqlite")) as db, db:
+        keep = "SELECT key FROM trials ORDER BY rowid LIMIT 47"
+        db.execute(f"DELETE FROM milestones WHERE key NOT IN ({keep})")  # noqa: S608  (our own words)
+        db.execute(f"DELETE FROM trials WHERE key NOT IN ({keep})")  # noqa: S608
+        db.execute("UPDATE candidates SET reason = ''")
+    assert lstm(f"run {JOINT}", tmp_path / "killed").stdout == whole
