@@ -186,7 +186,7 @@ class _Loop:
         """How far the study is, with the running trials by key as far as they are."""
         dropped = self.dropped | self.search.dropped()
         every = self.record.definition().rows
-        counts = {row.name: self.counts.get(row.name, Counter[Outcome]()) for row in every}
+        counts = {row.name: Counter(self.counts.get(row.name, ())) for row in every}
         rows = [
             replace(row, replicates=max(counts[row.name].total(), 1)) if row.name in dropped else row for row in every
         ]

@@ -51,7 +51,7 @@ class Display:
 
     def __call__(self, moment: Moment) -> None:
         """Show how far the study is."""
-        self._rows = moment.rows
+        self._rows = moment.rows or self._rows
         self._planned = moment.unmet + sum(row.replicates for row in self._rows)
         if self._first is None:
             self._first = moment

@@ -16,13 +16,14 @@ from lstm_search.tracking import Tracker, TrackingFailed, without_password
 
 def train(settings: Settings) -> study.Ended:
     """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
-    rows, publishing = chosen(settings, "run"), None
+    chosen(settings, "run")
+    publishing = None
     if settings.execute.kind not in {"ray", "simulated"}:  # what will not do is refused before anything is written
         _ = gpus() if settings.execute.device == "gpu" else full_width()
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
         publishing = study.Publishing(tracker, settings.tracking.wait, say)
-    with display(settings.definition.rows or rows, _workers(settings)) as watch:
+    with display(settings.definition.rows, _workers(settings)) as watch:
         return study.run(
             settings.definition,
             settings.home,

@@ -113,17 +113,12 @@ def _or_nothing(cache: Any) -> Callable[..., Any]:
     return load_or_forget
 
 
-_UNWRAPPED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Nobody calls a piece from Python or C, and without the functions for that a kernel compiles in half the time."""
-
-_PIECE = {"error_model": "numpy", "nogil": True, "forceinline": True, "_nrt": False, **_UNWRAPPED}
+_PIECE = {"error_model": "numpy", "nogil": True, "forceinline": True, "_nrt": False, "no_cfunc_wrapper": True}
+"""Nobody calls a piece from C, so it has no function for that, which would take long to compile."""
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A piece of a kernel: the compiler puts it where it is called, so that its vectors stay in registers.
-
-    Python cannot call it.
-    """
+    """A piece of a kernel: the compiler puts it where it is called, so that its vectors stay in registers."""
     compiled: Callable[..., Any] = numba.njit(**_PIECE)(function)
     return compiled
 
@@ -144,5 +139,6 @@ def generic(piece: Callable[..., Any]) -> dict[type, Callable[..., Any]]:
             return next((chosen for kind, chosen in bodies.items() if kind.__name__ in second.fields), None)
         return bodies.get(second.instance_class)
 
-    overload(piece, jit_options=_PIECE, strict=False)(body)  # not strict: the bodies name their arguments themselves
+    options = {**_PIECE, "no_cpython_wrapper": True}  # nor can Python call a body
+    overload(piece, jit_options=options, strict=False)(body)  # not strict: the bodies name their arguments themselves
     return bodies
