@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
-from lstm_search.networks.learner import Facts, Learner, Weights
+from lstm_search.networks.learner import Facts, Learner, Signal, Weights
 from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, aligned_zeros
 
@@ -32,9 +32,9 @@ def _new_state(width: int, variant: Variant, n_outputs: int) -> CarrouselState:
     )
 
 
-def _put(state: CarrouselState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def _put(state: CarrouselState, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
     """Lane l has these weights, hidden [n, I + bias] and output [K, C]; nothing is summed up yet."""
-    recurrent.put_net(state.net, l, weights, rate)
+    recurrent.put_net(state.net, l, weights, signal)
 
 
 def _step(variant: Variant, state: CarrouselState, block: Block, l: int, t: int, learning: int) -> None:

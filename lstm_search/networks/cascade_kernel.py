@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_search.networks import loop
-from lstm_search.networks.learner import Weights
-from lstm_search.networks.recurrent import add_scaled, copy, logistic
+from lstm_search.networks.learner import Signal, Weights
+from lstm_search.networks.recurrent import add_scaled, copy, error_signal, logistic
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 OUTPUTS, POOL = 0, 1
@@ -73,6 +73,7 @@ class CascadeState(NamedTuple):
     still: np.ndarray  # [L, 1] those since its measure changed
     mark: np.ndarray  # [L, 1] the measure then
     rate: np.ndarray  # [L] learning rate of the outputs
+    signal: np.ndarray  # [L, 3] margin, slope and constant of their `Signal`
 
 
 def new_state(width: int, variant: Variant, outputs: int) -> CascadeState:
@@ -107,10 +108,11 @@ def new_state(width: int, variant: Variant, outputs: int) -> CascadeState:
         still=whole[4],
         mark=aligned_zeros(width, 1),
         rate=aligned_zeros(width),
+        signal=aligned_zeros(width, 3),
     )
 
 
-def put(state: CascadeState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def put(state: CascadeState, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
     """Lane l has no units yet. It has these weights: of all pools to come [H P, C], and of the outputs [K, I + 1]."""
     hidden, output = weights
     for array in state:
@@ -118,7 +120,7 @@ def put(state: CascadeState, variant: Variant, l: int, network: Any, weights: We
     state.pools[l] = hidden.reshape(state.pools.shape[1:])
     state.V[l, : variant.inputs + 1] = output.T
     state.z[l, variant.inputs] = 1.0
-    state.rate[l] = rate
+    state.rate[l], state.signal[l] = signal.rate, signal[1:]
 
 
 def weights(state: CascadeState, variant: Variant, l: int) -> Weights:
@@ -214,7 +216,7 @@ def learn(variant: Variant, state: CascadeState, block: Block, l: int, t: int) -
         state.errors[l, k] += e[k]
         if state.phase[l, 0] == OUTPUTS:
             for m in range(columns):
-                state.pushes[l, m, k] += e[k] * (y * (1.0 - y)) * state.z[l, m]
+                state.pushes[l, m, k] += error_signal(state.signal[l], y, e[k]) * state.z[l, m]
     if state.phase[l, 0] == POOL:
         for c in range(variant.pool):
             D = state.D[l, c, : columns + 1]

@@ -21,7 +21,7 @@ import numpy as np
 from lstm_search.checks import setting, settle
 from lstm_search.networks import bptt, loop, recurrent
 from lstm_search.networks.bptt import keep, rewind
-from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
+from lstm_search.networks.learner import Facts, Learner, Signal, Weights, uniform_weights
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 
@@ -50,12 +50,12 @@ def _new_state(width: int, variant: Variant, n_outputs: int) -> ChunkerState:
     )
 
 
-def _put(state: ChunkerState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def _put(state: ChunkerState, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
     """Lane l has these weights, hidden [2 n, M] and output [O, C]: the automatizer's, then the chunker's."""
     hidden, output = weights
     n, first = variant.net.hidden, state.automatizer.net.e.shape[1]
-    recurrent.put_net(state.automatizer.net, l, (hidden[:n], output[:first]), rate, network.reset)
-    recurrent.put_net(state.chunker.net, l, (hidden[n:], output[first:]), rate, network.reset)
+    recurrent.put_net(state.automatizer.net, l, (hidden[:n], output[:first]), signal, network.reset)
+    recurrent.put_net(state.chunker.net, l, (hidden[n:], output[first:]), signal, network.reset)
 
 
 def _weights(state: ChunkerState, variant: Variant, l: int) -> Weights:
@@ -113,7 +113,7 @@ def _learn_from(variant: recurrent.Variant, state: bptt.BpttState, l: int) -> No
 def _aim(net: recurrent.Net, l: int, k: int, target: float) -> None:
     """Output k becomes its error signal."""
     y = net.e[l, k]
-    net.e[l, k] = (target - y) * (y * (1.0 - y))
+    net.e[l, k] = recurrent.error_signal(net.signal[l], y, target - y)
 
 
 @inlined

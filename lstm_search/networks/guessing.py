@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
-from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
+from lstm_search.networks.learner import Facts, Learner, Signal, Weights, uniform_weights
 from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, Layout, draw, uniform
 
@@ -33,7 +33,7 @@ def _new_state(width: int, variant: Variant, n_outputs: int) -> GuessingState:
     )
 
 
-def _put(state: GuessingState, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def _put(state: GuessingState, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
     """Lane l has these connections: those weights [n, M] that are not 0. Its draws come from the bits of the first; the
     range is the other array, [1, 1]."""
     hidden, most = weights
@@ -85,7 +85,7 @@ class Guessing(Learner):
     range: float = setting(100.0, "weights are uniform in [-range, range]", above=0, example="100")
 
     name = "guessing"
-    facts = Facts(updates=("sequence",), unit="draws", check=_check)
+    facts = Facts(updates=("sequence",), signals=False, unit="draws", check=_check)
     kernels = recurrent.kernels(GuessingState, _new_state, put=_put, weights=_weights, learn=_learn, finish=_finish)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,16 @@ Weights = tuple[np.ndarray, np.ndarray]
 """Weights of one net: hidden and output, in the shapes that its `initial` names."""
 
 
+class Signal(NamedTuple):
+    """How a net learns from an output: by `rate` x error x (`slope` f' + `constant`) where that is logistic, by `rate`
+    x error where it is linear, and not at all where the error is smaller than `margin`."""
+
+    rate: float
+    margin: float = 0.0
+    slope: float = 1.0  # or 0
+    constant: float = 0.0
+
+
 class Growth(NamedTuple):
     """How units of a net join in only when the error has stopped falling."""
 
@@ -35,7 +45,7 @@ class Kernels(NamedTuple):
     """
 
     new_state: Callable[..., Any]  # (width, variant, outputs): nets with all weights zero
-    put: Callable[..., None]  # (state, variant, l, network, weights, rate): lane l is a net with no past
+    put: Callable[..., None]  # (state, variant, l, network, weights, signal): lane l is a net with no past
     weights: Callable[..., Weights]  # (state, variant, l): copies of its weights
     lanes_last: Callable[..., list[np.ndarray]]  # (state): views of all arrays, the lane as their last axis
     advance: Callable[..., Any]  # (lanes, variant, state, block, stop): run through the block
@@ -48,7 +58,9 @@ class Facts(NamedTuple):
 
     tasks: tuple[str, ...] = ()  # what it can learn, by name; () for all
     updates: tuple[str, ...] = ("sequence", "step")  # what `training.update` may be
+    signals: bool = True  # whether error signals of outputs are what it learns by
     in_turn: bool = False  # whether a task's fixed training strings come in turn, for it learns set by set
+    linear: Callable[[Any], bool] = lambda _: False  # (network): whether its outputs are linear, not logistic
     unit: str = ""  # what its trials count, where these are no training sequences
     check: Callable[[Any, Layout, Sequence[Any]], None] = lambda *_: None
     """(network, layout, stop rules): raises ValueError where the network cannot learn such a task, or not by them."""

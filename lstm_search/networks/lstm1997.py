@@ -25,6 +25,9 @@ class Lstm1997(Learner):
     The net of experiments 2a and 2b has weights from inputs to outputs (`direct`) and no output gates; its hidden units
     join in when the error has stopped falling (`growth`: plateau): when the mean error of `growth_window` training
     sequences is not lower, by the fraction `growth_drop`, than that of as many before. Until then their output is 0.
+
+    The appendix has `hidden` units of the conventional kind beside the blocks, and no experiment says how many. The
+    ranges of `g` and `h` are those of the text; the caption of table 10 prints half and double.
     """
 
     blocks: int = setting(2, "memory cell blocks, 1 to 64", low=1, high=64)
@@ -33,12 +36,24 @@ class Lstm1997(Learner):
     input_gate_bias: tuple[float, ...] = setting((), "one start value a block; [] draws them like other weights")
     output_gate_bias: tuple[float, ...] = setting((), "one start value a block; [] draws them like other weights")
     gates_biased: bool = setting(True, "whether gates have a bias at all")
-    g: Literal["bipolar", "logistic"] = setting(
-        "bipolar", "squashes the cell input: bipolar is [-2, 2], logistic is [0, 1]"
+    g: Literal["bipolar", "logistic", "half"] = setting(
+        "bipolar", "squashes the cell input: bipolar is [-2, 2], logistic is [0, 1], half is [-1, 1]", reading=True
     )
-    h: Literal["bipolar", "identity"] = setting("bipolar", "squashes the cell state: bipolar is [-1, 1], or identity")
+    h: Literal["bipolar", "identity", "double"] = setting(
+        "bipolar", "squashes the cell state: bipolar is [-1, 1], double is [-2, 2], or identity", reading=True
+    )
+    hidden: int = setting(
+        0,
+        "conventional hidden units: fed by what gates see, they feed gates, cells and outputs",
+        low=0,
+        high=64,
+        reading=True,
+    )
     recurrent: Literal["all", "cells", "none"] = setting(
         "all", "activations of the step before that feed gates and cells: all, cells or none", reading=True
+    )
+    recurrent_to: Literal["all", "gates"] = setting(
+        "all", "what these activations feed: all hidden units, or all but the cells (gates)", reading=True
     )
     recurrent_init: Literal["range", "zero"] = setting(
         "range", "recurrent weights start like the others (range) or at zero", reading=True
@@ -52,7 +67,7 @@ class Lstm1997(Learner):
     output: Literal["logistic", "linear"] = setting("logistic", "output units: logistic or linear", reading=True)
     output_bias: bool = setting(True, "whether output units have a bias", reading=True)
     output_gates: bool = setting(True, "whether blocks have output gates")
-    direct: bool = setting(False, "whether inputs are connected to outputs")
+    direct: bool = setting(False, "whether inputs are connected to outputs", reading=True)
     growth: Literal["none", "plateau"] = setting(
         "none",
         "hidden units are there from the start, or join in when the error has stopped falling (plateau)",
@@ -78,7 +93,7 @@ class Lstm1997(Learner):
     )
 
     name = "lstm1997"
-    facts = Facts()
+    facts = Facts(linear=lambda network: network.output == "linear")
     kernels = Kernels(new_state, put, weights, lanes_last, advance, restart, Growth(_growth_rule, join))
 
     def __post_init__(self) -> None:
@@ -90,6 +105,11 @@ class Lstm1997(Learner):
             raise ValueError(
                 f"network.blocks={self.blocks} network.size={self.size}: takes up to 512 gates and cells, "
                 f"not {self.units}"
+            )
+        if self.hidden and self.growth != "none":
+            raise ValueError(
+                f"network.hidden={self.hidden} network.growth={self.growth}: takes network.hidden=0 where units join "
+                "in later, or network.growth=none"
             )
         if self.output_gate_bias and not self.output_gates:
             biases = list(self.output_gate_bias)
@@ -108,8 +128,8 @@ class Lstm1997(Learner):
 
     @property
     def units(self) -> int:
-        """Number of hidden units, U: cells, input gates and output gates."""
-        return self.blocks * (self.size + 1 + self.output_gates)
+        """Number of hidden units, U: cells, input gates, output gates and conventional units."""
+        return self.blocks * (self.size + 1 + self.output_gates) + self.hidden
 
     def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
         """What nets of this kind have in common on a task; nets of one variant can share a pack.
@@ -130,28 +150,34 @@ class Lstm1997(Learner):
             cell_bias=int(self.cell_bias != "none"),
             output_bias=int(self.output_bias),
             output_gates=int(self.output_gates),
+            hidden=self.hidden,
+            cells_fed=int(self.recurrent_to == "all"),
             direct=n_inputs if self.direct else 0,
             rows=dense if self.direct else 0,
             grows=int(self.growth != "none"),
             linear=int(self.output == "linear"),
             identity=int(self.h == "identity"),
-            g_range=4.0 if self.g == "bipolar" else 1.0,
-            g_low=-2.0 if self.g == "bipolar" else 0.0,
+            h_most=2.0 if self.h == "double" else 1.0,
+            g_range={"bipolar": 4.0, "half": 2.0, "logistic": 1.0}[self.g],
+            g_low={"bipolar": -2.0, "half": -1.0, "logistic": 0.0}[self.g],
             sums=int(sums),
         )
 
     def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> Weights:
-        """First weights: hidden [U, M] and output [K, I + C + 1], uniform in [-init, init], but biases as configured.
+        """First weights: hidden [U, M] and output [K, I + C + H + 1], uniform in [-init, init], but biases as
+        configured.
 
-        Units are cells, input gates, output gates; sources are inputs, 1 (where anything hidden is biased), recurrent
-        activations; of outputs: inputs (where `direct`), cells, 1 (where they are biased). A connection that does not
-        exist has weight 0.
+        Units are cells, input gates, output gates, conventional units. Sources are inputs, 1 (where anything hidden is
+        biased), recurrent activations; those of outputs are inputs (where `direct`), cells, conventional units, 1
+        (where outputs are biased). A connection that does not exist has weight 0.
         """
         variant = self.variant(n_inputs, symbols=False, sums=False)
-        output_shape = (n_outputs, variant.direct + self.cells + variant.output_bias)
+        output_shape = (n_outputs, variant.direct + self.cells + self.hidden + variant.output_bias)
         hidden, output = uniform_weights(key, self.init, (self.units, variant.sources), output_shape)
         if self.recurrent_init == "zero":
             hidden[:, variant.activations :] = 0.0
+        if self.recurrent_to == "gates":
+            hidden[: self.cells, variant.activations :] = 0.0
         if variant.bias >= 0:
             self._set_biases(hidden[:, variant.bias])
         return hidden, output
@@ -165,7 +191,7 @@ class Lstm1997(Learner):
             gates[:] = 0.0
         for given, random in (
             (self.input_gate_bias, gates[: self.blocks]),
-            (self.output_gate_bias, gates[self.blocks :]),
+            (self.output_gate_bias, gates[self.blocks : 2 * self.blocks]),
         ):
             if given:
                 random[:] = np.array(given) + (random if self.gate_bias == "adds" else 0.0)
@@ -175,4 +201,7 @@ class Lstm1997(Learner):
         variant = self.variant(n_inputs, symbols=False, sums=False)
         gates = self.units - self.cells
         absent = self.cells * (1 - variant.cell_bias) + gates * (1 - variant.gate_bias) if variant.bias >= 0 else 0
-        return self.units * variant.sources - absent + n_outputs * (variant.direct + self.cells + variant.output_bias)
+        if self.recurrent_to == "gates":
+            absent += self.cells * (variant.sources - variant.activations)
+        seen = variant.direct + self.cells + self.hidden + variant.output_bias
+        return self.units * variant.sources - absent + n_outputs * seen

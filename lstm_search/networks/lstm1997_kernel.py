@@ -4,10 +4,10 @@
 taken not to depend on the activations of step t-1, so that error flows back through the cell states alone.
 
 Every array's last axis is the lane: each lane is a net of its own, with its own weights, data, rate and sequence ends.
-For b blocks of S cells: C = bS cells, U = C + 2b hidden units (cells, input gates, output gates, in this order; C + b
-without output gates), K outputs, and M sources z = [I inputs; 1 if anything in the hidden layer is biased; R
-activations of step t-1]. Where inputs are symbols their columns of the weights are looked up (`lstm1997_symbols`), and
-z holds the other N = M - I sources only.
+For b blocks of S cells: C = bS cells, U = C + 2b + H hidden units (cells, input gates, output gates, conventional
+units, in this order; b fewer without output gates), K outputs, and M sources z = [I inputs; 1 if anything in the hidden
+layer is biased; R activations of step t-1]. Where inputs are symbols their columns of the weights are looked up
+(`lstm1997_symbols`), and z holds the other N = M - I sources only.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) ->
         for c in range(j * variant.size, (j + 1) * variant.size):
             h = load(lanes, state.h, c)
             if not variant.identity:
-                h = fma(2.0, h, -1.0)
+                h = fma(2.0 * variant.h_most, h, -variant.h_most)
                 store(state.h, c, h)
             store(y, c, y_out * h)  # A.1: y_c(t) = y_out(t) h(s_c(t))
 
@@ -132,20 +132,29 @@ def _trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
 
 
 @inlined
+def _conventional(variant: Variant, i: int) -> int:
+    """The number of conventional unit i among the hidden units."""
+    return variant.blocks * (variant.size + 1 + variant.output_gates) + i
+
+
+@inlined
 def _output_nets(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) -> None:
-    """A.1: net_k(t) = sum_c w_kc y_c(t), from the cells of the same step, and its inputs where outputs see them."""
-    D, C, V, e = variant.rows, variant.blocks * variant.size, state.V, state.e
-    y_c = state.z[t + 1 & RING - 1, variant.activations :]
+    """A.1: net_k(t) = sum_c w_kc y_c(t) + sum_i w_ki y_i(t), from cells and conventional units of the same step; and
+    its inputs where outputs see them."""
+    D, C, H, V, e = variant.rows, variant.blocks * variant.size, variant.hidden, state.V, state.e
+    y = state.z[t + 1 & RING - 1, variant.activations :]
     if variant.direct > D:
         direct_nets(state, block, t)
     for k in range(block.target.shape[1]):
         net = load(lanes, e, k) if variant.direct > D else splat(lanes, 0.0)
         if variant.output_bias:
-            net = net + load(lanes, V, (k, D + C))
+            net = net + load(lanes, V, (k, D + C + H))
         for i in range(D):
             net = fma(load(lanes, V, (k, i)), load(lanes, block.x, (t, i)), net)
         for c in range(C):
-            net = fma(load(lanes, V, (k, D + c)), load(lanes, y_c, c), net)
+            net = fma(load(lanes, V, (k, D + c)), load(lanes, y, c), net)
+        for i in range(H):
+            net = fma(load(lanes, V, (k, D + C + i)), load(lanes, y, _conventional(variant, i)), net)
         store(e, k, net)
 
 
@@ -163,23 +172,23 @@ def _illegal(lanes: Lanes, state: State, block: Block, t: int) -> Value:
 @inlined
 def _outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState, event: Event) -> None:
     """Outputs and error signals of a step; the errors of the lanes with a target go into the tally."""
-    D, C, K, t = variant.rows, variant.blocks * variant.size, block.target.shape[1], event.t
+    D, K, below, t = variant.rows, block.target.shape[1], variant.blocks * variant.size + variant.hidden, event.t
     V, e, tally, due = state.V, state.e, stop.tally, event.due
     absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), splat(lanes, 0.0)
     _output_nets(lanes, variant, state, block, t)
     if not variant.linear:
         squash(lanes, e, 0, K)
     ranked = _illegal(lanes, state, block, t) if block.legal.shape[0] else worst
-    for c in range(C):
+    for c in range(below):
         store(e, K + c, splat(lanes, 0.0))
     for k in range(K):
         y = load(lanes, e, k)
         error = load(lanes, block.target, (t, k)) - y
         absolute, squared = absolute + magnitude(error), fma(error, error, squared)
         worst = larger(worst, magnitude(error))
-        e_k = error if variant.linear else error * logistic_slope(y)
-        store(e, k, e_k)  # A.1: e_k = f'(net_k) (t_k - y_k)
-        for c in range(C):
+        e_k = _error_signal(lanes, variant, state, y, error)
+        store(e, k, e_k)
+        for c in range(below):
             store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
     _add(lanes, tally, ABSOLUTE, due, splat(lanes, 1.0 / K), absolute)
     _add(lanes, tally, SQUARED, due, splat(lanes, 1.0 / K), squared)
@@ -187,6 +196,15 @@ def _outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: S
     worst = select(stop.masks[RANKED], ranked, worst)
     before = load(lanes, tally, WORST)
     store(tally, WORST, select(due & (event.ends | stop.masks[EVERY]), larger(before, worst), before))
+
+
+@inlined
+def _error_signal(lanes: Lanes, variant: Variant, state: State, y: Value, error: Value) -> Value:
+    """A.1: e_k = f'(net_k) (t_k - y_k), or as its `Signal` has it: 0 within the margin, another factor for f'."""
+    wanted = 1.0 - exceeding(load(lanes, state.signal, 0), magnitude(error))
+    if variant.linear:
+        return wanted * error
+    return wanted * (error * fma(load(lanes, state.signal, 1), logistic_slope(y), load(lanes, state.signal, 2)))
 
 
 @inlined
@@ -225,31 +243,41 @@ def _learn_trace(
 
 
 @inlined
-def _learn_output_gate(
-    lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, W: np.ndarray, u: int, e_out: Value
+def _learn_unit(
+    lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, W: np.ndarray, u: int, e_u: Value
 ) -> None:
-    """A.1, output gates: W[u, m] += e_out z_m, in the lanes that learn."""
+    """A.1, output gates and conventional units: W[u, m] += e_u z_m, in the lanes that learn."""
     if variant.symbols:  # adding -0.0 leaves the other lanes' bits as they are
         Wx = state.of.dW if variant.sums else state.of.W
-        scatter_add(lanes, Wx, u, block.symbol, event.t, select(event.learn, e_out, splat(lanes, -0.0)))
+        scatter_add(lanes, Wx, u, block.symbol, event.t, select(event.learn, e_u, splat(lanes, -0.0)))
     for m in range(variant.sources):
-        _add(lanes, W, (u, m), event.learn, e_out, load(lanes, state.z, (event.t & RING - 1, m)))
+        _add(lanes, W, (u, m), event.learn, e_u, load(lanes, state.z, (event.t & RING - 1, m)))
 
 
 @inlined
 def _learn_output(
     lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, V: np.ndarray, k: int, e_k: Value
 ) -> None:
-    """A.1, outputs: V[k] += e_k [x; y_c; 1], in the lanes that learn. For symbols, e_k is kept for `learn_direct`."""
-    D, C, y_c = variant.rows, variant.blocks * variant.size, state.z[event.t + 1 & RING - 1, variant.activations :]
+    """A.1, outputs: V[k] += e_k [x; y_c; y_i; 1], in the lanes that learn. For symbols, e_k is kept for
+    `learn_direct`."""
+    D, C, H = variant.rows, variant.blocks * variant.size, variant.hidden
+    y = state.z[event.t + 1 & RING - 1, variant.activations :]
     for i in range(D):
         _add(lanes, V, (k, i), event.learn, e_k, load(lanes, block.x, (event.t, i)))
     for c in range(C):
-        _add(lanes, V, (k, D + c), event.learn, e_k, load(lanes, y_c, c))
+        _add(lanes, V, (k, D + c), event.learn, e_k, load(lanes, y, c))
+    for i in range(H):
+        _add(lanes, V, (k, D + C + i), event.learn, e_k, load(lanes, y, _conventional(variant, i)))
     if variant.output_bias:
-        _add(lanes, V, (k, D + C), event.learn, e_k, splat(lanes, 1.0))
+        _add(lanes, V, (k, D + C + H), event.learn, e_k, splat(lanes, 1.0))
     if variant.direct > D:
         store(state.e, k, e_k)
+
+
+@inlined
+def _h_slope(variant: Variant, h: Value) -> Value:
+    """h'(s) = (a + h) (a - h) / 2 a, where h is 2 a f - a."""
+    return 0.5 / variant.h_most * ((variant.h_most + h) * (variant.h_most - h))
 
 
 @inlined
@@ -264,13 +292,18 @@ def _learn(
         for c in range(j * variant.size, (j + 1) * variant.size):
             h, back = load(lanes, state.h, c), load(lanes, state.e, K + c)
             e_out = fma(h, back, e_out)
-            slope = splat(lanes, 1.0) if variant.identity else 0.5 * ((1.0 + h) * (1.0 - h))
+            slope = splat(lanes, 1.0) if variant.identity else _h_slope(variant, h)
             e_s = opened * slope * back  # A.1: e_s = y_out h'(s_c) sum_k w_kc e_k
             _learn_cell(lanes, variant, state, event, W, c, a * e_s)
         if variant.output_gates:
             # A.1: e_out = f'(net_out) sum_c h(s_c) sum_k w_kc e_k
             e_out = a * (_open_slope(lanes, variant, state, y, j) * e_out)
-            _learn_output_gate(lanes, variant, state, block, event, W, C + variant.blocks + j, e_out)
+            _learn_unit(lanes, variant, state, block, event, W, C + variant.blocks + j, e_out)
+    for i in range(variant.hidden):
+        u = _conventional(variant, i)
+        # A.1: e_i = f'(net_i) sum_k w_ki e_k
+        e_i = a * (logistic_slope(load(lanes, y, u)) * load(lanes, state.e, K + C + i))
+        _learn_unit(lanes, variant, state, block, event, W, u, e_i)
     for k in range(K):
         _learn_output(lanes, variant, state, block, event, V, k, a * load(lanes, state.e, k))
 
@@ -284,9 +317,14 @@ def _open_slope(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: 
 
 @inlined
 def _clear_absent(lanes: Lanes, variant: Variant, W: np.ndarray, mask: int) -> None:
-    """Where only some hidden units are biased, the biases of the others stay 0, in the lanes of `mask`."""
+    """Weights that do not exist stay 0, in the lanes of `mask`: biases where only some hidden units are biased, and
+    those from the step before to cells where it feeds gates only."""
+    C = variant.blocks * variant.size
+    if not variant.cells_fed:
+        for c in range(C):
+            for m in range(variant.activations, variant.sources):
+                store(W, (c, m), select(mask, splat(lanes, 0.0), load(lanes, W, (c, m))))
     if variant.bias >= 0:
-        C = variant.blocks * variant.size
         for u in range(C if variant.cell_bias else 0, C if variant.gate_bias else W.shape[0]):
             index = (u, variant.bias)
             store(W, index, select(mask, splat(lanes, 0.0), load(lanes, W, index)))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search.networks.learner import Weights
+from lstm_search.networks.learner import Signal, Weights
 from lstm_search.simd import aligned_zeros
 
 RING = 8
@@ -36,12 +36,15 @@ class Variant(NamedTuple):
     cell_bias: int  # 1 where cells are
     output_bias: int  # 1 where outputs are
     output_gates: int  # 1 where blocks have one
+    hidden: int  # H: conventional units
+    cells_fed: int  # 1 where activations of the step before feed cells too, not gates and conventional units alone
     direct: int  # I where outputs see the inputs, else 0
     rows: int  # D: `direct` where inputs are rows, 0 where they are symbols
     grows: int  # 1 where the hidden units may join in later
     linear: int  # 1 where outputs are linear instead of logistic
-    identity: int  # 1 where h is the identity instead of 2 f - 1
-    g_range: float  # g = g_range f + g_low: 4 f - 2, or f
+    identity: int  # 1 where h is the identity instead of 2 a f - a
+    h_most: float  # a
+    g_range: float  # g = g_range f + g_low: 4 f - 2, 2 f - 1, or f
     g_low: float
     sums: int  # 1 where contributions are summed over a sequence and applied at its end
 
@@ -73,9 +76,9 @@ class State(NamedTuple):
     """The nets of a pack. Where inputs are symbols, what belongs to them is in `Columns` instead."""
 
     W: np.ndarray  # [U, N, L] hidden weights
-    V: np.ndarray  # [K, D + C + output_bias, L] output weights
+    V: np.ndarray  # [K, D + C + H + output_bias, L] output weights
     dW: np.ndarray  # [U, N, L] rate x gradient, summed over the sequence; no rows unless `sums`
-    dV: np.ndarray  # [K, D + C + output_bias, L]
+    dV: np.ndarray  # [K, D + C + H + output_bias, L]
     dS_in: np.ndarray  # [C, N, L] traces: ds_c/dw of the block's input gate
     dS_c: np.ndarray  # [C, N, L] traces: ds_c/dw of the cell
     z: np.ndarray  # [RING, N + U - R, L] sources, then the activations that are none
@@ -83,8 +86,9 @@ class State(NamedTuple):
     to_c: np.ndarray  # [DEFER, C, L] y_in g'(net_c), what multiplies z in dS_c
     s: np.ndarray  # [C, L] cell states
     h: np.ndarray  # [C, L] h(s)
-    e: np.ndarray  # [K + C, L] error signals: e_k, then sum_k w_kc e_k
+    e: np.ndarray  # [K + C + H, L] error signals: e_k, then sum_k w_kc e_k, then sum_k w_ki e_k
     rate: np.ndarray  # [1, L] learning rate a
+    signal: np.ndarray  # [3, L] margin, slope and constant of its `Signal`
     reset: np.ndarray  # [1, L] activations before a sequence's first step
     alive: np.ndarray  # [1, L] 1 where the hidden units have joined in, else 0
     of: Columns
@@ -93,8 +97,8 @@ class State(NamedTuple):
 def new_state(width: int, variant: Variant, outputs: int) -> State:
     """Nets with all weights zero."""
     cells = variant.blocks * variant.size
-    units = cells + (1 + variant.output_gates) * variant.blocks
-    columns = variant.rows + cells + variant.output_bias
+    units = cells + (1 + variant.output_gates) * variant.blocks + variant.hidden
+    columns = variant.rows + cells + variant.hidden + variant.output_bias
     state = State(
         W=aligned_zeros(units, variant.sources, width),
         V=aligned_zeros(outputs, columns, width),
@@ -107,8 +111,9 @@ def new_state(width: int, variant: Variant, outputs: int) -> State:
         to_c=aligned_zeros(DEFER, cells, width),
         s=aligned_zeros(cells, width),
         h=aligned_zeros(cells, width),
-        e=aligned_zeros(outputs + cells, width),
+        e=aligned_zeros(outputs + cells + variant.hidden, width),
         rate=aligned_zeros(1, width),
+        signal=aligned_zeros(3, width),
         reset=aligned_zeros(1, width),
         alive=aligned_zeros(1, width),
         of=_new_columns(width, variant, units, outputs),
@@ -132,16 +137,17 @@ def _new_columns(width: int, variant: Variant, units: int, outputs: int) -> Colu
     )
 
 
-def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
-    """Lane l has these weights, hidden [U, M] and output [K, direct + C + output_bias]; nothing is summed up yet, and
-    hidden units that are to join in later are not there."""
+def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
+    """Lane l has these weights, hidden [U, M] and output [K, direct + C + H + output_bias]; nothing is summed up yet,
+    and hidden units that are to join in later are not there."""
     hidden, output = weights
     i, d = variant.symbols, variant.direct if variant.symbols else 0
     state.W[..., l], state.V[..., l] = hidden[:, i:], output[:, d:]
     state.of.W[:, l, :i], state.of.V[:, l, : len(output)] = hidden[:, :i], output[:, :d].T
     for sums in (state.dW[..., l], state.dV[..., l], state.of.dW[:, l], state.of.dV[:, l]):
         sums[:] = 0.0
-    state.rate[:, l], state.reset[:, l], state.alive[:, l] = rate, network.reset, 1 - variant.grows
+    state.rate[:, l], state.signal[:, l] = signal.rate, signal[1:]
+    state.reset[:, l], state.alive[:, l] = network.reset, 1 - variant.grows
 
 
 def join(state: State, l: int) -> None:
@@ -150,7 +156,7 @@ def join(state: State, l: int) -> None:
 
 
 def weights(state: State, variant: Variant, l: int) -> Weights:
-    """Copies of the weights of lane l: hidden [U, M] and output [K, direct + C + output_bias]."""
+    """Copies of the weights of lane l: hidden [U, M] and output [K, direct + C + H + output_bias]."""
     hidden = np.concatenate([state.of.W[:, l, : variant.symbols], state.W[..., l]], axis=1)
     direct = state.of.V[:, l, : state.V.shape[0]].T
     return hidden, np.concatenate([direct, state.V[..., l]], axis=1)

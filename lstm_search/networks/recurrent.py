@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_search.networks import loop
-from lstm_search.networks.learner import Kernels, Weights, uniform_weights
+from lstm_search.networks.learner import Kernels, Signal, Weights, uniform_weights
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 
@@ -45,6 +45,7 @@ class Net(NamedTuple):
     e: np.ndarray  # [L, K] outputs, then their error signals
     back: np.ndarray  # [L, n] -dE(t)/dy_i
     rate: np.ndarray  # [L] learning rate
+    signal: np.ndarray  # [L, 3] margin, slope and constant of its `Signal`
     reset: np.ndarray  # [L] activations before a sequence's first step
 
 
@@ -82,6 +83,7 @@ def new_net(width: int, variant: Variant, n_outputs: int) -> Net:
         e=aligned_zeros(width, K),
         back=aligned_zeros(width, n),
         rate=aligned_zeros(width),
+        signal=aligned_zeros(width, 3),
         reset=aligned_zeros(width),
     )
 
@@ -98,17 +100,17 @@ def n_weights(network: Any, n_inputs: int, n_outputs: int) -> int:
     return n * M + K * C
 
 
-def put_net(net: Net, l: int, weights: Weights, rate: float, reset: float = 0.0) -> None:
+def put_net(net: Net, l: int, weights: Weights, signal: Signal, reset: float = 0.0) -> None:
     """Net l has these weights, hidden [n, M] and output [K, C]; nothing is summed up yet."""
     hidden, output = weights
     net.W[l], net.V[l] = hidden, output.T
     net.dW[l], net.dV[l] = 0.0, 0.0
-    net.rate[l], net.reset[l] = rate, reset
+    net.rate[l], net.signal[l], net.reset[l] = signal.rate, signal[1:], reset
 
 
-def put(state: Any, variant: Variant, l: int, network: Any, weights: Weights, rate: float) -> None:
+def put(state: Any, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
     """Lane l has these weights, hidden [n, M] and output [K, C]; nothing is summed up yet."""
-    put_net(state.net, l, weights, rate, network.reset)
+    put_net(state.net, l, weights, signal, network.reset)
 
 
 def weights_of(net: Net, l: int) -> Weights:
@@ -232,6 +234,12 @@ def observe(variant: Variant, state: Any, block: Block, stop: StopState, l: int,
 
 
 @inlined
+def error_signal(signal: np.ndarray, y: float, error: float) -> float:
+    """-dE/dnet of a logistic output y that errs by `error`, as `signal` [3] has it: margin, slope, constant."""
+    return 0.0 if abs(error) < signal[0] else error * (signal[1] * (y * (1.0 - y)) + signal[2])
+
+
+@inlined
 def error_signals(variant: Variant, net: Net, block: Block, l: int, t: int) -> None:
     """Error signals of the outputs in `e` [K]: -dE/dnet_k into `e`, and -dE/dy_i into `back` [n]."""
     e, back = net.e[l], net.back[l]
@@ -239,8 +247,8 @@ def error_signals(variant: Variant, net: Net, block: Block, l: int, t: int) -> N
     for k in range(e.shape[0]):
         error = block.target[t, k, l] - e[k]
         if variant.full:
-            back[variant.hidden + k] = error
-        e[k] = error * (e[k] * (1.0 - e[k]))
+            back[variant.hidden + k] = 0.0 if abs(error) < net.signal[l, 0] else error
+        e[k] = error_signal(net.signal[l], e[k], error)
     if not variant.full:
         for i in range(back.shape[0]):
             for k in range(e.shape[0]):

@@ -23,7 +23,9 @@ class Layout(NamedTuple):
     symbols: bool = False  # one input is 1 and the others are 0: the block holds its number
     targets: str = "last"  # at the "last" step of a sequence only, or at "all" steps
     legal: bool = False  # whether the block says which outputs are legal
+    classes: bool = False  # targets are 0 and 1, for classes or symbols, and may be coded otherwise
     keys: int = 0  # keys of what all of a trial's sequences are drawn from
+    sharing: int = 1  # replicates in a row that have the same keys
     steps: int = (
         2048  # of a block: many, for calling kernels costs; few for short sequences, for a lane that stops waits
     )
@@ -43,6 +45,7 @@ class Stream(NamedTuple):
     settings: np.ndarray  # record [L]: the task's settings that are numbers, by name
     keys: np.ndarray  # uint64 [n, L]: what all sequences of the lane's trial are drawn from, if anything
     tested: np.ndarray  # int64 [L]: 1 where the sequences are for a test, not for training
+    coding: np.ndarray  # float64 [2, L]: what stands for the targets 0 and 1 of classes
     in_turn: np.ndarray  # int64 [L]: 1 where the strings of a fixed training set come in turn, not at random
 
 
@@ -90,6 +93,7 @@ def new_stream(width: int, task: type, layout: Layout) -> Stream:
         settings=np.zeros(width, settings_record(task)),
         keys=np.zeros((layout.keys, width), np.uint64),
         tested=np.zeros(width, np.int64),
+        coding=np.repeat([[0.0], [1.0]], width, axis=1),
         in_turn=np.zeros(width, np.int64),
     )
 
@@ -136,7 +140,23 @@ def pass_ends(stream: Stream, ended: int, t: int) -> None:
 
 
 @inlined
+def _code(block: Block, t: int, lanes: int, coding: np.ndarray) -> None:
+    """The targets 0 and 1 of step t are coded, in the set `lanes`. What is left over there from an earlier block, where
+    no target is due, is seen by nobody."""
+    for k in range(block.target.shape[1]):
+        for l in range(coding.shape[1]):
+            if lanes >> l & 1:
+                block.target[t, k, l] = coding[1, l] if block.target[t, k, l] > 0.5 else coding[0, l]
+
+
+@inlined
 def leave(block: Block, stream: Stream) -> None:
-    """Count the starts from the next block's first step."""
+    """Code the targets of classes, and count the starts from the next block's first step."""
+    coded = 0
     for l in range(stream.key.shape[0]):
         stream.start[l] -= block.ends.shape[0]
+        coded |= (stream.coding[0, l] != 0.0 or stream.coding[1, l] != 1.0) << l
+    if coded:
+        for t in range(block.due.shape[0]):
+            if block.due[t] & coded:
+                _code(block, t, coded, stream.coding)

@@ -7,7 +7,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from lstm_search.networks import NETWORKS, Learner
+from lstm_search.checks import written
+from lstm_search.networks import NETWORKS, Learner, Signal
 from lstm_search.spec.canonical import canonical, canonical_json, sha256
 from lstm_search.spec.settings import Stop, Training
 from lstm_search.tasks import TASKS, Task
@@ -46,9 +47,33 @@ class Cell:
                 f"training.update={self.training.update}: network {self.network.name} takes "
                 f"{' or '.join(facts.updates)}"
             )
+        self._check_targets()
+        self._check_signal()
         facts.check(self.network, self.task.layout, self.stop)
         for stop in self.stop:
             self._check_stop(stop)
+
+    def _check_targets(self) -> None:
+        """Refuse targets that this task cannot code, or that outputs cannot reach."""
+        targets, given = self.training.targets, f"training.targets={written(self.training.targets)}"
+        if targets == Training.targets:
+            return
+        if not self.task.layout.classes:
+            raise ValueError(f"{given}: task {self.task.name} has no targets 0 and 1 to be coded; takes [0,1]")
+        if not self.network.facts.linear(self.network) and not (targets[0] >= 0.0 and targets[1] <= 1.0):
+            raise ValueError(f"{given}: outputs are logistic; takes numbers from 0 to 1")
+
+    def _check_signal(self) -> None:
+        """Refuse error signals of another kind where this network has none, or no f' in them."""
+        facts, training = self.network.facts, self.training
+        if training.margin and not facts.signals:
+            raise ValueError(f"training.margin={training.margin:g}: network {self.network.name} takes 0")
+        if training.signal[2:] != Signal(0.0)[2:] and (not facts.signals or facts.linear(self.network)):
+            slope = f"training.slope={written(training.slope)} training.slope_added={training.slope_added:g}"
+            where = "has linear outputs" if facts.signals else "learns by no error signals"
+            raise ValueError(
+                f"{slope}: network {self.network.name} {where}; takes training.slope=true training.slope_added=0"
+            )
 
     def _check_stop(self, stop: Stop) -> None:
         """Refuse a stop rule that this task cannot serve."""

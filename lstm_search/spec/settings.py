@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lstm_search import checks
-from lstm_search.checks import Setting, setting, settle
+from lstm_search.checks import Setting, setting, settle, written
+from lstm_search.networks import Signal
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,34 @@ class Training:
         "sequence", "weights change at the end of a sequence, or at every step (step)", reading=True
     )
     error_scale: float = setting(1.0, "factor on the error signal: 1, 2 or 0.5", among=(0.5, 1.0, 2.0), reading=True)
+    targets: tuple[float, ...] = setting(
+        (0.0, 1.0), "what stands for the targets 0 and 1 of classes and symbols, such as [0.1,0.9]", reading=True
+    )
+    margin: float = setting(
+        0.0, "an output that errs by less gives no error signal", low=0, below=1, example="0.1", reading=True
+    )
+    slope: bool = setting(True, "whether the error signal of a logistic output has its derivative f'", reading=True)
+    slope_added: float = setting(
+        0.0, "added to f' of logistic outputs, against flat spots", low=0, high=1, example="0.1", reading=True
+    )
 
     def __post_init__(self) -> None:
         settle(self, "training")
+        if len(self.targets) != 2 or not self.targets[0] < self.targets[1]:
+            raise ValueError(
+                f"training.targets={written(self.targets)}: takes two numbers, the second greater, such as [0.1,0.9]"
+            )
+        if not self.slope and self.slope_added:
+            raise ValueError(
+                f"training.slope=false training.slope_added={self.slope_added:g}: takes training.slope_added=0 where "
+                "error signals have no f' to add to"
+            )
+
+    @property
+    def signal(self) -> Signal:
+        """How a net learns from the errors of its outputs."""
+        slope, constant = (1.0, self.slope_added) if self.slope else (0.0, 1.0)
+        return Signal(self.rate * self.error_scale, self.margin, slope, constant)
 
 
 @dataclass(frozen=True)

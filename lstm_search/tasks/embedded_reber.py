@@ -142,24 +142,36 @@ def draw_of(key: Bits, counter: int) -> Bits:
     return draw(key, counter)
 
 
+_LAYOUT = Layout(7, 7, symbols=True, targets="all", legal=True, classes=True, keys=2 * STRINGS, steps=256)
+
+
 @dataclass(frozen=True)
 class EmbeddedReber:
     """Predict every next symbol of strings from the embedded Reber grammar.
 
     `training_strings`: whether two of the 256 training strings may be the same (with_replacement) or not (distinct).
+    `sharing`: the paper has three pairs of sets with ten nets for each; Fahlman's six runs had a pair each.
     """
 
     training_strings: Literal["with_replacement", "distinct"] = setting(
         "with_replacement", "training strings may be equal, or are distinct", reading=True
     )
 
+    sharing: int = setting(
+        10, "replicates in a row that have the same training set and test set", low=1, high=1_000_000, reading=True
+    )
+
     name = "embedded_reber"
-    layout = Layout(7, 7, symbols=True, targets="all", legal=True, keys=2 * STRINGS, steps=256)
     length = 11.0
     fill = staticmethod(fill)
 
     def __post_init__(self) -> None:
         settle(self, "task")
+
+    @property
+    def layout(self) -> Layout:
+        """One input and one output a symbol, and a target at every step."""
+        return _LAYOUT._replace(sharing=self.sharing)
 
     def keys(self, key: np.uint64) -> np.ndarray:
         """The keys of the training strings and of the test strings, drawn from `key`: uint64 [2 STRINGS]."""

@@ -34,7 +34,7 @@ def fill(block: Block, stream: Stream) -> None:
             key, i = stream.sequence_key[l], t - stream.start[l]
             block.symbol[t, l] = _symbol(key, i, p, stream.settings[l].regular)
             block.target[t, _symbol(key, i + 1, p, stream.settings[l].regular), l] = 1.0
-            block.due[t] |= 1 << l
+            block.due[t] |= (i == p - 1 or not stream.settings[l].at_end) << l
             block.ends[t] |= (i == p - 1) << l
         simd.pass_ends(stream, block.ends[t], t)
     simd.leave(block, stream)
@@ -55,6 +55,9 @@ class LongLag:
         takes="takes 2 to 500; there are p + 1 inputs and outputs",
     )
     regular: bool = setting(True, "whether the symbols between are always the same")
+    at_end: bool = setting(
+        False, "whether the last step alone has a target, or all have one, the next symbol", reading=True
+    )
 
     name = "long_lag"
     fill = staticmethod(fill)
@@ -65,9 +68,10 @@ class LongLag:
 
     @property
     def layout(self) -> Layout:
-        """One input and one output a symbol, and a target at every step."""
+        """One input and one output a symbol. Blocks are short: all their targets should stay in cache."""
         n = self.p + 1
-        return Layout(n, n, symbols=True, targets="all", steps=128)  # few: all targets of a block should stay in cache
+        targets = "last" if self.at_end else "all"
+        return Layout(n, n, symbols=True, targets=targets, classes=True, steps=128)
 
     @property
     def length(self) -> float:

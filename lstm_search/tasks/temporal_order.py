@@ -69,4 +69,4 @@ class TemporalOrder:
     @property
     def layout(self) -> Layout:
         """One output a class: 4 orders of two symbols, 8 of three."""
-        return Layout(inputs=8, outputs=2**self.marks, symbols=True)
+        return Layout(inputs=8, outputs=2**self.marks, symbols=True, classes=True)

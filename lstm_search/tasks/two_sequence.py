@@ -68,7 +68,6 @@ class TwoSequence:
     )
 
     name = "two_sequence"
-    layout = Layout(inputs=1, outputs=1)
     length = mean_length
     fill = staticmethod(fill)
     keys = staticmethod(no_keys)
@@ -77,3 +76,8 @@ class TwoSequence:
         settle(self, "task")
         if not 1 <= self.N < self.T:
             raise ValueError(f"task.N={self.N}: takes 1 to {self.T - 1}, fewer elements than task.T={self.T}")
+
+    @property
+    def layout(self) -> Layout:
+        """One input, and one output for the class."""
+        return Layout(inputs=1, outputs=1, classes=not self.noisy_target)

@@ -59,7 +59,7 @@ class VeryLongLag:
     @property
     def layout(self) -> Layout:
         """One input a symbol; outputs for x and y."""
-        return Layout(inputs=self.p + 4, outputs=2, symbols=True)
+        return Layout(inputs=self.p + 4, outputs=2, symbols=True, classes=True)
 
     @property
     def length(self) -> float:

@@ -15,9 +15,6 @@ from lstm_search import simd
 from lstm_search.spec import CurvePoint, Outcome, Reached, Stop, TrialResult, TrialSpec
 from lstm_search.worker.shape import Shape, block_steps, growth_rule
 
-SHARING = 10
-"""Replicates in a row that have the same sets of strings (experiment 1: three pairs of sets, ten nets for each)."""
-
 GROWN = "grown"
 """The milestone that tells when the hidden units joined in."""
 
@@ -115,11 +112,12 @@ class Pack:
             array[..., l] = 0
         key, layout = simd.stream_key(spec.seed, spec.replicate, simd.WEIGHTS), self.shape.layout
         weights = cell.network.initial(key, layout.inputs, layout.outputs)
-        rate = cell.training.rate * cell.training.error_scale
-        self._kernels.put(self.state, self.shape.variant, l, cell.network, weights, rate)
+        self._kernels.put(self.state, self.shape.variant, l, cell.network, weights, cell.training.signal)
         simd.put_settings(stream, l, cell.task)
+        stream.coding[:, l] = cell.training.targets
         stream.in_turn[l] = cell.network.facts.in_turn
-        stream.keys[:, l] = cell.task.keys(simd.stream_key(spec.seed, spec.replicate // SHARING, simd.COMMON))
+        common = simd.stream_key(spec.seed, spec.replicate // layout.sharing, simd.COMMON)
+        stream.keys[:, l] = cell.task.keys(common)
         self._train(l, run)
 
     def _aim(self, l: int, run: _Run) -> None:
