@@ -59,6 +59,7 @@ class Field:
     rows: tuple[Row, ...]
     name: str = "field"
     keys: tuple[str, ...] = ("cell",)
+    lacks: tuple[str, ...] = ()
     replicates: int = REPLICATES
     purpose: Purpose = "race"
 

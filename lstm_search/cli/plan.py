@@ -92,7 +92,7 @@ def _searched(settings: Settings, work: _Work) -> list[str]:
     """The space, and how many trials the search may take; nothing for a study that chooses nothing."""
     search, space = settings.search, settings.space
     if not space.axes or all(base.purpose == "report" for base in space.bases):
-        return []
+        return _left_out(space)
     axes = [word for word in settings.overrides if word.partition(".")[0] in SECTIONS]
     drawn = f"{search.cells} cells drawn ({search.proposes})" if search.cells else "every combination"
     lines = [f"space: {' '.join(axes)}; {drawn}", *_left_out(space)]
@@ -112,9 +112,9 @@ def _searched(settings: Settings, work: _Work) -> list[str]:
 
 
 def _left_out(space: Space) -> list[str]:
-    """Which axes some rows of a joint search do not have."""
-    lacking = {base.name: [key for key in space.axes if key not in base.keys] for base in space.bases}
-    return [f"{name}: without {', '.join(keys)}, which it does not have" for name, keys in lacking.items() if keys]
+    """Which keys are left out for some rows of a joint search."""
+    lacking = [(base.name, ", ".join(base.lacks)) for base in space.bases if base.lacks]
+    return [f"{name}: without {keys}, which it does not have or cannot take" for name, keys in lacking]
 
 
 def _cost(rows: Sequence[Row], work: _Work, settings: Settings) -> str:

@@ -37,7 +37,7 @@ class _Part(NamedTuple):
 class Base:
     """A row before its axes vary: `literal` as the paper (or the task's file) has it, `sections` as the user wants it,
     `given` the keys which the user fixed, `keys` those of the axes that the row has, with the names under which they
-    stand in the names of rows."""
+    stand in the names of rows; `lacks` those keys of a joint search that are left out for it."""
 
     name: str
     table: str
@@ -48,6 +48,7 @@ class Base:
     sections: Sections
     given: frozenset[str]
     purpose: Purpose = "report"
+    lacks: Sequence[str] = ()
     shorts: Mapping[str, str] = field(default_factory=dict)
     _parts: dict[tuple[Any, ...], _Part] = field(default_factory=dict, repr=False, compare=False)
 
@@ -166,16 +167,37 @@ def _staggered(biases: Sequence[float], blocks: int) -> list[float]:
     return [*biases, *(biases[-1] + step * (i + 1) for i in range(more))][: max(blocks, 0)]
 
 
+def refusal(sections: Sections, key: str, value: Any) -> ValueError | None:
+    """Why a row with these sections refuses a value of a key that it has; None where it takes it."""
+    section, _, name = key.partition(".")
+    changed = {**sections, section: {**sections[section], name: value}}
+    changed["network"] = fit_biases(changed["network"], {key})
+    try:
+        Cell(*(_build(name, changed[name]) for name in SECTIONS))
+    except ValueError as error:
+        return error
+    return None
+
+
 def space_of(bases: Sequence[Base], axes: Sequence[Axis | Span], *, joint: bool) -> Space:
     """The space of the axes over the bases. Raises ConfigError for a value of another type than its key's, for one that
     is given twice, and where rows that are to be judged together share no axis."""
     holder = {axis.key: next(base for base in bases if axis.key in base.keys) for axis in axes}
-    if joint and axes and len(bases) > 1 and not any(all(axis.key in base.keys for base in bases) for axis in axes):
+    if joint and axes and (apart := _apart(bases)):
         raise ConfigError(
-            f"search.joint=true: the rows {', '.join(base.name for base in bases)} share none of the axes "
-            f"{', '.join(holder)}; give an axis that all of them have, for example training.rate=0.1,0.5"
+            f"search.joint=true: rows {', '.join(apart)} share none of the axes {', '.join(holder)} with the others; "
+            "give an axis that all of them have, for example training.rate=0.1,0.5"
         )
     return Space(tuple(bases), {axis.key: _options(holder[axis.key].sections, axis) for axis in axes}, joint=joint)
+
+
+def _apart(bases: Sequence[Base]) -> list[str]:
+    """The rows that no chain of common axes joins to the first one."""
+    joined, left = set(bases[0].keys), list(bases[1:])
+    while near := [base for base in left if joined.intersection(base.keys)]:
+        joined.update(key for base in near for key in base.keys)
+        left = [base for base in left if base not in near]
+    return [base.name for base in left]
 
 
 def _options(sections: Sections, axis: Axis | Span) -> Values:

@@ -3,6 +3,7 @@ else. Everything from the user is data: it is never resolved, instantiated or ha
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from lstm_search.checks import written
-from lstm_search.config.axes import Axis, Base, check_distinct, check_size, fit_biases, space_of
+from lstm_search.config.axes import Axis, Base, check_distinct, check_size, fit_biases, refusal, space_of
 from lstm_search.config.definition import Words, definition_of
 from lstm_search.config.grammar import row_names, split, studies_of, tables_of, text_of, value_of
 from lstm_search.config.keys import (
@@ -100,7 +101,8 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         _refuse_homeless([*changed, *(axis.key for axis in axes)])
     search = search.up_to(general.replicates)
     asked = _Asked(changed, axes, general, search)
-    bases = [_base(row, tree, asked) for row, tree in zip(wanted, trees, strict=False)]
+    lacking = _lacking(trees, asked)
+    bases = [_base(row, tree, asked, lacks) for row, tree, lacks in zip(wanted, trees, lacking, strict=False)]
     words = Words(texts, {axis.key: texts[axis.key] for axis in axes})
     space = _space(bases, asked)
     rows = _checked(space, search, general.seed) if bases else []
@@ -273,9 +275,39 @@ def _under(section: str, changed: Mapping[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in changed.items() if key.startswith(prefix)}
 
 
-def _base(row: Wanted, tree: Mapping[str, Any], asked: _Asked) -> Base:
-    """A row as it is asked for."""
-    changed, general, search = asked.changed, asked.general, asked.search
+def _lacking(trees: Sequence[Mapping[str, Any]], asked: _Asked) -> list[list[str]]:
+    """For each row, the keys that are left out for it in a joint search: it does not have them, or refuses all of their
+    values but its own. Raises the ValueError of a row where no row takes any."""
+    lacking: list[list[str]] = [[] for _ in trees]
+    tried = {key: [value] for key, value in asked.changed.items() if key.partition(".")[0] in SECTIONS}
+    tried |= {axis.key: _some_of(axis) for axis in asked.axes}
+    for key, values in tried.items() if asked.search.joint else ():
+        refusals = [_refusals(tree, key, values) for tree in trees]
+        if all(refusals):
+            raise next(error for errors in refusals for error in errors if not isinstance(error, ConfigError))
+        for lacks, errors in zip(lacking, refusals, strict=True):
+            lacks.extend([key] * bool(errors))
+    return lacking
+
+
+def _some_of(axis: Axis | Span) -> list[Any]:
+    """Values of an axis: the first ones, of which there may be very many, or the ends of an interval."""
+    return [axis.low, axis.high] if isinstance(axis, Span) else list(itertools.islice(axis.values, CHECKED))
+
+
+def _refusals(tree: Mapping[str, Any], key: str, values: Iterable[Any]) -> list[ValueError]:
+    """Why the row takes none of the values but its own; empty where it takes another one, or is offered no other."""
+    if not _has(tree, key):
+        return [ConfigError(f"{key}: no such key in this row")]
+    section, _, name = key.partition(".")
+    errors = [refusal(tree, key, value) for value in values if written(value) != written(tree[section][name])]
+    return [] if None in errors else [error for error in errors if error]
+
+
+def _base(row: Wanted, tree: Mapping[str, Any], asked: _Asked, lacks: Sequence[str]) -> Base:
+    """A row as it is asked for; keys that it `lacks` are left out."""
+    general, search = asked.general, asked.search
+    changed = {key: value for key, value in asked.changed.items() if key not in lacks}
     mean = _published_mean(row, tree["stop"]["milestone"])
     sections = {section: complete(section, {**tree[section], **_under(section, changed)}) for section in SECTIONS}
     sections["network"] = fit_biases(sections["network"], changed.keys())
@@ -291,7 +323,8 @@ def _base(row: Wanted, tree: Mapping[str, Any], asked: _Asked) -> Base:
         sections=sections,
         given=frozenset(changed),
         purpose="race" if search.allocates == "race" else "tune" if chooses else "report",
-        shorts={key: short for key, short in shorts.items() if _has(sections, key)},
+        lacks=lacks,
+        shorts={key: short for key, short in shorts.items() if _has(sections, key) and key not in lacks},
     )
 
 

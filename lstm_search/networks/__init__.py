@@ -11,7 +11,7 @@ from lstm_search.networks.cascade import Cascade
 from lstm_search.networks.chunker import Chunker
 from lstm_search.networks.elman import Elman
 from lstm_search.networks.guessing import Guessing
-from lstm_search.networks.learner import Learner, Signal
+from lstm_search.networks.learner import Kernels, Learner, Signal
 from lstm_search.networks.lstm1997 import Lstm1997
 from lstm_search.networks.rtrl import Rtrl
 

@@ -54,13 +54,13 @@ class Kernels(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is true of all nets of a kind."""
+    """What is true of a kind of nets."""
 
     tasks: tuple[str, ...] = ()  # what it can learn, by name; () for all
     updates: tuple[str, ...] = ("sequence", "step")  # what `training.update` may be
     signals: bool = True  # whether error signals of outputs are what it learns by
     in_turn: bool = False  # whether a task's fixed training strings come in turn, for it learns set by set
-    linear: Callable[[Any], bool] = lambda _: False  # (network): whether its outputs are linear, not logistic
+    linear: bool = False  # whether outputs are linear, not logistic
     unit: str = ""  # what its trials count, where these are no training sequences
     check: Callable[[Any, Layout, Sequence[Any]], None] = lambda *_: None
     """(network, layout, stop rules): raises ValueError where the network cannot learn such a task, or not by them."""
@@ -71,8 +71,16 @@ class Learner(ABC):
     """A network: a frozen dataclass whose fields are its settings, checked in `__post_init__`."""
 
     name: ClassVar[str]  # in the catalogue
-    facts: ClassVar[Facts]
-    kernels: ClassVar[Kernels]
+
+    @property
+    @abstractmethod
+    def facts(self) -> Facts:
+        """What is true of nets with these settings."""
+
+    @property
+    @abstractmethod
+    def kernels(self) -> Kernels:
+        """What is done with them."""
 
     @abstractmethod
     def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Any:

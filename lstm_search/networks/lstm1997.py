@@ -8,7 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from lstm_search.checks import setting, settle
+from lstm_search.networks import lstm1997_full
 from lstm_search.networks.learner import Facts, Growth, Kernels, Learner, Weights, uniform_weights
+from lstm_search.networks.lstm1997_full import FullVariant
 from lstm_search.networks.lstm1997_kernel import advance, restart
 from lstm_search.networks.lstm1997_state import NOWHERE, Variant, join, lanes_last, new_state, put, weights
 
@@ -16,6 +18,9 @@ from lstm_search.networks.lstm1997_state import NOWHERE, Variant, join, lanes_la
 def _growth_rule(network: Any) -> tuple[int, float] | None:
     """Window and drop after which the hidden units join in; None where they are there from the start."""
     return None if network.growth == "none" else (network.growth_window, network.growth_drop)
+
+
+_TRUNCATED = Kernels(new_state, put, weights, lanes_last, advance, restart, Growth(_growth_rule, join))
 
 
 @dataclass(frozen=True)
@@ -88,13 +93,34 @@ class Lstm1997(Learner):
         example="0.01",
         reading=True,
     )
+    gradient: Literal["truncated", "full"] = setting(
+        "truncated",
+        "no error flows back into gates and cell inputs of the step before, or it does (full)",
+        reading=True,
+    )
+    history: int = setting(
+        2048,
+        "with the full gradient: steps that are unrolled at most; longer sequences in stretches of so many",
+        low=1,
+        high=100_000,
+    )
     reset: float = setting(
         0.0, "hidden activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True
     )
 
     name = "lstm1997"
-    facts = Facts(linear=lambda network: network.output == "linear")
-    kernels = Kernels(new_state, put, weights, lanes_last, advance, restart, Growth(_growth_rule, join))
+
+    @property
+    def facts(self) -> Facts:
+        """The full gradient is known at the end of a sequence."""
+        return Facts(
+            updates=("sequence",) if self.gradient == "full" else ("sequence", "step"), linear=self.output == "linear"
+        )
+
+    @property
+    def kernels(self) -> Kernels:
+        """Those of its gradient."""
+        return lstm1997_full.KERNELS if self.gradient == "full" else _TRUNCATED
 
     def __post_init__(self) -> None:
         settle(self, "network")
@@ -110,6 +136,11 @@ class Lstm1997(Learner):
             raise ValueError(
                 f"network.hidden={self.hidden} network.growth={self.growth}: takes network.hidden=0 where units join "
                 "in later, or network.growth=none"
+            )
+        if self.gradient == "full" and self.growth != "none":
+            raise ValueError(
+                f"network.gradient=full network.growth={self.growth}: takes network.growth=none, or "
+                "network.gradient=truncated"
             )
         if self.output_gate_bias and not self.output_gates:
             biases = list(self.output_gate_bias)
@@ -131,11 +162,18 @@ class Lstm1997(Learner):
         """Number of hidden units, U: cells, input gates, output gates and conventional units."""
         return self.blocks * (self.size + 1 + self.output_gates) + self.hidden
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Any:
         """What nets of this kind have in common on a task; nets of one variant can share a pack.
 
         `sums`: whether contributions are summed over a sequence (see `Training.update`).
         """
+        net = self._variant(n_inputs, symbols=symbols, sums=sums)
+        if self.gradient == "truncated":
+            return net
+        return FullVariant(net, n_inputs, int(symbols), int(net.bias >= 0), net.sources - net.activations, self.history)
+
+    def _variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+        """The same for the truncated gradient."""
         dense = 0 if symbols else n_inputs
         biased = self.gates_biased or self.cell_bias != "none"
         recurrent = {"all": self.units, "cells": self.cells, "none": 0}[self.recurrent]
@@ -171,7 +209,7 @@ class Lstm1997(Learner):
         biased), recurrent activations; those of outputs are inputs (where `direct`), cells, conventional units, 1
         (where outputs are biased). A connection that does not exist has weight 0.
         """
-        variant = self.variant(n_inputs, symbols=False, sums=False)
+        variant = self._variant(n_inputs, symbols=False, sums=False)
         output_shape = (n_outputs, variant.direct + self.cells + self.hidden + variant.output_bias)
         hidden, output = uniform_weights(key, self.init, (self.units, variant.sources), output_shape)
         if self.recurrent_init == "zero":
@@ -198,7 +236,7 @@ class Lstm1997(Learner):
 
     def n_weights(self, n_inputs: int, n_outputs: int) -> int:
         """Number of weights and biases (section 4 of the paper counts them so)."""
-        variant = self.variant(n_inputs, symbols=False, sums=False)
+        variant = self._variant(n_inputs, symbols=False, sums=False)
         gates = self.units - self.cells
         absent = self.cells * (1 - variant.cell_bias) + gates * (1 - variant.gate_bias) if variant.bias >= 0 else 0
         if self.recurrent_to == "gates":

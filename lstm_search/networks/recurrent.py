@@ -273,7 +273,7 @@ def learn_outputs(variant: Variant, net: Net, l: int) -> None:
 
 
 @inlined
-def _apply(to: np.ndarray, sums: np.ndarray) -> None:
+def move(to: np.ndarray, sums: np.ndarray) -> None:
     """Move `sums` into `to`."""
     for i in range(to.shape[0]):
         add_scaled(to[i], 1.0, sums[i])
@@ -284,8 +284,8 @@ def _apply(to: np.ndarray, sums: np.ndarray) -> None:
 def apply(variant: Variant, net: Net, l: int) -> None:
     """What is summed up over a sequence moves into the weights."""
     if variant.sums:
-        _apply(net.W[l], net.dW[l])
-        _apply(net.V[l], net.dV[l])
+        move(net.W[l], net.dW[l])
+        move(net.V[l], net.dV[l])
 
 
 def finish(variant: Variant, state: Any, l: int, number: int) -> None:

@@ -70,6 +70,10 @@ class Base(Protocol):
     def keys(self) -> Sequence[str]:
         """The axes that the row has: those whose key its task and its network know."""
 
+    @property
+    def lacks(self) -> Sequence[str]:
+        """Of the keys of a joint search those that it does not have, or whose values it all refuses but its own."""
+
     def row(self, point: Mapping[str, Any]) -> Row:
         """The row at a point, given by key; keys that it does not have are left out. Raises ValueError, which names the
         key, for a value that cannot be used."""
@@ -92,6 +96,7 @@ class Fixed:
 
     fixed: Row
     keys: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

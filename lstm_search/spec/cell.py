@@ -60,7 +60,7 @@ class Cell:
             return
         if not self.task.layout.classes:
             raise ValueError(f"{given}: task {self.task.name} has no targets 0 and 1 to be coded; takes [0,1]")
-        if not self.network.facts.linear(self.network) and not (targets[0] >= 0.0 and targets[1] <= 1.0):
+        if not self.network.facts.linear and not (targets[0] >= 0.0 and targets[1] <= 1.0):
             raise ValueError(f"{given}: outputs are logistic; takes numbers from 0 to 1")
 
     def _check_signal(self) -> None:
@@ -68,7 +68,7 @@ class Cell:
         facts, training = self.network.facts, self.training
         if training.margin and not facts.signals:
             raise ValueError(f"training.margin={training.margin:g}: network {self.network.name} takes 0")
-        if training.signal[2:] != Signal(0.0)[2:] and (not facts.signals or facts.linear(self.network)):
+        if training.signal[2:] != Signal(0.0)[2:] and (not facts.signals or facts.linear):
             slope = f"training.slope={written(training.slope)} training.slope_added={training.slope_added:g}"
             where = "has linear outputs" if facts.signals else "learns by no error signals"
             raise ValueError(

@@ -71,7 +71,7 @@ class Pack:
     """`width` lanes for trials of one shape. A lane is free, training, checked or tested."""
 
     def __init__(self, shape: Shape, width: int) -> None:
-        self.shape, self.width, self._kernels = shape, width, shape.network.kernels
+        self.shape, self.width, self._kernels = shape, width, shape.kernels
         self.runs: list[_Run | None] = [None] * width
         self.fresh = 0  # bit l: lane l starts a sequence with the next block
         self.stream = simd.new_stream(width, shape.task, shape.layout)

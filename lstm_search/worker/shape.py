@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lstm_search.networks import Learner
+from lstm_search.networks import Kernels, Learner
 from lstm_search.simd import Layout
 from lstm_search.spec import Cell
 
@@ -20,6 +20,7 @@ class Shape(NamedTuple):
 
     task: Any
     network: Any
+    kernels: Kernels
     layout: Layout
     variant: Any
     ring: int
@@ -34,7 +35,7 @@ def shape_of(cell: Cell) -> Shape:
     looks_back = [rule.window for rule in cell.stop if not rule.checked]
     if growth := growth_rule(network):
         looks_back.append(2 * growth[0])
-    return Shape(type(task), type(network), layout, variant, max(looks_back, default=1))
+    return Shape(type(task), type(network), network.kernels, layout, variant, max(looks_back, default=1))
 
 
 def growth_rule(network: Learner) -> tuple[int, float] | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lstm_search import simd
+from lstm_search.networks import Lstm1997
 from lstm_search.simd import WARP
 from lstm_search.spec import Cell, TrialResult, TrialSpec
 from lstm_search.worker.pack import Pack, Phase
@@ -43,6 +44,11 @@ def refuse(cells: Iterable[Cell]) -> None:
             raise ValueError(
                 f"execute.device=gpu network={cell.network.name}: a GPU takes network=lstm1997; take execute.device=cpu"
             )
+        if cell.network.kernels is not Lstm1997().kernels:
+            raise ValueError(
+                "execute.device=gpu network.gradient=full: a GPU takes network.gradient=truncated; take "
+                "execute.device=cpu"
+            )
         if cell.task.name == "two_sequence":
             raise ValueError(
                 "execute.device=gpu task=two_sequence: its Gaussian draws use the C library's log, which a GPU rounds "
@@ -64,7 +70,7 @@ class WidePack:
         block = simd.rows_of(blocks[0], blocks[1])
         most = int(_SHARE * device.free) // (8 * (self._rows + block[1]))
         self.width = max(WARP, min(width, most) // WARP * WARP)
-        kernels = shape.network.kernels
+        kernels = shape.kernels
         self._launch = device.compiled(
             shape,
             lambda: simd.thread_kernels(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from helpers.naive_rivals import Weights
 
+from lstm_search.networks import Signal
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
 from lstm_search.simd.stopping import new_stop_state
@@ -72,7 +73,7 @@ def trained(
     variant = network.variant(I, symbols=symbols, sums=sums)
     state, stop, tag = network.kernels.new_state(width, variant, K), new_stop_state(width, 1), lanes_tag(width)
     for l, (hidden, output) in enumerate(weights):
-        network.kernels.put(state, variant, l, network, (hidden, output), RATE)
+        network.kernels.put(state, variant, l, network, (hidden, output), Signal(RATE))
     stop.masks[:] = (1 << width) - 1
     stop.masks[1] &= learning
     stop.limit[:] = 10**9

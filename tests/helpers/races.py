@@ -25,6 +25,7 @@ class Cells:
     replicates: int = 30
     purpose: Purpose = "race"
     keys: tuple[str, ...] = ("training.rate",)
+    lacks: tuple[str, ...] = ()
     table: str = ""
     published: str = ""
     marks: int = 2

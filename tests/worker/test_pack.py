@@ -163,14 +163,14 @@ def test_a_stopped_lane_is_frozen() -> None:
     pack.add(capped)
     pack.add(other)
     hidden, output = weights_of(alone(capped))
-    pack.shape.network.kernels.restart(lanes_tag(2), pack.shape.variant, pack.state, pack.fresh)
+    pack.shape.kernels.restart(lanes_tag(2), pack.shape.variant, pack.state, pack.fresh)
     for _ in range(5):
         pack.shape.task.fill(pack._block, pack.stream)
-        pack.shape.network.kernels.advance(lanes_tag(2), pack.shape.variant, pack.state, pack._block, pack.stop)
+        pack.shape.kernels.advance(lanes_tag(2), pack.shape.variant, pack.state, pack._block, pack.stop)
         assert pack.stop.masks[:2].tolist() == [0b10, 0b10]
         assert pack.stop.done[0] == 30
         assert not pack.stop.tally[:, 0].any()
-        frozen = pack.shape.network.kernels.weights(pack.state, pack.shape.variant, 0)
+        frozen = pack.shape.kernels.weights(pack.state, pack.shape.variant, 0)
         assert [array.tobytes() for array in frozen] == [hidden.tobytes(), output.tobytes()]
     assert pack.stop.done[1] > 100
 

@@ -1,0 +1,275 @@
+"""The 1997 net with the full gradient: errors flow back through everything, gates and cell inputs too, step by step.
+
+The paper truncates: net inputs are taken not to depend on the activations of the step before (appendix A.1). It says
+that without truncation there was no significant difference in a few runs. Here a sequence is unrolled at its end, as in
+`bptt`; of one that is longer than `history` steps, each stretch of so many is unrolled by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_search.networks import loop, recurrent
+from lstm_search.networks.learner import Signal, Weights
+from lstm_search.networks.lstm1997_state import Variant
+from lstm_search.networks.recurrent import add_scaled, copy, logistic
+from lstm_search.simd import Block, StopState, aligned_zeros, inlined
+
+
+class FullVariant(NamedTuple):
+    """What all nets of a pack have in common."""
+
+    net: Variant  # as with the truncated gradient
+    inputs: int  # I
+    symbols: int  # 1 where inputs are symbols
+    bias: int  # 1 where anything hidden is biased
+    recurrent: int  # R: how many activations of the step before are sources
+    history: int  # T: steps that are kept
+
+
+class FullState(NamedTuple):
+    """The nets of a pack, lane by lane, and what is kept of their last steps, T at most. M = I + bias + R sources."""
+
+    W: np.ndarray  # [L, U, M] hidden weights, from inputs, 1, activations of the step before
+    V: np.ndarray  # [L, C, K] output weights, from inputs (where `direct`), cells, conventional units, 1
+    dW: np.ndarray  # [L, U, M] rate x gradient, summed over the sequence
+    dV: np.ndarray  # [L, C, K]
+    y: np.ndarray  # [L, U] activations
+    s: np.ndarray  # [L, C] cell states
+    e: np.ndarray  # [L, K] outputs, then their error signals
+    kept: np.ndarray  # int64 [L, 1] how many steps are kept
+    seen: np.ndarray  # [L, T, I] inputs of each; [L, T, 1] the number of the one that is 1, where they are symbols
+    past: np.ndarray  # [L, T + 1, U] activations, from those before the first step kept
+    f: np.ndarray  # [L, T, C] f(net_c), of which g is made
+    h: np.ndarray  # [L, T, C] h(s_c)
+    blame: np.ndarray  # [L, T, U] -dE(t)/dy_u
+    flow: np.ndarray  # [L, U] -dE/dy_u of the step that is unrolled, from all later ones
+    delta: np.ndarray  # [L, U] -dE/dnet_u of that step
+    delta_s: np.ndarray  # [L, C] -dE/ds_c
+    rate: np.ndarray  # [L] learning rate
+    signal: np.ndarray  # [L, 3] margin, slope and constant of its `Signal`
+    reset: np.ndarray  # [L] activations before a sequence's first step
+
+
+def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
+    """Nets with all weights zero, and nothing kept."""
+    net, T, C = variant.net, variant.history, variant.net.blocks * variant.net.size
+    U = _conventional(net, net.hidden)
+    W = (width, U, variant.inputs + variant.bias + variant.recurrent)
+    V = (width, net.direct + C + net.hidden + net.output_bias, outputs)
+    return FullState(
+        W=aligned_zeros(*W),
+        V=aligned_zeros(*V),
+        dW=aligned_zeros(*W),
+        dV=aligned_zeros(*V),
+        y=aligned_zeros(width, U),
+        s=aligned_zeros(width, C),
+        e=aligned_zeros(width, outputs),
+        kept=aligned_zeros(width, 1, dtype=np.int64),
+        seen=aligned_zeros(width, T, 1 if variant.symbols else variant.inputs),
+        past=aligned_zeros(width, T + 1, U),
+        f=aligned_zeros(width, T, C),
+        h=aligned_zeros(width, T, C),
+        blame=aligned_zeros(width, T, U),
+        flow=aligned_zeros(width, U),
+        delta=aligned_zeros(width, U),
+        delta_s=aligned_zeros(width, C),
+        rate=aligned_zeros(width),
+        signal=aligned_zeros(width, 3),
+        reset=aligned_zeros(width),
+    )
+
+
+def _put(state: FullState, variant: FullVariant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
+    """Lane l has these weights, hidden [U, M] and output [K, C]; nothing is summed up yet."""
+    hidden, output = weights
+    state.W[l], state.V[l] = hidden, output.T
+    state.dW[l], state.dV[l] = 0.0, 0.0
+    state.rate[l], state.signal[l], state.reset[l] = signal.rate, signal[1:], network.reset
+
+
+def _weights(state: FullState, variant: FullVariant, l: int) -> Weights:
+    """Copies of the weights of lane l: hidden [U, M] and output [K, C]."""
+    return state.W[l].copy(), state.V[l].T.copy()
+
+
+def _conventional(net: Variant, i: int) -> int:
+    """The number of conventional unit i among the hidden units."""
+    return net.blocks * (net.size + 1 + net.output_gates) + i
+
+
+_conventional_unit = inlined(_conventional)
+
+
+@inlined
+def _look(variant: FullVariant, state: FullState, block: Block, l: int, t: int, k: int) -> None:
+    """The inputs of lane l at step t of the block, into place k of what is seen."""
+    if variant.symbols:
+        state.seen[l, k, 0] = block.symbol[t, l]
+    else:
+        copy(state.seen[l, k], block.x[t, :, l])
+
+
+@inlined
+def _net_input(variant: FullVariant, w: np.ndarray, seen: np.ndarray, before: np.ndarray) -> float:
+    """A.1: net_u = sum_m w_um z_m, of a unit with weights w [M]."""
+    net, first = recurrent.from_inputs(variant, w, seen), variant.inputs + variant.bias
+    for m in range(variant.recurrent):
+        net += w[first + m] * before[m]
+    return float(net)
+
+
+@inlined
+def _open(net: Variant, y: np.ndarray, j: int) -> float:
+    """What the cells of block j are multiplied by: y_out, or 1 where there are no output gates."""
+    return y[net.blocks * net.size + net.blocks + j] if net.output_gates else 1.0
+
+
+@inlined
+def _cells(variant: FullVariant, state: FullState, l: int, k: int) -> None:
+    """A.1: s_c += y_in g(net_c) and y_c = y_out h(s_c), from the squashed net inputs in `y`."""
+    net, y, s, C = variant.net, state.y[l], state.s[l], variant.net.blocks * variant.net.size
+    for c in range(C):
+        j = c // net.size
+        state.f[l, k, c] = y[c]
+        s[c] += y[C + j] * (net.g_range * y[c] + net.g_low)
+        h = s[c] if net.identity else net.h_most * (2.0 * logistic(s[c]) - 1.0)
+        state.h[l, k, c] = h
+        y[c] = _open(net, y, j) * h
+
+
+def _step(variant: FullVariant, state: FullState, block: Block, l: int, t: int, learning: int) -> None:
+    """A piece of the loop: the forward pass, which is kept for learning."""
+    kept, y, past = state.kept[l], state.y[l], state.past[l]
+    if kept[0] == variant.history:  # no room for one more
+        _unroll(variant, state, l)
+    k = kept[0]
+    copy(past[k], y)
+    _look(variant, state, block, l, t, k)
+    for u in range(y.shape[0]):
+        y[u] = logistic(_net_input(variant, state.W[l, u], state.seen[l, k], past[k]))
+    _cells(variant, state, l, k)
+    if learning:
+        copy(past[k + 1], y)
+        state.blame[l, k] = 0.0
+        kept[0] = k + 1
+
+
+def _observe(variant: FullVariant, state: FullState, block: Block, stop: StopState, l: int, t: int) -> None:
+    """A piece of the loop: the outputs meet their target."""
+    net, V, e, y = variant.net, state.V[l], state.e[l], state.y[l]
+    D, C = net.direct, net.blocks * net.size
+    e[:] = 0.0
+    if net.output_bias:
+        copy(e, V[D + C + net.hidden])
+    if D and net.symbols:
+        add_scaled(e, 1.0, V[block.symbol[t, l]])
+    elif D:
+        for m in range(D):
+            add_scaled(e, block.x[t, m, l], V[m])
+    for c in range(C):
+        add_scaled(e, y[c], V[D + c])
+    for i in range(net.hidden):
+        add_scaled(e, y[_conventional_unit(net, i)], V[D + C + i])
+    if not net.linear:
+        for k in range(e.shape[0]):
+            e[k] = logistic(e[k])
+    loop.compare(block, stop, l, t, e)
+
+
+@inlined
+def _blame(V: np.ndarray, e: np.ndarray) -> float:
+    """-dE/dy of a unit with the weights V [K] to outputs whose error signals are e [K]."""
+    blame = 0.0
+    for k in range(e.shape[0]):
+        blame += V[k] * e[k]
+    return blame
+
+
+def _learn(variant: FullVariant, state: FullState, block: Block, l: int, t: int) -> None:
+    """A piece of the loop: what the targets of this step bring to output weights, and to whom errors flow back."""
+    net, V, dV, e, y, a = variant.net, state.V[l], state.dV[l], state.e[l], state.y[l], state.rate[l]
+    D, C, blame = net.direct, net.blocks * net.size, state.blame[l, state.kept[l, 0] - 1]
+    for k in range(e.shape[0]):
+        error = block.target[t, k, l] - e[k]
+        if net.linear:
+            e[k] = 0.0 if abs(error) < state.signal[l, 0] else error
+        else:
+            e[k] = recurrent.error_signal(state.signal[l], e[k], error)
+    for c in range(C + net.hidden):
+        u = c if c < C else _conventional_unit(net, c - C)
+        blame[u] = _blame(V[D + c], e)
+        add_scaled(dV[D + c], a * y[u], e)
+    if D and net.symbols:
+        add_scaled(dV[block.symbol[t, l]], a, e)
+    elif D:
+        for m in range(D):
+            add_scaled(dV[m], a * block.x[t, m, l], e)
+    if net.output_bias:
+        add_scaled(dV[D + C + net.hidden], a, e)
+
+
+@inlined
+def _through_block(variant: FullVariant, state: FullState, l: int, k: int, j: int) -> None:
+    """-dE/dnet of the cells and gates of block j at the step kept at k, from -dE/dy in `flow` and -dE/ds of later."""
+    net, y, flow, delta, ds = variant.net, state.past[l, k + 1], state.flow[l], state.delta[l], state.delta_s[l]
+    C, opened = net.blocks * net.size, _open(net, state.past[l, k + 1], j)
+    u_in, u_out = C + j, C + net.blocks + j
+    e_in, e_out = flow[u_in], flow[u_out] if net.output_gates else 0.0
+    for c in range(j * net.size, (j + 1) * net.size):
+        f, h, a = state.f[l, k, c], state.h[l, k, c], net.h_most
+        e_out += h * flow[c]
+        ds[c] += opened * flow[c] * (1.0 if net.identity else (a + h) * (a - h) / (2.0 * a))
+        e_in += ds[c] * (net.g_range * f + net.g_low)
+        delta[c] = ds[c] * y[u_in] * net.g_range * f * (1.0 - f)
+    delta[u_in] = e_in * y[u_in] * (1.0 - y[u_in])
+    if net.output_gates:
+        delta[u_out] = e_out * y[u_out] * (1.0 - y[u_out])
+
+
+@inlined
+def _unroll(variant: FullVariant, state: FullState, l: int) -> None:
+    """Errors flow back through all steps that are kept; `kept` is 0 again."""
+    net, flow, delta, W, dW = variant.net, state.flow[l], state.delta[l], state.W[l], state.dW[l]
+    first = variant.inputs + variant.bias
+    flow[:] = 0.0
+    state.delta_s[l] = 0.0
+    for k in range(state.kept[l, 0] - 1, -1, -1):
+        add_scaled(flow, 1.0, state.blame[l, k])
+        for j in range(net.blocks):
+            _through_block(variant, state, l, k, j)
+        for i in range(net.hidden):
+            u = _conventional_unit(net, i)
+            delta[u] = flow[u] * state.past[l, k + 1, u] * (1.0 - state.past[l, k + 1, u])
+        flow[:] = 0.0
+        for u in range(delta.shape[0]):
+            recurrent.add_sources(variant, dW[u], state.rate[l] * delta[u], state.seen[l, k], state.past[l, k])
+            add_scaled(flow[: variant.recurrent], delta[u], W[u, first:])
+    state.kept[l, 0] = 0
+
+
+def _finish(variant: FullVariant, state: FullState, l: int, number: int) -> None:
+    """A piece of the loop: the sequence is unrolled, and the weights change. Those that do not exist stay 0."""
+    net, dW, C = variant.net, state.dW[l], variant.net.blocks * variant.net.size
+    _unroll(variant, state, l)
+    for u in range(dW.shape[0]):
+        if variant.bias and not (net.cell_bias if u < C else net.gate_bias):
+            dW[u, variant.inputs] = 0.0
+        if u < C and not net.cells_fed:
+            dW[u, variant.inputs + variant.bias :] = 0.0
+    recurrent.move(state.W[l], dW)
+    recurrent.move(state.V[l], state.dV[l])
+
+
+def _begin(variant: FullVariant, state: FullState, l: int) -> None:
+    """A piece of the loop: A.1, s_c(0) = 0; activations are `reset`."""
+    state.y[l] = state.reset[l]
+    state.s[l] = 0.0
+    state.kept[l, 0] = 0
+
+
+KERNELS = loop.kernels(
+    FullState, _new_state, _put, _weights, step=_step, observe=_observe, learn=_learn, finish=_finish, begin=_begin
+)
