@@ -224,7 +224,7 @@ def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[Wanted]
         raise ConfigError(f"table={table} task={groups['task']}: takes one of the two; a table's rows name their task")
     files = {name: _table_file(name) for name in tables}
     if len(tables) == 1:
-        return selected(table, files[table], row_names(texts), groups.get("network"))
+        return selected(tables[0], files[tables[0]], row_names(texts), groups.get("network"))
     return selected_of_several(files, row_names(texts), groups.get("network"))
 
 

@@ -176,3 +176,23 @@ def test_a_key_that_a_row_lacks_is_left_out_for_it() -> None:
     )
     rtrl, lstm = settings.space.bases
     assert (list(rtrl.keys), list(lstm.keys)) == (["training.rate"], ["network.blocks", "training.rate"])
+
+
+def test_a_key_whose_values_a_row_refuses_is_left_out_for_it() -> None:
+    axes = ("training.targets=[0,1],[0.1,0.9]", "network.hidden=0,7", "training.rate=0.1,1")
+    settings = config.compose(["table=[2,7,9]", "rows=[2/lstm-p100,7/T100,9/6a]", *JOINT, *axes])
+    grows, adds, orders = settings.space.bases
+    assert (list(grows.lacks), list(adds.lacks), list(orders.lacks)) == (["network.hidden"], ["training.targets"], [])
+    assert list(adds.keys) == ["network.hidden", "training.rate"]
+
+
+def test_a_fixed_key_that_some_rows_cannot_take_is_left_out_for_them() -> None:
+    settings = config.compose(["table=[7,9]", "rows=[7/T100,9/6a]", "search.joint=true", "training.targets=[0.1,0.9]"])
+    adds, orders = settings.rows_ahead()
+    assert (adds.readings, orders.readings) == ((), (("training.targets", "[0.1,0.9]"),))
+
+
+@pytest.mark.parametrize("words", [("training.targets=[0.1,0.9]",), ("training.targets=[0,1],[0.1,0.9]",)])
+def test_a_key_that_no_row_can_take_is_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"training.targets=\[0.1,0.9\]: task adding has no targets"):
+        config.compose(["table=[7]", "search.joint=true", *words])
