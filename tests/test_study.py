@@ -23,6 +23,7 @@ from lstm_search.config.composition import Settings
 from lstm_search.execute import executor as execute
 from lstm_search.record import DefinitionChanged, Record
 from lstm_search.report.table import canonical_hash
+from lstm_search.search import Search
 from lstm_search.spec import Outcome, TrialSpec
 from lstm_search.study import Ended, Moment, Publishing
 from lstm_search.tracking import Tracker
@@ -138,12 +139,23 @@ def test_a_study_of_another_numerics_version_is_refused(tmp_path: Path, monkeypa
 
 # The same bits
 
+MOST = "replicates=400"
+MANY = "replicates=250"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, kernels: None) -> Path:
+    """The home of a study of `MOST` replicates that nothing disturbed: it has all of those of smaller studies too."""
+    del kernels
+    home = tmp_path_factory.mktemp("undisturbed")
+    run(home, MOST)
+    return home
+
 
 @pytest.mark.parametrize("words", ["execute.width=4", "execute.width=8", "execute.slice_seconds=0.01"])
-def test_packing_moves_no_result(words: str, tmp_path: Path) -> None:
-    run(tmp_path / "a", "replicates=20")
-    run(tmp_path / "b", f"replicates=20 {words}")
-    assert hash_of(tmp_path / "a", "replicates=20") == hash_of(tmp_path / "b", "replicates=20")
+def test_packing_moves_no_result(words: str, tmp_path: Path, undisturbed: Path) -> None:
+    run(tmp_path, f"replicates=20 {words}")
+    assert hash_of(tmp_path, "replicates=20") == hash_of(undisturbed, "replicates=20")
 
 
 def test_neither_order_nor_company_moves_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,35 +164,25 @@ def test_neither_order_nor_company_moves_a_result(tmp_path: Path, monkeypatch: p
     for count in (1, 2, 7, 20):
         run(tmp_path / "b", f"replicates={count}")
     shuffled = random.Random(1)
-    missing = Record.missing
+    ask = Search.ask
 
-    def in_any_order(record: Record, row: Any) -> list[TrialSpec]:
-        trials = missing(record, row)
+    def in_any_order(search: Search, count: int) -> list[TrialSpec]:
+        trials = ask(search, count)
         return shuffled.sample(trials, len(trials))
 
-    monkeypatch.setattr(Record, "missing", in_any_order)
+    monkeypatch.setattr(Search, "ask", in_any_order)
     run(tmp_path / "b", grid)
     assert hash_of(tmp_path / "a", grid) == hash_of(tmp_path / "b", grid)
 
 
 # Kills
 
-MANY = "replicates=600"
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, kernels: None) -> str:
-    del kernels
-    home = tmp_path_factory.mktemp("undisturbed")
-    run(home, MANY)
-    return hash_of(home, MANY)
-
 
 def drive(home: Path) -> None:
     """Train nearly all, and then wait to be killed."""
 
     def hold(moment: Moment) -> None:
-        if moment.outcomes[NAME].total() > 500:
+        if moment.outcomes[NAME].total() > 220:
             signal.pause()
 
     study.SLICE = 0.0  # of the forked process: it looks at every step
@@ -188,7 +190,7 @@ def drive(home: Path) -> None:
 
 
 def test_a_driver_killed_at_twenty_points_trains_the_rest_and_nothing_else(
-    tmp_path: Path, undisturbed: str, trained: list[str]
+    tmp_path: Path, undisturbed: Path, trained: list[str]
 ) -> None:
     chance = random.Random(1997)
     before: dict[str, str] = {}
@@ -205,9 +207,9 @@ def test_a_driver_killed_at_twenty_points_trains_the_rest_and_nothing_else(
         before = now
     assert not trained
     run(tmp_path, MANY)
-    assert len(trained) == len(set(trained)) == 600 - len(before) > 0
+    assert len(trained) == len(set(trained)) == 250 - len(before) > 0
     assert not set(trained) & set(before)
-    assert hash_of(tmp_path, MANY) == undisturbed
+    assert hash_of(tmp_path, MANY) == hash_of(undisturbed, MANY)
 
 
 def kept(home: Path) -> dict[str, str]:
@@ -225,8 +227,8 @@ def short_folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="t-", dir="/tmp", ignore_cleanup_errors=True)
 
 
-def test_a_killed_ray_worker_and_then_a_killed_driver_change_nothing(tmp_path: Path, undisturbed: str) -> None:
-    line = f"run {QUICK} {MANY} tracking=none home={tmp_path} execute.slice_seconds=0.01"
+def test_a_killed_ray_worker_and_then_a_killed_driver_change_nothing(tmp_path: Path, undisturbed: Path) -> None:
+    line = f"run {QUICK} {MOST} tracking=none home={tmp_path} execute.slice_seconds=0.01"
     with short_folder() as folder, running(f"{line} execute.workers=2", tmp_path, TMPDIR=folder) as process:
         until(lambda: len(recorded(tmp_path)) >= 20)
         worker = random.Random(1).choice(ray_workers(process.pid))
@@ -236,14 +238,14 @@ def test_a_killed_ray_worker_and_then_a_killed_driver_change_nothing(tmp_path: P
         process.kill()
         process.wait()
     before = kept(tmp_path)
-    assert 80 <= len(before) < 600
+    assert 80 <= len(before) < 400
     assert len(left_behind) > 3
     until(lambda: not processes().keys() & left_behind, pause=0.5)  # Ray's two agents take a minute to give up
     done = lstm(f"{line} execute.workers=1", tmp_path)
     assert done.stdout.startswith(f"{NAME}\n\n| row")
-    assert "600/600" in done.stdout
+    assert "400/400" in done.stdout
     assert before.items() <= recorded(tmp_path).items()
-    assert hash_of(tmp_path, MANY) == undisturbed
+    assert hash_of(tmp_path, MOST) == hash_of(undisturbed, MOST)
 
 
 def test_a_dead_cluster_ends_the_run_in_words(tmp_path: Path) -> None:
@@ -264,17 +266,17 @@ def test_a_spent_budget_leaves_the_rest_for_the_next_time(
     tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hour is over with the first trials that are recorded."""
-    words = "replicates=300 execute.slice_seconds=0.01"
+    words = "replicates=80 execute.slice_seconds=0.01"
     with monkeypatch.context() as patch:
         patch.setattr(study, "time", SimpleNamespace(monotonic=lambda: 3600.0 if recorded(tmp_path) else 0.0))
         ended = run(tmp_path, words, hours=1)
     done = ended.outcomes[NAME].total()
-    assert 0 < done < 300
-    assert ended.left == 300 - done
+    assert 0 < done < 80
+    assert ended.left == 80 - done
     trained.clear()
     ended = run(tmp_path, words)
-    assert (ended.outcomes[NAME].total(), ended.left) == (300, 0)
-    assert len(trained) == 300 - done
+    assert (ended.outcomes[NAME].total(), ended.left) == (80, 0)
+    assert len(trained) == 80 - done
 
 
 @pytest.fixture

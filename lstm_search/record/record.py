@@ -37,8 +37,6 @@ from lstm_search.spec import (
     Row,
     Trial,
     TrialResult,
-    TrialSpec,
-    from_plain,
     row_from_plain,
     trial_from_plain,
 )
@@ -171,16 +169,7 @@ class Record:
     def candidates(self) -> list[Candidate]:
         """The candidates that were met, in that order, with their rows as they were asked for last."""
         rows = {row.name: row for row in self.rows()}
-        found = ((entry, json.loads(entry["point"]).items()) for entry in self._query(sql.CANDIDATES))
-        return [
-            Candidate(
-                tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in point),
-                tuple(rows[name] for name in json.loads(entry["rows"])),
-                entry["proposer"],
-                entry["reason"],
-            )
-            for entry, point in found
-        ]
+        return [sql.candidate(entry, rows) for entry in self._query(sql.CANDIDATES)]
 
     def add(self, trials: Iterable[Trial]) -> int:
         """Commit a batch of trials that ended in one transaction; how many are newly recorded.
@@ -221,15 +210,6 @@ class Record:
             for key in sorted(keys):
                 self._archive(key, "retried")
         return len(keys)
-
-    def missing(self, row: Row) -> list[TrialSpec]:
-        """The row's trials that are planned but not recorded, or were CAPPED below the row's cap."""
-        done = {
-            entry["replicate"]
-            for entry in self._ended(row)
-            if entry["outcome"] != Outcome.CAPPED or entry["cap"] >= row.cap
-        }
-        return [trial for trial in row.trials(self.definition().seed) if trial.replicate not in done]
 
     def counts(self) -> dict[str, Counter[Outcome]]:
         """How many trials ended how under their row's cap, by row name; those to run again are left out."""
@@ -304,17 +284,7 @@ class Record:
             self._db.execute(statement)
         self._db.execute(f"PRAGMA application_id = {recordfile.APPLICATION}")
         self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        study = {
-            "only": 1,
-            "name": definition.name,
-            "seed": str(definition.seed),
-            "schema_version": spec.SCHEMA_VERSION,
-            "numerics_version": spec.NUMERICS_VERSION,
-            "title": sql.text(definition.title),
-            "config": sql.text(definition.config),
-            "created": now(),
-            "environment": self._environment_id(),
-        }
+        study = sql.study_columns(definition) | {"created": now(), "environment": self._environment_id()}
         self._db.execute(sql.insert("study", study), study)
 
     def _append_config(self, config: str) -> None:
@@ -376,7 +346,7 @@ class Record:
         return True
 
     def _archive(self, key: str, reason: str) -> None:
-        milestones = [asdict(_reached(entry)) for entry in self._db.execute(sql.MILESTONES_OF, {"key": key})]
+        milestones = [asdict(sql.reached(entry)) for entry in self._db.execute(sql.MILESTONES_OF, {"key": key})]
         why = {"key": key, "reason": reason, "at": now(), "milestones": json.dumps(milestones)}
         self._db.execute(sql.ARCHIVE, why)
         self._db.execute("DELETE FROM trials WHERE key = :key", why)
@@ -395,7 +365,7 @@ class Record:
         milestones: dict[str, list[Reached]] = defaultdict(list)
         with self._transaction("DEFERRED") as db:
             for entry in db.execute(sql.MILESTONES, which):
-                milestones[entry["key"]].append(_reached(entry))
+                milestones[entry["key"]].append(sql.reached(entry))
             found = db.execute(sql.TRIALS, which).fetchall()
         more = (
             {"milestones": milestones.get(entry["key"], ()), "curve": sql.unpack(entry["curve"])} for entry in found
@@ -405,10 +375,6 @@ class Record:
 
 def _cell(description: str) -> Cell:
     return spec.cell_from_dict(json.loads(description))
-
-
-def _reached(entry: sqlite3.Row) -> Reached:
-    return from_plain(Reached, dict(entry))
 
 
 def _retriable(outcomes: Iterable[str]) -> set[str]:

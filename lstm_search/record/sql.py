@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from importlib.resources import files
 from typing import Any
 
-from lstm_search.spec import Candidate, CurvePoint, Reached, Trial, TrialResult
+from lstm_search import spec
+from lstm_search.spec import Candidate, CurvePoint, Definition, Reached, Row, Trial, TrialResult, from_plain
 
 _POINT = struct.Struct("<qdd")  # a curve point: sequences, error, wrong, every bit kept
 
@@ -91,6 +93,19 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
     }
 
 
+def study_columns(definition: Definition) -> dict[str, Any]:
+    """What of a definition is in the one row of `study`; the rows have a table of their own."""
+    return {
+        "only": 1,
+        "name": definition.name,
+        "seed": str(definition.seed),
+        "schema_version": spec.SCHEMA_VERSION,
+        "numerics_version": spec.NUMERICS_VERSION,
+        "title": text(definition.title),
+        "config": text(definition.config),
+    }
+
+
 def candidate_columns(candidate: Candidate) -> dict[str, str]:
     """A candidate as its row of `candidates` holds it."""
     return {
@@ -101,9 +116,25 @@ def candidate_columns(candidate: Candidate) -> dict[str, str]:
     }
 
 
+def candidate(entry: sqlite3.Row, rows: Mapping[str, Row]) -> Candidate:
+    """The candidate that a row of `candidates` holds; `rows` are those of the study by name."""
+    point = json.loads(entry["point"]).items()
+    return Candidate(
+        tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in point),
+        tuple(rows[name] for name in json.loads(entry["rows"])),
+        entry["proposer"],
+        entry["reason"],
+    )
+
+
 def milestone_columns(reached: Reached) -> dict[str, Any]:
     """A milestone as its row holds it."""
     return {**vars(reached), "test_error": _exact(reached.test_error)}
+
+
+def reached(entry: sqlite3.Row) -> Reached:
+    """The milestone that a row of `milestones` holds."""
+    return from_plain(Reached, dict(entry))
 
 
 def unpack(curve: bytes) -> tuple[CurvePoint, ...]:

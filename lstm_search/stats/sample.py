@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 Times = tuple[Sequence[float], Sequence[float]]
-"""Of one cell: the times of the trials that reached the milestone, and of the censored trials."""
+"""Of one cell: the times of the trials that reached the milestone, and of the censored trials. Their unit is the
+caller's (training sequences, nearly always), and that of the answers; ratios and p-values have none."""
 Array = NDArray[np.float64]
 
 RESAMPLES = 10_000
@@ -27,13 +28,13 @@ def resample(rng: np.random.Generator, values: Sequence[float], size: int) -> tu
 
 
 def quantiles(sample: Array, level: float) -> Interval:
-    """The quantiles between which the middle `level` of the sample lies."""
+    """The quantiles between which the middle `level` of the sample (n,) lies, in its unit."""
     low, high = np.quantile(sample, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def generator(*values: Array) -> np.random.Generator:
-    """Random draws that are the same for the same values, and others for others."""
+    """Random draws that are the same for the same values, arrays of any shapes, and others for others."""
     return np.random.default_rng(list(hashlib.sha256(b"".join(array.tobytes() for array in values)).digest()))
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from lstm_search.networks import Lstm1997
+from lstm_search.record import Record
+from lstm_search.search import plain
 from lstm_search.spec import (
+    Candidate,
     Cell,
     CurvePoint,
     Definition,
@@ -46,3 +49,10 @@ def made_up(asked: TrialSpec, outcome: Outcome = Outcome.SOLVED, **changes: obje
 
 def batch(trials: list[TrialSpec], outcome: Outcome = Outcome.SOLVED) -> list[Trial]:
     return [Trial(asked, made_up(asked, outcome)) for asked in trials]
+
+
+def missing(record: Record, row: Row) -> list[TrialSpec]:
+    """The row's trials that a study would train now: what its search asks for once it knows the record."""
+    search = plain([row], record.definition().seed)
+    search.resume([Candidate((), (row,), "")], record.known())
+    return search.ask(search.remaining)

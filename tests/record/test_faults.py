@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from helpers.records import ROW_6A, ROW_6B, TABLE_9, batch, made_up
+from helpers.records import ROW_6A, ROW_6B, TABLE_9, batch, made_up, missing
 
 from lstm_search.record import HomeUnwritable, Record, RecordFull, StudyLocked, delete_study
 from lstm_search.spec import Trial
@@ -23,9 +23,9 @@ from lstm_search.spec import Trial
 def write_until_killed(home: Path, pipe: Connection) -> None:
     with Record.open(home, TABLE_9) as record:
         pipe.send("open")
-        missing = record.missing(ROW_6A) + record.missing(ROW_6B)
-        for first in range(0, len(missing), 3):
-            part = missing[first : first + 3]
+        left = missing(record, ROW_6A) + missing(record, ROW_6B)
+        for first in range(0, len(left), 3):
+            part = left[first : first + 3]
             record.add(batch(part))
             pipe.send([trial.key for trial in part])
 
@@ -49,9 +49,9 @@ def test_a_killed_writer_loses_nothing_and_leaves_no_half_batch(tmp_path: Path, 
         assert kept == seen
         assert set(committed) <= set(kept)
         assert len(kept) % 3 == 0
-        missing = record.missing(ROW_6A) + record.missing(ROW_6B)
-        assert len(kept) + len(missing) == len({*kept, *(trial.key for trial in missing)}) == 30
-        record.add(batch(missing))
+        left = missing(record, ROW_6A) + missing(record, ROW_6B)
+        assert len(kept) + len(left) == len({*kept, *(trial.key for trial in left)}) == 30
+        record.add(batch(left))
         trials = record.trials()
     assert [trial.spec for trial in trials["6a"] + trials["6b"]] == ROW_6A.trials(7) + ROW_6B.trials(7)
     assert all(trial.result == replace(made_up(trial.spec), weights=b"") for trial in trials["6a"] + trials["6b"])
@@ -82,7 +82,7 @@ def test_a_half_written_file_is_rolled_back_by_whoever_opens_it_first(tmp_path: 
     with Record.read(tmp_path, "table_9") as record:
         assert [trial.spec.replicate for trial in record.trials()["6a"]] == [0, 1]
     with Record.open(tmp_path, TABLE_9) as record:
-        assert len(record.missing(ROW_6A)) == 18
+        assert len(missing(record, ROW_6A)) == 18
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table_9.lock", "table_9.sqlite"]
 
 
@@ -101,7 +101,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
         with pytest.raises(StudyLocked):
             delete_study(tmp_path, "table_9")
         with Record.open(tmp_path, replace(TABLE_9, name="another")), Record.read(tmp_path, "table_9") as reader:
-            assert reader.missing(ROW_6A) == ROW_6A.trials(7)
+            assert missing(reader, ROW_6A) == ROW_6A.trials(7)
     Record.open(tmp_path, TABLE_9).close()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.records import CELL_6A, CELL_6B, ROW_6A, ROW_6B, TABLE_9, batch, made_up
+from helpers.records import CELL_6A, CELL_6B, ROW_6A, ROW_6B, TABLE_9, batch, made_up, missing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,11 +104,11 @@ def test_the_environment_is_recorded(tmp_path: Path) -> None:
 
 def test_the_same_command_again_plans_only_what_is_missing(tmp_path: Path) -> None:
     with Record.open(tmp_path, TABLE_9) as record:
-        assert record.missing(ROW_6A) == ROW_6A.trials(7)
+        assert missing(record, ROW_6A) == ROW_6A.trials(7)
         record.add(batch(ROW_6A.trials(7)[4:9]))
     with Record.open(tmp_path, TABLE_9) as record:
-        assert [trial.replicate for trial in record.missing(ROW_6A)] == [*range(4), *range(9, 20)]
-        assert record.missing(ROW_6B) == ROW_6B.trials(7)
+        assert [trial.replicate for trial in missing(record, ROW_6A)] == [*range(4), *range(9, 20)]
+        assert missing(record, ROW_6B) == ROW_6B.trials(7)
 
 
 def test_the_first_terminal_state_stays(tmp_path: Path) -> None:
@@ -125,11 +125,11 @@ def test_a_higher_cap_runs_the_capped_trials_again_and_archives_them(tmp_path: P
         record.add([*batch([first], Outcome.CAPPED), *batch([second])])
     higher = replace(ROW_6A, cap=500_000, replicates=2)
     with Record.open(tmp_path, replace(TABLE_9, rows=(higher,))) as record:
-        assert record.missing(higher) == [replace(first, cap=500_000)]
+        assert missing(record, higher) == [replace(first, cap=500_000)]
         assert record.add(batch([first])) == 0  # not with the old cap
         assert record.add(batch([replace(first, cap=500_000)])) == 1
-        assert record.missing(higher) == []
-        assert record.missing(replace(higher, cap=1000)) == []
+        assert missing(record, higher) == []
+        assert missing(record, replace(higher, cap=1000)) == []
         assert [trial.spec.cap for trial in record.trials()["6a"]] == [500_000, 157_000]
         path = record.path
     archived = sqlite3.connect(path).execute("SELECT key, outcome, cap, weights_sha256 FROM archive").fetchall()
@@ -143,7 +143,7 @@ def test_growth_is_recorded_and_filters_are_not(tmp_path: Path) -> None:
         pass
     few = replace(ROW_6A, replicates=2)
     with Record.open(tmp_path, replace(TABLE_9, rows=(few,), config="filter")) as record:
-        assert record.missing(few) == []
+        assert missing(record, few) == []
         assert {name: len(trials) for name, trials in record.trials().items()} == {"6a": 2}
         assert record.definition().rows == (few,)
     with Record.read(tmp_path, "table_9") as record:
@@ -206,7 +206,7 @@ def test_attempts_count_across_resumes_until_the_trial_ends(tmp_path: Path) -> N
         assert record.attempts() == {poison.key: 3, other.key: 1}
         record.add([Trial(poison, made_up(poison, Outcome.LOST), 3)])
         assert record.attempts() == {other.key: 1}
-        assert poison not in record.missing(ROW_6A)
+        assert poison not in missing(record, ROW_6A)
 
 
 def test_retry_archives_broken_trials_and_gives_them_new_attempts(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_retry_archives_broken_trials_and_gives_them_new_attempts(tmp_path: Path
             record.retry({"solved"})
         assert record.retry({"lost", "oom", "timeout"}) == 1
         assert record.retry({"lost", "oom", "timeout"}) == 0
-        assert record.missing(few) == [lost]
+        assert missing(record, few) == [lost]
         assert record.attempts() == {}
         assert record.attempt(lost.key, "worker died again") == 1
     with Record.read(tmp_path, "table_9") as record:
@@ -256,7 +256,7 @@ def test_a_hundred_thousand_trials_are_planned_without_reading_any_twice(tmp_pat
     many = replace(ROW_6A, replicates=100_000)
     with Record.open(tmp_path, replace(TABLE_9, rows=(many,))) as record:
         record.add(batch(ROW_6A.trials(7)[:10]))
-        planned = record.missing(many)
+        planned = missing(record, many)
     assert len(planned) == 99_990
     assert planned[-1] == TrialSpec(CELL_6A, 99_999, 7, 157_000)
 

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from helpers.records import missing
 
 from lstm_search import config, study
 from lstm_search.cli.dispatch import main
@@ -83,7 +84,7 @@ def test_a_driver_brings_it_up_to_date_and_misses_only_what_was_never_trained(ho
     (row,), seed = asked().rows, asked().seed
     specs = row.trials(seed)
     with Record.open(home, asked()) as record:
-        assert record.missing(row) == [specs[3]]
+        assert missing(record, row) == [specs[3]]
         assert record.attempts() == {specs[3].key: 1}
         assert shown(record) == before
         for trial in record.trials()[row.name]:
@@ -119,7 +120,7 @@ def test_a_record_of_the_first_format_too(home: Path) -> None:
     with Record.read(home, NAME) as record:
         assert shown(record) == before
     with Record.open(home, asked()) as record:
-        assert len(record.missing(asked().rows[0])) == 1
+        assert len(missing(record, asked().rows[0])) == 1
 
 
 CONTRADICTIONS = {
@@ -162,7 +163,7 @@ def test_a_killed_upgrade_leaves_the_old_record(home: Path, statement: str) -> N
     assert driver.exitcode == -signal.SIGKILL
     assert content(home / f"{NAME}.sqlite") == before
     with Record.open(home, asked()) as record:
-        assert len(record.missing(asked().rows[0])) == 1
+        assert len(missing(record, asked().rows[0])) == 1
 
 
 def test_an_old_key_is_answered_with_the_new_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
