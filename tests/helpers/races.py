@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -33,18 +34,20 @@ class Cells:
     number: int = 0
 
     def row(self, point: Mapping[str, Any]) -> Row:
-        rate = point["training.rate"] if "training.rate" in self.keys else 0.1
-        task = replace(TEMPORAL.task, marks=self.marks)  # type: ignore[call-arg]  # the temporal order task has them
-        stop = replace(TEMPORAL.stop[0], tolerance=0.3 + 0.01 * self.number)  # so that rows are different cells
-        cell = replace(TEMPORAL, training=Training(rate), task=task, stop=(stop,))
-        name = f"{self.name} {number_at(rate)}" if self.keys else self.name
-        return Row(
-            name, cell, self.replicates, self.cap, purpose=self.purpose, table=self.table, published=self.published
-        )
+        return _row(self, point["training.rate"] if "training.rate" in self.keys else 0.1)
 
     def point(self, row: Row) -> Mapping[str, Any] | None:
         point = {"training.rate": row.cell.training.rate} if self.keys else {}
         return point if self.row(point).name == row.name else None
+
+
+@cache
+def _row(of: Cells, rate: float) -> Row:
+    task = replace(TEMPORAL.task, marks=of.marks)  # type: ignore[call-arg]  # the temporal order task has them
+    stop = replace(TEMPORAL.stop[0], tolerance=0.3 + 0.01 * of.number)  # so that rows are different cells
+    cell = replace(TEMPORAL, training=Training(rate), task=task, stop=(stop,))
+    name = f"{of.name} {number_at(rate)}" if of.keys else of.name
+    return Row(name, cell, of.replicates, of.cap, purpose=of.purpose, table=of.table, published=of.published)
 
 
 def rates(count: int) -> list[float]:
@@ -65,9 +68,13 @@ def number_of(spec: TrialSpec) -> int:
 
 def played(spec: TrialSpec, sequences: float) -> TrialResult:
     """A trial that learns after so many sequences, or is censored at the cap."""
-    whole = max(1, round(sequences))
-    result = solved(whole) if whole <= spec.cap else ended(Outcome.CAPPED, spec.cap)
-    return replace(result, key=spec.key)
+    return _played(spec.key, spec.cap, max(1, round(sequences)))
+
+
+@cache
+def _played(key: str, cap: int, sequences: int) -> TrialResult:
+    result = solved(sequences) if sequences <= cap else ended(Outcome.CAPPED, cap)
+    return replace(result, key=key)
 
 
 def alike(spec: TrialSpec) -> TrialResult:

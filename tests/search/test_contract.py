@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from random import Random
 
 import pytest
@@ -103,9 +104,15 @@ class TestContract:
         assert len({point for point, _ in record.met}) == COUNT
 
 
+@cache
+def undisturbed(make: Callable[[], Search]) -> Recorded:
+    """What is recorded of a search that nothing interrupts."""
+    return one_by_one(make(), graded, Recorded())
+
+
 @pytest.mark.parametrize("make", BLIND)
 def test_killed_and_resumed_at_every_point_the_same_trials_are_recorded(make: Callable[[], Search]) -> None:
-    whole = one_by_one(make(), graded, Recorded())
+    whole = undisturbed(make)
     for after in range(0, len(whole.trials), len(whole.trials) // 6):
         record = one_by_one(make(), graded, Recorded(), after)
         again = one_by_one(record.resume(make()), graded, record)
@@ -117,7 +124,7 @@ def test_killed_and_resumed_at_every_point_the_same_trials_are_recorded(make: Ca
 
 @pytest.mark.parametrize("make", BLIND)
 def test_killed_again_and_again_the_same_trials_are_recorded(make: Callable[[], Search]) -> None:
-    record, whole = Recorded(), one_by_one(make(), graded, Recorded())
+    record, whole = Recorded(), undisturbed(make)
     while (search := record.resume(make())).remaining:
         one_by_one(search, graded, record, 17)
     assert record.keys() == whole.keys()

@@ -268,7 +268,7 @@ def test_a_set_that_serves_all_printed_rows_is_lost_within_the_error(
     monkeypatch: pytest.MonkeyPatch, rate: float
 ) -> None:
     """It is lost if one of 6 rows is rejected at one of 4 looks; each test has the level error / (rows looks)."""
-    monkeypatch.setattr(sample, "RESAMPLES", 1000)
+    monkeypatch.setattr(sample, "RESAMPLES", 500)
     rng, error, looks, rows = np.random.default_rng(8), 0.2, (5, 10, 20, 30), 6
 
     def row_lost() -> bool:
