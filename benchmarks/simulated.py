@@ -63,7 +63,7 @@ def executor(rows: Sequence[Row], surface: str, workers: int) -> str:
 def whole(words: list[str]) -> str:
     """A study from its first trial to its last, with its record on this machine's disk."""
     settings = config.compose(words)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
+    with tempfile.TemporaryDirectory(prefix="lstm-bench-") as home:
         began, busy = time.perf_counter(), time.process_time()
         ended = study.run(
             settings.definition, Path(home), settings.execute, space=settings.space, search=settings.search
