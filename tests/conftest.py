@@ -29,14 +29,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 LONGEST = (
     "test_study.py",
-    "test_execute.py",
     "test_pack.py",
-    "test_cli_interrupted.py",
+    "test_execute.py",
+    "test_lstm1997.py",
     "test_cli_mlflow.py",
     "test_readme.py",
+    "test_cli_interrupted.py",
     "test_wheel.py",
-    "test_loop.py",
+    "test_rivals.py",
+    "test_cascade.py",
     "test_study_search.py",
+    "test_loop.py",
     "test_joint.py",
     "test_contract.py",
 )

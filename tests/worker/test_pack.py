@@ -326,12 +326,16 @@ CHOSEN = [trial for trial in TRIALS if shape_of(trial.cell) == shape_of(CELLS[2]
 
 
 def test_cold_and_warm_cache_and_checked_bounds_give_the_same_bits(tmp_path: Path) -> None:
-    """Here kernels check no bounds; elsewhere, where they do, they are compiled, and then found on disk."""
+    """Here kernels check no bounds; elsewhere, where they do, they are compiled, and then found on disk.
+
+    They are compiled with fewer optimisations, which takes a quarter less time and gives the same bits.
+    """
     chosen = plain({trial.key: result_of(trial) for trial in CHOSEN})
-    assert elsewhere(CHOSEN, tmp_path, NUMBA_BOUNDSCHECK="1") == chosen
+    checked = partial(elsewhere, CHOSEN, tmp_path, NUMBA_BOUNDSCHECK="1", NUMBA_OPT="1")
+    assert checked() == chosen
     kernels = {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")}
     assert len(kernels) >= 6  # an index and the code of fill, restart and advance
-    assert elsewhere(CHOSEN, tmp_path, NUMBA_BOUNDSCHECK="1") == chosen
+    assert checked() == chosen
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")} == kernels
     (folder,) = tmp_path.iterdir()
     assert folder.name != CACHE_DIR.name, "kernels that check bounds have a folder of their own"
