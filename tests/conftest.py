@@ -30,6 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 LONGEST = (
     "test_study.py",
     "test_pack.py",
+    "test_wide.py",
     "test_execute.py",
     "test_lstm1997.py",
     "test_cli_mlflow.py",
