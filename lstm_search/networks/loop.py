@@ -107,7 +107,7 @@ def _start(_lanes: Lanes, variant: Any, state: Any, mask: int) -> None:
 
 
 def lanes_last(state: Any) -> list[np.ndarray]:
-    """All arrays of a state whose first axis is the lane, records in it included, with the lane as their last axis."""
+    """Views [..., width] of all arrays [width, ...] of a state, records in it included: the lane comes last."""
     found: list[np.ndarray] = []
     for part in state:
         found += lanes_last(part) if isinstance(part, tuple) else [np.moveaxis(part, 0, -1)]

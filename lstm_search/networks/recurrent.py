@@ -143,14 +143,14 @@ def logistic(net: float) -> float:
 
 @inlined
 def copy(to: np.ndarray, source: np.ndarray) -> None:
-    """To = source."""
+    """To [n] = source [n]."""
     for k in range(to.shape[0]):
         to[k] = source[k]
 
 
 @inlined
 def add_scaled(to: np.ndarray, factor: float, term: np.ndarray) -> None:
-    """To += factor x term."""
+    """To [n] += factor x term [n]."""
     for k in range(to.shape[0]):
         to[k] += factor * term[k]
 

@@ -89,7 +89,7 @@ class Gpu:
         return grid
 
     def to_device(self, array: np.ndarray) -> Any:
-        """A copy of the array in the memory of the GPU."""
+        """A copy of the array, of any shape, in the memory of the GPU, in C order."""
         return self._cuda.to_device(np.ascontiguousarray(array))
 
     def empty(self, words: int) -> Any:
@@ -97,6 +97,6 @@ class Gpu:
         return self._cuda.device_array(words, np.float64)
 
     def to_host(self, array: Any) -> np.ndarray:
-        """A copy here."""
+        """A copy here, of the same shape."""
         copy: np.ndarray = array.copy_to_host()
         return copy

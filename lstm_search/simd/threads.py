@@ -89,7 +89,7 @@ def from_words(words: np.ndarray, places: list[tuple[Rows, np.ndarray]]) -> None
 
 
 def to_words(words: np.ndarray, places: list[tuple[Rows, np.ndarray]]) -> None:
-    """The other way round."""
+    """The other way round: read the words [n, rows] from the first n lanes of arrays."""
     n = len(words)
     for rows, array in places:
         if rows.axis is None:
@@ -152,6 +152,21 @@ def _seeing(rows: Any, end: int) -> Any:
     return see
 
 
+def _mover(thread: Callable[[int], int], rows: int) -> Callable[..., None]:
+    def move(words: Any, lanes: Any, some: Any, first: int, to_some: int) -> None:
+        """some[i] = the words of lanes[i] from row `first` on, or the other way round; a thread a word."""
+        k, count = thread(1), some.shape[0] // lanes.shape[0]
+        if k < some.shape[0]:
+            g, row = lanes[k // count], first + k % count
+            at = (g // WARP * rows + row) * WARP + g % WARP
+            if to_some:
+                some[k] = words[at]
+            else:
+                words[at] = some[k]
+
+    return move
+
+
 def thread_kernels(
     *, thread: Callable[[int], int], lane: Any, block: Any, variant: Any, fill: Any, restart: Any, advance: Any
 ) -> dict[str, tuple[Callable[..., None], tuple[Any, ...]]]:
@@ -160,7 +175,6 @@ def thread_kernels(
     `lane` and `block` are what `rows_of` returns; `thread(1)` is the number of the thread. Nothing is computed here: it
     is all in the kernels of the task and of the network.
     """
-    rows = lane[1]
     see, see_block = _seeing(*lane), _seeing(*block)
 
     def fill_lane(words: Any, data: Any, width: int) -> None:
@@ -179,21 +193,10 @@ def thread_kernels(
         if g < width and fresh[g]:
             restart(_TAG, variant, see(words, g).state, 1)
 
-    def move(words: Any, lanes: Any, some: Any, first: int, to_some: int) -> None:
-        """some[i] = the words of lanes[i] from row `first` on, or the other way round; a thread a word."""
-        k, count = thread(1), some.shape[0] // lanes.shape[0]
-        if k < some.shape[0]:
-            g, row = lanes[k // count], first + k % count
-            at = (g // WARP * rows + row) * WARP + g % WARP
-            if to_some:
-                some[k] = words[at]
-            else:
-                words[at] = some[k]
-
     numbers, wholes, n = types.float64[::1], types.int64[::1], types.int64
     return {
         "fill": (fill_lane, (numbers, numbers, n)),
         "advance": (advance_lane, (numbers, numbers, n)),
         "restart": (restart_lane, (numbers, wholes, n)),
-        "move": (move, (numbers, wholes, numbers, n, n)),
+        "move": (_mover(thread, lane[1]), (numbers, wholes, numbers, n, n)),
     }

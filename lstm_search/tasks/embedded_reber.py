@@ -99,7 +99,7 @@ def fill(block: Block, stream: Stream) -> None:
 
 @kernel
 def spell(key: Bits, out: np.ndarray) -> int:
-    """Write a string's symbols into `out`; their number, at most `out`'s."""
+    """Write a string's symbols into `out` [n], as numbers from 0 to 6; how many there are, at most n."""
     i, branch, state = 0, 0, _BRANCH
     out[0] = _B
     while state != _END and i + 1 < out.shape[0]:
