@@ -36,8 +36,10 @@ def test_states_of_two_sequences_that_differ_in_their_first_symbol_differ_by_a_c
 
 
 def passing(network: Lstm1997, hidden: np.ndarray, middles: list[list[int]]) -> np.ndarray:
-    """Output weights with which all these sequences are right at their ends, after either first symbol: outputs x and y
-    have one weight from the cell, and from each symbol what puts them at .75 for the hardest sequence that ends there."""
+    """Output weights with which all these sequences are right at their ends, after either first symbol.
+
+    Outputs x and y have one weight from the cell, and from each symbol what puts them at .75 for the hardest sequence
+    that ends with it."""
     ends = [[states(network, hidden, first, middle)[-1] for first in (P - 1, P)] for middle in middles]
     sign = np.sign(ends[0][0] - ends[0][1])
     output = np.zeros((P + 1, P + 2))
