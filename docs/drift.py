@@ -1,6 +1,6 @@
 """What drift does to the state of a cell, and to the error that enters it: measured on nets as they start and end.
 
-`python docs/drift.py` trains two studies (some minutes; again, it only draws), and renews the table of docs/readings.md
+`python docs/drift.py` trains two studies (some minutes; again, it only draws), and renews docs/tables/drift.md
 and docs/images/drift.svg. Each net of a study, with its first and with its last weights, is shown fresh sequences:
 - s_c(t), the state of a cell, which nothing ever takes away from;
 - y_out(t) h'(s_c(t)), by which an error that the output sends back to the cell at t is scaled as it enters the
@@ -30,7 +30,7 @@ from matplotlib import pyplot as plt
 
 mpl.rcParams["svg.hashsalt"] = "drift"  # the same file every time
 
-PAGE, FIGURE = ROOT / "docs" / "readings.md", ROOT / "docs" / "images" / "drift.svg"
+PAGE, FIGURE = ROOT / "docs" / "tables" / "drift.md", ROOT / "docs" / "images" / "drift.svg"
 HOME = ROOT / "studies"
 BLOCK = re.compile(r"(<!-- drift: begin -->\n).*?(<!-- drift: end -->)", re.DOTALL)
 

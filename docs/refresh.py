@@ -17,7 +17,6 @@ FIGURES = {
     "table-3": ("learning_curves",),
     "table-4": ("solved_fraction",),
     "table-7": ("learning_curves",),
-    "table-7-adding": ("solved_fraction",),
     "table-9": ("learning_curves", "solved_fraction"),
 }
 """The figures that the documentation shows, by study."""

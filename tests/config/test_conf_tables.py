@@ -188,7 +188,7 @@ def test_what_differs_from_the_table_is_told_once() -> None:
         ("table=2 network=rtrl rows=lstm-p100", "rows=lstm-p100: table 2 has no such row of network rtrl; nearest: "),
         ("table=9 rows=rivals", "rows=rivals: table 9 has no such row"),
         ("table=1 rows=all network.blocks=3", "network.blocks: no such key with this network, or not in all rows"),
-        ("recipe=reber rows=all", "network.output_bias: no such key with this network, or not in all rows"),
+        ("recipe=best-1 rows=all", "network.direct: no such key with this network, or not in all rows"),
         ("task=long_lag_2a network.output_gate_bias=[-1]", r"takes \[\] where network.output_gates=false"),
     ],
 )

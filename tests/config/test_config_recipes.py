@@ -48,7 +48,7 @@ def test_a_recipe_stands_below_the_words_of_the_user(kept: Callable[[str], None]
         (("recipe=mine",), "table-3-mine"),
         (("recipe=mine", "study=other"), "other"),
         (("recipe=mine", "table=9", "rows=6a"), "table-9-mine"),
-        (("recipe=half-cells", "task=adding"), "adding-half-cells"),
+        (("recipe=one-set", "table=9"), "table-9-one-set"),
         (("recipe=null", "table=9"), "table-9"),
     ],
 )
@@ -63,7 +63,7 @@ def test_a_study_by_a_recipe_is_named_by_both(words: tuple[str, ...], name: str,
         ("network.recurent: none", ("table=3",), r"recipe=mine: network\.recurent: no such key; nearest: network"),
         ("network.recurrent: some", ("table=3",), "recipe=mine: network.recurrent=some: takes one of"),
         ("table: 33", (), "recipe=mine: table=33: no such table"),
-        ("recipe: half-cells", ("table=3",), "recipe=mine: mine.yaml names a recipe"),
+        ("recipe: one-set", ("table=3",), "recipe=mine: mine.yaml names a recipe"),
         ("seed: ${rows}", ("table=3",), "recipe=mine: seed=.*references"),
         ("seed: 5", ("table=33",), "^table=33: no such table"),
     ],
@@ -77,6 +77,6 @@ def test_what_a_recipe_cannot_say_is_refused_with_its_name(
 
 
 def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"recipe=half-cell: no such recipe; nearest: half-cells, early-cell"):
-        compose(["recipe=half-cell", "table=3"])
+    with pytest.raises(ConfigError, match=r"recipe=one-sett: no such recipe; nearest: one-set"):
+        compose(["recipe=one-sett", "table=3"])
     assert all(f"recipe={name}" in keys.describe() for name in keys.options("recipe"))
