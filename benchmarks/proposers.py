@@ -58,6 +58,19 @@ SPACES: dict[str, tuple[Surface, tuple[str, ...]]] = {
     ),
 }
 WORKERS = 8
+SEARCHES = {
+    "grid": "search=grid",
+    "random": "search=random",
+    "sobol": "search.proposer=sobol",
+    "race": "search=race",
+    "tpe": "search=tpe",
+}
+CALLS = (
+    *((kind, "ert", 10_000) for kind in ("grid", "random", "sobol")),
+    *(("race", objective, 10_000) for objective in ("success", "ert")),
+    ("tpe", "ert", 2000),
+)
+"""What a trial of it costs: search, objective, and cells."""
 
 
 class End(NamedTuple):
@@ -100,15 +113,17 @@ def main() -> None:
             ends = [searched(surface, words, kind, cells, seed) for seed in range(1, asked.repetitions + 1)]
             figures = f"{median(end.trials for end in ends):,.0f} | {median(end.ert for end in ends):,.0f}"
             print(f"| {name}, {kind} | {cells} | {figures} |", flush=True)
-    for kind, cells in (("random", 10_000), ("tpe", 2000)):
-        print(f"{kind}, {cells:,} cells: {1000 * call(kind, cells):.2f} ms of a core a trial asked for and told")
+    for kind, objective, cells in CALLS:
+        spent = 1000 * call(kind, objective, cells)
+        print(f"{kind}, objective {objective}, {cells:,} cells: {spent:.2f} ms of a core a trial", flush=True)
 
 
-def call(kind: str, cells: int) -> float:
-    """Seconds of a core that a search of so many cells takes for a trial, one at a time."""
-    words = ("task=adding", RATE, INIT, f"search={kind}", "search.allocator=race", "search.objective=success")
-    more = (f"search.cells={cells}", "search.max_trials=10000000", "tracking=none")
-    settings = config.compose([*words, *more])
+def call(kind: str, objective: str, cells: int) -> float:
+    """Seconds of a core that a search takes to ask for a trial and to be told its result, one at a time."""
+    rates = ",".join(f"{0.0005 * (number + 1):g}" for number in range(cells))
+    space = (f"training.rate={rates}",) if kind in ("grid", "race") else (RATE, INIT, f"search.cells={cells}")
+    words = ("task=adding", *space, SEARCHES[kind], f"search.objective={objective}")
+    settings = config.compose([*words, "search.max_trials=10000000", "tracking=none"])
     search, simulated = Search(settings.space, settings.search, 1), Simulated(SURFACES["smooth"], 1)
     count, spent = 0, 0.0
     while search.remaining or simulated.pending:
@@ -121,8 +136,6 @@ def call(kind: str, cells: int) -> float:
         search.tell(finished)
         spent += time.process_time() - began
         count += len(finished)
-        if count >= 6 * cells:
-            break
     return spent / max(count, 1)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lstm_search.stats.sample import RESAMPLES, SEED, Array, Interval, Times, drawn_p, generator
+from lstm_search.stats import splits
+from lstm_search.stats.sample import RESAMPLES, SEED, Array, Interval, Times, generator
+
+_FEW = 10
+"""So many random splits that reach the observed one tell a p-value well enough."""
 
 
 def expected_running_time(reached: Sequence[float], censored: Sequence[float]) -> float | None:
@@ -64,42 +66,49 @@ def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:
     With theta the ERT of both cells together, a trial that spent T and solved (S = 1) or not (S = 0) has the score
     T - theta S: the mean score of a cell is positive where its ERT is above theta. The statistic is Welch's t of the
     scores, so that cells of unlike spread and unlike numbers of trials may be compared (Janssen 1997). Where both cells
-    are alike every split of all trials is as probable, and the test is exact at any size: all splits are counted where
-    there are few, else they are drawn until ten reach the observed one, or far enough to tell p-values above `smallest`
-    (`drawn_p`).
+    are alike every split of all trials is as probable, and the test is exact at any size. All splits are counted where
+    there are few, else random ones. Where next to none of these reaches the observed one, and a p-value below
+    `smallest` is possible, tilted ones are drawn (`_tilted_p`). Their p-value is used only where it is below those that
+    the random ones tell: so each q is kept by the test of one stage.
     """
     parts = (*first, *second)
     spent = np.array([value for part in parts for value in sorted(part)], float)
     solved = np.repeat([1.0, 0.0, 1.0, 0.0], [len(part) for part in parts])
-    size = len(first[0]) + len(first[1])
-    if not 0 < size < len(spent) or not solved.any():
+    size, n = len(first[0]) + len(first[1]), len(spent)
+    if not 0 < size < n or not solved.any():
         return 1.0
     scores = spent - spent.sum() / solved.sum() * solved
-    observed = _welch(scores[np.newaxis], np.arange(size)[np.newaxis])[0]
+    own = splits.sums_of(scores, np.arange(size)[np.newaxis])
+    observed = float(_welch(scores, size, own)[0])
     reach = observed - 1e-9 * (1 + abs(observed))
-    splits = math.comb(len(scores), size)
-    if splits <= RESAMPLES:
-        every = np.array(list(combinations(range(len(scores)), size)))
-        return float(np.mean(_welch(scores[np.newaxis].repeat(splits, 0), every) >= reach))
-    rng = generator(scores)
-
-    def draw(count: int) -> Array:
-        shuffled = rng.random((count, len(scores))).argpartition(size, axis=1)[:, :size]
-        return _welch(scores[np.newaxis].repeat(count, 0), shuffled)
-
-    return drawn_p(draw, reach, math.ceil(5 / smallest))
+    number = math.comb(n, size)
+    few = number <= splits.RANDOM
+    chosen = splits.every(n, size) if few else splits.random(n, size)
+    hits = int(np.count_nonzero(_welch(scores, size, splits.sums_of(scores, chosen)) >= reach))
+    if few:
+        return hits / number
+    p = (hits + 1) / (splits.RANDOM + 1)
+    bound = _FEW / splits.RANDOM
+    return p if p > bound or 1 / number > smallest else min(bound, _tilted_p(scores, own, reach, size, smallest))
 
 
-def _welch(scores: Array, chosen: NDArray[np.intp]) -> Array:
-    """Welch's t (n_splits,) of the `chosen` columns of each row of scores against the rest."""
-    n, size = scores.shape[1], chosen.shape[1]
-    part = np.take_along_axis(scores, chosen, axis=1)
-    total, squares = scores.sum(axis=1), (scores**2).sum(axis=1)
-    sums, own = part.sum(axis=1), (part**2).sum(axis=1)
-    means = sums / size, (total - sums) / (n - size)
+def _tilted_p(scores: Array, own: splits.Sums, reach: float, size: int, smallest: float) -> float:
+    """The p-value by splits that were drawn with unlike probabilities, and are weighted accordingly. The observed split
+    counts with its own weight, which makes the p-value valid whatever the number of splits and their weights (Harrison
+    2012, "Conservative hypothesis tests and confidence intervals using importance sampling")."""
+    sums, weights = splits.tilted(generator(scores), scores, own, size, smallest)
+    hit = _welch(scores, size, sums) >= reach
+    return min(1.0, float(weights[hit].sum() / len(hit)))
+
+
+def _welch(scores: Array, size: int, sums: splits.Sums) -> Array:
+    """Welch's t (n_splits,) of first parts of `size` scores, of which the sums are given, against the rest."""
+    n, total, squares = len(scores), scores.sum(), (scores**2).sum()
+    sizes, both = (size, n - size), ((sums[0], sums[1]), (total - sums[0], squares - sums[1]))
+    means = [part[0] / count for part, count in zip(both, sizes, strict=True)]
     errors = [
-        np.maximum(square / count - mean**2, 0) / max(count - 1, 1)
-        for square, mean, count in zip((own, squares - own), means, (size, n - size), strict=True)
+        np.maximum(part[1] / count - mean**2, 0) / max(count - 1, 1)
+        for part, mean, count in zip(both, means, sizes, strict=True)
     ]
     least = 1e-12 * squares / n  # equal values on both sides: what is left of the variance is rounding
     t: Array = (means[0] - means[1]) / np.sqrt(np.maximum(errors[0] + errors[1], least) + 1e-300)
