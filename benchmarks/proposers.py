@@ -120,8 +120,10 @@ def main() -> None:
 
 def call(kind: str, objective: str, cells: int) -> float:
     """Seconds of a core that a search takes to ask for a trial and to be told its result, one at a time."""
-    rates = ",".join(f"{0.0005 * (number + 1):g}" for number in range(cells))
-    space = (f"training.rate={rates}",) if kind in ("grid", "race") else (RATE, INIT, f"search.cells={cells}")
+    side = math.isqrt(cells)
+    rates, scales = (",".join(f"{low * (number + 1):g}" for number in range(side)) for low in (0.05, 0.01))
+    grid = f"training.rate={rates}", f"network.init={scales}"
+    space = grid if kind in ("grid", "race") else (RATE, INIT, f"search.cells={cells}")
     words = ("task=adding", *space, SEARCHES[kind], f"search.objective={objective}")
     settings = config.compose([*words, "search.max_trials=10000000", "tracking=none"])
     search, simulated = Search(settings.space, settings.search, 1), Simulated(SURFACES["smooth"], 1)

@@ -12,7 +12,7 @@ from lstm_search.cli.shell import Exit, chosen, say
 from lstm_search.config import SECTIONS, Settings
 from lstm_search.published import published_at
 from lstm_search.search import Space
-from lstm_search.spec import Row, counted, unit_of
+from lstm_search.spec import Outcome, Row, counted, unit_of
 from lstm_search.stats import rate_told_apart
 from lstm_search.worker import Worker, demand, warm
 
@@ -97,18 +97,34 @@ def _searched(settings: Settings, work: _Work) -> list[str]:
     drawn = f"{search.cells} cells drawn ({search.proposes})" if search.cells else "every combination"
     lines = [f"space: {' '.join(axes)}; {drawn}", *_left_out(space)]
     if search.allocates == "race":
-        least = search.blocks[0] * (len(space.bases) if space.joint else work.rows)
         looks = ", ".join(map(str, search.blocks))
+        least = _least(settings, work)
         lines.append(f"race: {least:,} trials at least; looks after {looks} replicates, error {search.error:g}")
-    cells = search.cells or space.size() or 1
-    each = (space.size(contest=True) or cells) if search.cells is None else cells
-    finalists = min(search.finalists, each) if each > 1 else 0
-    fresh = search.confirm * finalists * len(space.bases) * (cells // each)
+    fresh = _fresh(settings)
     lines.append(
         f"then the best by {search.objective}: {fresh:,} trials on fresh seeds, replicates {search.fresh_from:,} and on"
     )
     budget = "no limit of time" if settings.budget_hours is None else f"{settings.budget_hours:g} hours by the clock"
     return [*lines, f"budget: {budget}, {search.max_trials:,} trials at most"]
+
+
+def _least(settings: Settings, work: _Work) -> int:
+    """The fewest trials: of a race a block of every row, or, where rows are judged together, of every row of a set."""
+    search, space = settings.search, settings.space
+    if search.allocates != "race":
+        return work.trials
+    return search.blocks[0] * (len(space.bases) if space.joint else work.rows)
+
+
+def _fresh(settings: Settings) -> int:
+    """Trials on fresh seeds: of the best cells of every contest."""
+    search, space = settings.search, settings.space
+    if not space.axes:
+        return 0
+    cells = search.cells or space.size() or 1
+    each = (space.size(contest=True) or cells) if search.cells is None else cells
+    finalists = min(search.finalists, each) if each > 1 else 0
+    return search.confirm * finalists * len(space.bases) * (cells // each)
 
 
 def _left_out(space: Space) -> list[str]:
@@ -118,20 +134,31 @@ def _left_out(space: Space) -> list[str]:
 
 
 def _cost(rows: Sequence[Row], work: _Work, settings: Settings) -> str:
-    """What the trials will cost, by a pilot of a few slices on one core of this machine."""
+    """What the trials will cost, by a pilot of a few slices on one core of this machine: at most, and were each to take
+    as long as those that were printed, or else as those that succeeded in the pilot."""
     sample = rows[:: max(1, len(rows) // settings.search.pilot)][: settings.search.pilot]
     say(f"pilot: {len(sample)} slices of {SLICE:g} s, after compiling what is not in the cache")
     warm([(spec, PILOT_TRIALS) for spec, _ in demand(sample)], settings.execute.width)
-    speeds = [_speed(row, settings) for row in sample]
-    step = sum(speeds) / len(speeds)
-    text = f"pilot: {1e9 * step:.0f} ns a trial and time step; at most {_hours(step * work.steps)}"
-    expected = [_expected(row) for row in rows]
-    if None not in expected:
+    pilots = [_piloted(row, settings) for row in sample]
+    step = sum(pilot.seconds for pilot in pilots) / sum(pilot.steps for pilot in pilots)
+    fresh = _fresh(settings)
+    most = _hours(step * work.steps * (1 + fresh / work.trials)) + (", fresh seeds included" if fresh else "")
+    text = f"pilot: {1e9 * step:.0f} ns a trial and time step; at most {most}"
+    printed, all_steps = [_expected(row) for row in rows], work.steps * len(rows) / work.rows
+    solved, what = sum(pilot.solved for pilot in pilots), "to take what was printed"
+    if None not in printed:
         lengths = (row.replicates * row.cell.task.length for row in rows)
-        steps = sum(mean * length for mean, length in zip(expected, lengths, strict=True) if mean)
-        likely = _hours(step * steps * work.rows / len(rows))
-        text += f", {likely} were every trial to take what was printed"
-    return text
+        all_steps = sum(mean * length for mean, length in zip(printed, lengths, strict=True) if mean)
+    elif solved:
+        each = sum(pilot.steps for pilot in pilots) / solved
+        all_steps = sum(row.replicates * min(each, row.cap * row.cell.task.length) for row in rows)
+        what = f"to take what the {solved} took that succeeded in the pilot"
+    else:
+        return f"{text}; no trial ended in the pilot, so what is likely is not known: raise search.pilot"
+    likely = step * all_steps * work.rows / len(rows)
+    text += f", {_hours(likely)} were every trial {what}"
+    least = _least(settings, work)
+    return text if least == work.trials else f"{text}, {_hours(likely * least / work.trials)} were it so for the fewest"
 
 
 def _expected(row: Row) -> float | None:
@@ -143,12 +170,20 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.2g} core-hours"
 
 
-def _speed(row: Row, settings: Settings) -> float:
-    """Seconds of a core that a trial of the row takes for one time step, side by side with others."""
+class _Pilot(NamedTuple):
+    """What trials of a row, side by side, did in a slice: seconds of a core, time steps, and successes."""
+
+    seconds: float
+    steps: float
+    solved: int
+
+
+def _piloted(row: Row, settings: Settings) -> _Pilot:
     worker = Worker(settings.execute.width)
     many = replace(row, replicates=worker.width).trials(settings.definition.seed)
     began = time.perf_counter()
     progress = worker.advance(many, SLICE)
     spent = time.perf_counter() - began
     done = sum(progress.sequences.values()) + sum(result.sequences for result in progress.finished)
-    return spent / max(done * row.cell.task.length, 1.0)
+    solved = sum(result.outcome == Outcome.SOLVED for result in progress.finished)
+    return _Pilot(spent, max(done * row.cell.task.length, 1.0), solved)
