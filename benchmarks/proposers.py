@@ -107,12 +107,12 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--cells", type=int, default=80)
     asked = parser.parse_args()
-    print("| space | cells | trials, median | ERT of the best, median |\n|---|---:|---:|---:|")
+    print("| space | proposer | cells | trials | ERT of the best |\n|---|---|---:|---:|---:|")
     for name, (surface, words) in SPACES.items():
-        for kind, cells in (("random", asked.cells), ("tpe", asked.cells // 2)):
+        for cells, kind in ((n, kind) for n in (asked.cells, asked.cells // 2) for kind in ("random", "tpe")):
             ends = [searched(surface, words, kind, cells, seed) for seed in range(1, asked.repetitions + 1)]
             figures = f"{median(end.trials for end in ends):,.0f} | {median(end.ert for end in ends):,.0f}"
-            print(f"| {name}, {kind} | {cells} | {figures} |", flush=True)
+            print(f"| {name} | {kind} | {cells} | {figures} |", flush=True)
     for kind, objective, cells in CALLS:
         spent = 1000 * call(kind, objective, cells)
         print(f"{kind}, objective {objective}, {cells:,} cells: {spent:.2f} ms of a core a trial", flush=True)

@@ -172,6 +172,12 @@ def test_rows_of_several_tables_are_named_with_them() -> None:
     assert [base.name for base in one.space.bases] == ["4/T100-N3"]
 
 
+def test_one_table_in_brackets_is_that_table() -> None:
+    first, second = (config.compose([f"table={name}", "rows=T100", "training.rate=0.5,1"]) for name in ("[7]", "7"))
+    assert first.definition.rows == second.definition.rows
+    assert [base.name for base in first.space.bases] == ["T100"]
+
+
 def test_a_key_that_a_row_lacks_is_left_out_for_it() -> None:
     settings = config.compose(
         ["table=[2,9]", "rows=[2/rtrl-p4-1,9/6a]", *JOINT, "network.blocks=1,2", "training.rate=0.1,1"]
