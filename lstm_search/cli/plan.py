@@ -154,7 +154,7 @@ def _cost(rows: Sequence[Row], work: _Work, settings: Settings) -> str:
         all_steps = sum(row.replicates * min(each, row.cap * row.cell.task.length) for row in rows)
         what = f"to take what the {solved} took that succeeded in the pilot"
     else:
-        return f"{text}; no trial ended in the pilot, so what is likely is not known: raise search.pilot"
+        return f"{text}; no trial succeeded in the pilot, so what is likely is not known: raise search.pilot"
     likely = step * all_steps * work.rows / len(rows)
     text += f", {_hours(likely)} were every trial {what}"
     least = _least(settings, work)
