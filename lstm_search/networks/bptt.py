@@ -121,10 +121,14 @@ class Bptt(Learner):
     )
 
     name = "bptt"
-    facts = Facts(updates=("sequence",))
     kernels = recurrent.kernels(BpttState, new_state, step=_step, learn=_learn, finish=_finish, begin=_begin)
     initial = recurrent.initial
     n_weights = recurrent.n_weights
+
+    @property
+    def facts(self) -> Facts:
+        """Outputs that are recurrent units have no f' of their own."""
+        return Facts(updates=("sequence",), slopeless=recurrent.slopeless(self))
 
     def __post_init__(self) -> None:
         settle(self, "network")

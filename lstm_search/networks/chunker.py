@@ -13,6 +13,7 @@ last `history` steps: the chunker's steps are the inputs it saw.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +23,7 @@ from lstm_search.checks import setting, settle
 from lstm_search.networks import bptt, loop, recurrent
 from lstm_search.networks.bptt import keep, rewind
 from lstm_search.networks.learner import Facts, Learner, Signal, Weights, uniform_weights
-from lstm_search.simd import Block, StopState, aligned_zeros, inlined
+from lstm_search.simd import Block, Layout, StopState, aligned_zeros, inlined
 
 
 class Variant(NamedTuple):
@@ -171,6 +172,12 @@ def _begin(variant: Variant, state: ChunkerState, l: int) -> None:
     state.surprised[l, 0] = 1
 
 
+def _check(_network: Any, layout: Layout, _rules: Sequence[Any]) -> None:
+    """Refuse a task that does not ask for every next symbol."""
+    if layout.targets != "all":
+        raise ValueError("task.at_end=true: network chunker predicts the next symbol at every step; takes false")
+
+
 @dataclass(frozen=True)
 class Chunker(Learner):
     """Two nets of `hidden` logistic units each. An input counts as not predicted where some output of the automatizer
@@ -197,7 +204,7 @@ class Chunker(Learner):
     reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
 
     name = "chunker"
-    facts = Facts(tasks=("embedded_reber", "long_lag"))
+    facts = Facts(tasks=("embedded_reber", "long_lag"), check=_check)
     kernels = loop.kernels(
         ChunkerState,
         _new_state,

@@ -85,7 +85,13 @@ class Guessing(Learner):
     range: float = setting(100.0, "weights are uniform in [-range, range]", above=0, example="100")
 
     name = "guessing"
-    facts = Facts(updates=("sequence",), signals=False, unit="draws", check=_check)
+    facts = Facts(
+        updates=("sequence",),
+        signals=False,
+        slopeless="learns by no error signals",
+        unit="draws",
+        check=_check,
+    )
     kernels = recurrent.kernels(GuessingState, _new_state, put=_put, weights=_weights, learn=_learn, finish=_finish)
 
     def __post_init__(self) -> None:

@@ -61,6 +61,7 @@ class Facts(NamedTuple):
     signals: bool = True  # whether error signals of outputs are what it learns by
     in_turn: bool = False  # whether a task's fixed training strings come in turn, for it learns set by set
     linear: bool = False  # whether outputs are linear, not logistic
+    slopeless: str = ""  # why error signals of its logistic outputs have no f' of their own; "" where they have
     unit: str = ""  # what its trials count, where these are no training sequences
     check: Callable[[Any, Layout, Sequence[Any]], None] = lambda *_: None
     """(network, layout, stop rules): raises ValueError where the network cannot learn such a task, or not by them."""

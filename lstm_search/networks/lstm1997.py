@@ -128,10 +128,10 @@ class Lstm1997(Learner):
 
     def _check_shape(self) -> None:
         if self.units > 512:
-            raise ValueError(
-                f"network.blocks={self.blocks} network.size={self.size}: takes up to 512 gates and cells, "
-                f"not {self.units}"
-            )
+            given, which = f"network.blocks={self.blocks} network.size={self.size}", "gates and cells"
+            if self.hidden:
+                given, which = f"{given} network.hidden={self.hidden}", "hidden units"
+            raise ValueError(f"{given}: takes up to 512 {which}, not {self.units}")
         if self.hidden and self.growth != "none":
             raise ValueError(
                 f"network.hidden={self.hidden} network.growth={self.growth}: takes network.hidden=0 where units join "

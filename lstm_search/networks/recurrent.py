@@ -88,6 +88,11 @@ def new_net(width: int, variant: Variant, n_outputs: int) -> Net:
     )
 
 
+def slopeless(network: Any) -> str:
+    """Why the error signals of the outputs have no f' of their own: empty where they have."""
+    return "has its outputs among the recurrent units (network.wiring=full)" if network.wiring == "full" else ""
+
+
 def initial(network: Any, key: np.uint64, n_inputs: int, n_outputs: int) -> Weights:
     """First weights: hidden [n, M] and output [K, C], uniform in [-init, init]."""
     variant = network.variant(n_inputs, symbols=False, sums=False)

@@ -111,11 +111,15 @@ class Rtrl(Learner):
     reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
 
     name = "rtrl"
-    facts = Facts(check=_check)
     kernels = recurrent.kernels(RtrlState, _new_state, step=_step, learn=_learn, begin=_begin)
     variant = recurrent.variant_of
     initial = recurrent.initial
     n_weights = recurrent.n_weights
+
+    @property
+    def facts(self) -> Facts:
+        """Outputs that are recurrent units have no f' of their own."""
+        return Facts(check=_check, slopeless=recurrent.slopeless(self))
 
     def __post_init__(self) -> None:
         settle(self, "network")

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from lstm_search.checks import written
-from lstm_search.networks import NETWORKS, Learner, Signal
+from lstm_search.networks import NETWORKS, Learner
 from lstm_search.spec.canonical import canonical, canonical_json, sha256
 from lstm_search.spec.settings import Stop, Training
 from lstm_search.tasks import TASKS, Task
@@ -61,19 +61,20 @@ class Cell:
         if not self.task.layout.classes:
             raise ValueError(f"{given}: task {self.task.name} has no targets 0 and 1 to be coded; takes [0,1]")
         if not self.network.facts.linear and not (targets[0] >= 0.0 and targets[1] <= 1.0):
-            raise ValueError(f"{given}: outputs are logistic; takes numbers from 0 to 1")
+            raise ValueError(
+                f"{given}: outputs of network {self.network.name} are logistic; takes two numbers from 0 to 1"
+            )
 
     def _check_signal(self) -> None:
-        """Refuse error signals of another kind where this network has none, or no f' in them."""
-        facts, training = self.network.facts, self.training
+        """Refuse a margin where this network has no error signals, and another slope where they have none."""
+        facts, training, name = self.network.facts, self.training, self.network.name
         if training.margin and not facts.signals:
-            raise ValueError(f"training.margin={training.margin:g}: network {self.network.name} takes 0")
-        if training.signal[2:] != Signal(0.0)[2:] and (not facts.signals or facts.linear):
-            slope = f"training.slope={written(training.slope)} training.slope_added={training.slope_added:g}"
-            where = "has linear outputs" if facts.signals else "learns by no error signals"
-            raise ValueError(
-                f"{slope}: network {self.network.name} {where}; takes training.slope=true training.slope_added=0"
-            )
+            raise ValueError(f"training.margin={training.margin:g}: network {name} learns by no error signals; takes 0")
+        why = "has linear outputs" if facts.linear else facts.slopeless
+        if why and not training.slope:
+            raise ValueError(f"training.slope=false: network {name} {why}; takes true")
+        if why and training.slope_added:
+            raise ValueError(f"training.slope_added={training.slope_added:g}: network {name} {why}; takes 0")
 
     def _check_stop(self, stop: Stop) -> None:
         """Refuse a stop rule that this task cannot serve."""

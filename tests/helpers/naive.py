@@ -3,10 +3,12 @@
 The slow twin that the compiled net is held against, and the reference for the benchmark's C programs. Weights:
 
 - `hidden[unit, source]`. Units: the cells block by block, then one input gate a block, then one output gate a block (if
-  `network.output_gates`; else y_out is 1).
+  `network.output_gates`; else y_out is 1), then `network.hidden` conventional units, which are biased where gates are.
   Sources: the inputs; the activations of t-1 that `network.recurrent` lets through (all: cells, input gates, output
-  gates; cells: cells only; none); last a column of biases if gates or cells have one. Entries that do not exist are 0.
-- `output[k, source]`. Sources: the inputs if `network.direct`, the cells, 1 if `network.output_bias`.
+  gates, conventional units; cells: cells only; none); last a column of biases if gates or cells have one. Entries that
+  do not exist are 0; with `network.recurrent_to` gates, those from activations of t-1 to cells are among them.
+- `output[k, source]`. Sources: the inputs if `network.direct`, the cells, the conventional units, 1 if
+  `network.output_bias`.
 
 A sequence is `(x, targets)`: `x[step]` a row of inputs or the number of the one input that is 1; `targets` maps a step
 to its target vector.
@@ -38,6 +40,7 @@ class Step:
     s: list
     h: list
     y_c: list
+    y_i: list  # of conventional units
     y: list
 
 
@@ -46,6 +49,11 @@ def n_cells(network: Lstm1997) -> int:
 
 
 def n_units(network: Lstm1997) -> int:
+    return n_gated(network) + network.hidden
+
+
+def n_gated(network: Lstm1997) -> int:
+    """Cells and gates: the conventional units come after them."""
     return n_cells(network) + (1 + network.output_gates) * network.blocks
 
 
@@ -68,9 +76,10 @@ def exists(network: Lstm1997, n_inputs: int, n_outputs: int) -> tuple[NDArray[np
     if bias:
         hidden[: n_cells(network), -1] = network.cell_bias != "none"
         hidden[n_cells(network) :, -1] = network.gates_biased
-    return hidden, np.ones(
-        (n_outputs, n_direct(network, n_inputs) + n_cells(network) + network.output_bias), dtype=bool
-    )
+    if network.recurrent_to == "gates":
+        hidden[: n_cells(network), n_inputs : n_inputs + n_recurrent(network)] = False
+    seen = n_direct(network, n_inputs) + n_cells(network) + network.hidden + network.output_bias
+    return hidden, np.ones((n_outputs, seen), dtype=bool)
 
 
 def exp(x: complex) -> complex:
@@ -82,29 +91,29 @@ def f(x: complex) -> complex:
 
 
 def g_of(network: Lstm1997, x: complex) -> complex:
-    return 4 * f(x) - 2 if network.g == "bipolar" else f(x)
+    return {"bipolar": 4 * f(x) - 2, "half": 2 * f(x) - 1, "logistic": f(x)}[network.g]
 
 
 def g_prime(network: Lstm1997, g: complex) -> complex:
-    return (2 + g) * (2 - g) / 4 if network.g == "bipolar" else g * (1 - g)
+    return {"bipolar": (2 + g) * (2 - g) / 4, "half": (1 + g) * (1 - g) / 2, "logistic": g * (1 - g)}[network.g]
 
 
 def h_of(network: Lstm1997, s: complex) -> complex:
-    return 2 * f(s) - 1 if network.h == "bipolar" else s
+    return s if network.h == "identity" else {"bipolar": 2 * f(s) - 1, "double": 4 * f(s) - 2}[network.h]
 
 
 def h_prime(network: Lstm1997, h: complex) -> complex:
-    return (1 + h) * (1 - h) / 2 if network.h == "bipolar" else 1.0
+    return {"bipolar": (1 + h) * (1 - h) / 2, "double": (2 + h) * (2 - h) / 4, "identity": 1.0}[network.h]
 
 
 def inputs_of(network: Lstm1997, n_sources: int) -> int:
     return n_sources - n_recurrent(network) - has_bias_column(network)
 
 
-def seen_by_outputs(network: Lstm1997, z: list, y_c: list) -> list:
+def seen_by_outputs(network: Lstm1997, z: list, y_c: list, y_i: list) -> list:
     """What output units see."""
     n_inputs = inputs_of(network, len(z))
-    return z[: n_direct(network, n_inputs)] + y_c + [1.0] * network.output_bias
+    return z[: n_direct(network, n_inputs)] + y_c + y_i + [1.0] * network.output_bias
 
 
 def sources(network: Lstm1997, n_sources: int, x_t: ArrayLike, before: Step) -> list:
@@ -112,7 +121,7 @@ def sources(network: Lstm1997, n_sources: int, x_t: ArrayLike, before: Step) -> 
     n_inputs = inputs_of(network, n_sources)
     inputs = [float(m == x_t) for m in range(n_inputs)] if np.ndim(x_t) == 0 else [float(value) for value in x_t]
     gates = before.y_in + before.y_out * network.output_gates
-    fed_back = {"all": before.y_c + gates, "cells": before.y_c, "none": []}[network.recurrent]
+    fed_back = {"all": before.y_c + gates + before.y_i, "cells": before.y_c, "none": []}[network.recurrent]
     return inputs + fed_back + [1.0] * has_bias_column(network)
 
 
@@ -133,15 +142,16 @@ def step(network: Lstm1997, hidden: list, output: list, z: list, s_before: list)
     s = [s_before[c] + y_in[c // network.size] * g[c] for c in range(cells)]
     h = [h_of(network, s[c]) for c in range(cells)]
     y_c = [y_out[c // network.size] * h[c] for c in range(cells)]
-    net_k = [dot(row, seen_by_outputs(network, z, y_c)) for row in output]
+    y_i = [f(net_i) for net_i in net[n_gated(network) :]]
+    net_k = [dot(row, seen_by_outputs(network, z, y_c, y_i)) for row in output]
     y = [f(net) if network.output == "logistic" else net for net in net_k]
-    return Step(z, y_in, y_out, g, s, h, y_c, y)
+    return Step(z, y_in, y_out, g, s, h, y_c, y_i, y)
 
 
 def start(network: Lstm1997) -> Step:
     """What the first step of a sequence finds as the step before it."""
     cells, gates = [network.reset] * n_cells(network), [network.reset] * network.blocks
-    return Step([], gates, gates, [], [0.0] * n_cells(network), [], cells, [])
+    return Step([], gates, gates, [], [0.0] * n_cells(network), [], cells, [network.reset] * network.hidden, [])
 
 
 def forward(
@@ -156,20 +166,34 @@ def forward(
     return steps[1:]
 
 
+def error_signal(network: Lstm1997, training: Training, y_k: float, error: float) -> float:
+    """What an output that errs by `error` is told: nothing within the margin."""
+    if abs(error) < training.margin:
+        return 0.0
+    if network.output == "linear":
+        return error
+    return error * ((y_k * (1 - y_k) if training.slope else 1.0) + training.slope_added)
+
+
 def contributions(
-    network: Lstm1997, output: Weights, now: Step, traces: tuple[Weights, Weights], target: ArrayLike
+    network: Lstm1997,
+    training: Training,
+    output: Weights,
+    now: Step,
+    traces: tuple[Weights, Weights],
+    *,
+    target: ArrayLike,
 ) -> tuple[Weights, Weights]:
     """What one target adds to the weights at rate 1, (hidden, output), from the step and the traces (dS_in, dS_c)."""
-    cells, blocks, size = n_cells(network), network.blocks, network.size
+    cells, blocks, size, gated = n_cells(network), network.blocks, network.size, n_gated(network)
     dS_in, dS_c = traces
     d_hidden, d_output = np.zeros((n_units(network), len(now.z))), np.zeros_like(output)
-    e = [t_k - y_k for t_k, y_k in zip(np.atleast_1d(target), now.y, strict=True)]
-    if network.output == "logistic":
-        e = [e_k * y_k * (1 - y_k) for e_k, y_k in zip(e, now.y, strict=True)]
+    errors = [t_k - y_k for t_k, y_k in zip(np.atleast_1d(target), now.y, strict=True)]
+    e = [error_signal(network, training, y_k, error) for y_k, error in zip(now.y, errors, strict=True)]
     direct = n_direct(network, inputs_of(network, len(now.z)))
-    back = [sum(output[k, direct + c] * e[k] for k in range(len(e))) for c in range(cells)]
+    back = [sum(output[k, direct + c] * e[k] for k in range(len(e))) for c in range(cells + network.hidden)]
     for k in range(len(e)):
-        for m, source in enumerate(seen_by_outputs(network, now.z, now.y_c)):
+        for m, source in enumerate(seen_by_outputs(network, now.z, now.y_c, now.y_i)):
             d_output[k, m] += e[k] * source
     for c in range(cells):
         j = c // size
@@ -181,6 +205,9 @@ def contributions(
         e_out = now.y_out[j] * (1 - now.y_out[j]) * sum(now.h[c] * back[c] for c in range(j * size, (j + 1) * size))
         for m in range(len(now.z)):
             d_hidden[cells + blocks + j, m] += e_out * now.z[m]
+    for i, y_i in enumerate(now.y_i):
+        for m in range(len(now.z)):
+            d_hidden[gated + i, m] += y_i * (1 - y_i) * back[cells + i] * now.z[m]
     return d_hidden, d_output
 
 
@@ -195,15 +222,24 @@ def extend(network: Lstm1997, traces: tuple[Weights, Weights], now: Step) -> Non
 
 
 def train_sequence(
-    network: Lstm1997, training: Training, weights: tuple[Weights, Weights], x: Sequence, targets: Targets
+    network: Lstm1997,
+    training: Training,
+    weights: tuple[Weights, Weights],
+    x: Sequence,
+    targets: Targets,
+    *,
+    left: tuple[Weights, Weights] | None = None,
 ) -> list[list[float]]:
     """Trains the weights (hidden, output) in place on one sequence; returns every step's outputs, as they were before
-    the step's own change of the weights."""
+    the step's own change of the weights.
+
+    `left`: what the sequence before has left to be added to the weights late, after the first step of this one together
+    with that step's own contribution. What this sequence brings after its first step is left there in its place."""
     hidden, output = weights
     rate = training.rate * training.error_scale
     mask, _ = exists(network, inputs_of(network, hidden.shape[1]), len(output))
     traces = np.zeros((n_cells(network), hidden.shape[1])), np.zeros((n_cells(network), hidden.shape[1]))
-    sums = np.zeros_like(hidden), np.zeros_like(output)
+    sums = (np.zeros_like(hidden), np.zeros_like(output)) if left is None else left
     now, outputs = start(network), []
     for t, x_t in enumerate(x):
         z = sources(network, hidden.shape[1], x_t, now)
@@ -211,12 +247,14 @@ def train_sequence(
         outputs.append(now.y)
         extend(network, traces, now)
         if t in targets:
-            parts = contributions(network, output, now, traces, targets[t])
-            sums = sums[0] + parts[0], sums[1] + parts[1]
-        if training.update == "step" or t == len(x) - 1:
+            parts = contributions(network, training, output, now, traces, target=targets[t])
+            for total, part in zip(sums, parts, strict=True):
+                np.add(total, part, out=total)
+        if t == 0 if left is not None else training.update == "step" or t == len(x) - 1:
             hidden += rate * sums[0] * mask
             output += rate * sums[1]
-            sums = np.zeros_like(hidden), np.zeros_like(output)
+            for total in sums:
+                total[:] = 0.0
     return outputs
 
 
@@ -226,8 +264,14 @@ def train(
     hidden: ArrayLike,
     output: ArrayLike,
     sequences: Iterable[tuple[Sequence, Targets]],
+    *,
+    late: bool = False,
 ) -> tuple[Weights, Weights, list[list[list[float]]]]:
-    """Trains copies of the weights on the sequences in turn; returns them and every sequence's outputs by step."""
+    """Trains copies of the weights on the sequences in turn; returns them and every sequence's outputs by step.
+
+    `late`: what a sequence brings changes the weights after the first step of the next one, that step's contribution
+    included, as a published simulator of the first author's group does it; what the last one brings is lost."""
     hidden, output = np.array(hidden, float), np.array(output, float)
-    outputs = [train_sequence(network, training, (hidden, output), x, targets) for x, targets in sequences]
+    left = (np.zeros_like(hidden), np.zeros_like(output)) if late else None
+    outputs = [train_sequence(network, training, (hidden, output), x, targets, left=left) for x, targets in sequences]
     return hidden, output, outputs

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from helpers.naive_rivals import Targets, f, row_of
+from helpers.naive_rivals import Targets, f, felt, row_of
 from numpy.typing import NDArray
+
+from lstm_search.networks import Signal
 
 Epoch = list[tuple[NDArray, Targets]]
 
@@ -91,7 +93,7 @@ class Twin:
     n_inputs: int
     output: NDArray
     pools: list[list[NDArray]]
-    rate: float
+    signal: Signal  # of the outputs
     units: list[NDArray] = field(default_factory=list)
     pool: list[NDArray] | None = None
     measures: list[float] = field(default_factory=list)
@@ -120,16 +122,18 @@ class Twin:
             self.learn_pool(self.pool, epoch)
 
     def learn_outputs(self, epoch: Epoch) -> None:
-        def half(output: NDArray) -> complex:
-            return squares(self.units, output, epoch, self.n_inputs) / 2
+        known = examples(self.units, epoch, self.n_inputs)
 
-        if self.is_stale(2 * np.real(half(self.output)), self.network.output_change):
+        def told(output: NDArray) -> complex:
+            return sum(felt(outputs(output, z), target, self.signal) for z, target in known)
+
+        error = float(np.real(squares(self.units, self.output, epoch, self.n_inputs)))
+        if self.is_stale(error, self.network.output_change):
             self.measures, self.memory = [], {}
             if len(self.units) < len(self.pools):
                 self.pool = list(self.pools[len(self.units)])
                 return
-        steps = len(examples(self.units, epoch, self.n_inputs))
-        self.output = self.moved(0, self.output, -derivative(self.output, half), self.rate / steps)
+        self.output = self.moved(0, self.output, -derivative(self.output, told), self.signal.rate / len(known))
 
     def learn_pool(self, pool: list[NDArray], epoch: Epoch) -> None:
         def of(candidate: NDArray) -> list:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from helpers.naive_rivals import Weights, derivative, f, half_squares, row_of, step
+from helpers.naive_rivals import Weights, derivative, f, felt, row_of, step
 from numpy.typing import NDArray
+
+from lstm_search.networks import Signal
 
 
 @dataclass
@@ -31,9 +33,9 @@ class Net:
         """What it says to the last thing it saw."""
         return np.real(step(self.network, self.weights, self.seen[-1], self.states[-2])[1])
 
-    def gradient(self, target: NDArray) -> Weights:
-        """Of half the squared error, as a function of the weights at the last `history` steps. What was seen and felt
-        there stays as it was, though on line the weights have changed since."""
+    def gradient(self, target: NDArray, signal: Signal) -> Weights:
+        """Of what the outputs are told to lower, as a function of the weights at the last `history` steps. What was
+        seen and felt there stays as it was, though on line the weights have changed since."""
         rows, one = self.seen[-self.network.history :], [1.0] * self.network.bias
         kept = np.array(self.states[-len(rows) - 1 :])
 
@@ -42,7 +44,7 @@ class Net:
             for row, before, after in zip(rows, kept, kept[1:], strict=False):
                 moved = weights[0] @ [*row, *one, *y] - self.weights[0] @ [*row, *one, *before]
                 y = after + after * (1 - after) * moved
-            return half_squares([f(net) for net in weights[1] @ [*rows[-1], *y, *one]], target)
+            return felt([f(net) for net in weights[1] @ [*rows[-1], *y, *one]], target, signal)
 
         return derivative(self.weights, loss)
 
@@ -58,7 +60,7 @@ class Pair:
     network: Any
     automatizer: Net
     chunker: Net
-    rate: float
+    signal: Signal
     surprises: list[int] = field(default_factory=list)
 
     def learn(self, x: NDArray, targets: NDArray, *, by_step: bool) -> None:
@@ -74,12 +76,12 @@ class Pair:
             surprised = bool(np.abs(target - predicted).max() >= self.network.surprise)
             imitated = [*self.chunker.states[-1], *(self.chunker.outputs() if self.network.imitates == "all" else ())]
             both = np.array([*target, *imitated])
-            found = [(self.automatizer, self.automatizer.gradient(both))]
+            found = [(self.automatizer, self.automatizer.gradient(both, self.signal))]
             if surprised:
-                found.append((self.chunker, self.chunker.gradient(target)))
+                found.append((self.chunker, self.chunker.gradient(target, self.signal)))
             late += [] if by_step else found
             for net, gradient in found * by_step:
-                net.move(gradient, self.rate)
+                net.move(gradient, self.signal.rate)
         for net, gradient in late:
-            net.move(gradient, self.rate)
+            net.move(gradient, self.signal.rate)
         self.surprises.append(len(self.chunker.seen))

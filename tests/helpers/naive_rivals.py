@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_search.networks import Signal
+
 Weights = tuple[NDArray, NDArray]
 Targets = Mapping[int, NDArray]
 
@@ -48,17 +50,46 @@ def half_squares(outputs: list, target: NDArray) -> complex:
     return sum((t - y) ** 2 / 2 for t, y in zip(target, outputs, strict=True))
 
 
-def loss(network: Any, weights: Weights, x: Sequence, targets: Targets, n_inputs: int) -> complex:
-    """Half the squared error of a sequence, over all its targets."""
-    steps = forward(network, weights, x, n_inputs)
+def error_signal(signal: Signal, y: float, error: float) -> float:
+    """What a logistic output y that errs by `error` is told."""
+    return 0.0 if abs(error) < signal.margin else error * (signal.slope * y * (1 - y) + signal.constant)
+
+
+def felt(outputs: list, target: NDArray, signal: Signal, *, full: bool = False) -> complex:
+    """What falls where the outputs follow their error signals. These are told to net inputs, and where the outputs are
+    recurrent units (full) to activations; with the plain signal it has the derivative of half the squared error."""
+    total: complex = 0.0
+    for t, y in zip(target, outputs, strict=True):
+        at, error = np.real(y), t - np.real(y)
+        told = error * (abs(error) >= signal.margin) if full else error_signal(signal, at, error) / (at * (1 - at))
+        total -= told * y
+    return total
+
+
+def loss(
+    network: Any, weights: Weights, x: Sequence, targets: Targets, n_inputs: int, *, signal: Signal | None = None
+) -> complex:
+    """Half the squared error of a sequence, over all its targets, or what takes its place with another signal."""
+    steps, full = forward(network, weights, x, n_inputs), network.wiring == "full"
+    if signal:
+        return sum(felt(steps[t][1], target, signal, full=full) for t, target in targets.items())
     return sum(half_squares(steps[t][1], target) for t, target in targets.items())
 
 
 def loss_of_steps(
-    network: Any, weights: Weights, x: Sequence, targets: Targets, n_inputs: int, *, fed: list
+    network: Any,
+    weights: Weights,
+    x: Sequence,
+    targets: Targets,
+    n_inputs: int,
+    *,
+    fed: list,
+    signal: Signal | None = None,
 ) -> complex:
     """The same, where each step finds the activations recorded in `fed`: what an Elman net's context is."""
     found = [step(network, weights, row_of(x_t, n_inputs), y)[1] for x_t, y in zip(x, fed, strict=True)]
+    if signal:
+        return sum(felt(found[t], target, signal) for t, target in targets.items())
     return sum(half_squares(found[t], target) for t, target in targets.items())
 
 
@@ -74,11 +105,12 @@ def derivative(weights: Weights, value: Callable[[Weights], complex]) -> Weights
 
 
 def train_by_steps(
-    network: Any, rate: float, weights: Weights, x: Sequence, targets: Targets, *, n_inputs: int
+    network: Any, signal: Signal, weights: Weights, x: Sequence, targets: Targets, *, n_inputs: int
 ) -> Weights:
     """RTRL on line (update: step): after each target the weights change by the derivative of its error, and what the
     activations depend on is carried along as it was, though the weights have changed under it."""
     hidden, output = (array.copy() for array in weights)
+    rate = signal.rate
     y = np.full(len(hidden), network.reset)
     by = np.zeros((len(hidden), *hidden.shape))
     fed = hidden.shape[1] - len(hidden)
@@ -94,9 +126,10 @@ def train_by_steps(
         if t in targets:
             error = targets[t] - outputs
             if network.wiring == "full":
-                hidden += rate * np.einsum("k,kum->um", error, by[network.hidden :])
+                told = error * (abs(error) >= signal.margin)
+                hidden += rate * np.einsum("k,kum->um", told, by[network.hidden :])
                 continue
-            e = error * outputs * (1 - outputs)
+            e = np.array([error_signal(signal, *both) for both in zip(outputs, error, strict=True)])
             first = n_inputs * (network.wiring == "direct")
             back = e @ output[:, first : first + len(y)]
             seen = np.array(row * (network.wiring == "direct") + list(y) + [1.0] * network.bias)

@@ -116,11 +116,19 @@ def predicting(symbols: list[int], n: int) -> Sequence:
     return [*steps[:-1], steps[-1]._replace(ends=True)]
 
 
-def long_lag(key: int, p: int, *, regular: bool) -> Sequence:
+def long_lag(key: int, p: int, *, regular: bool, at_end: bool = False) -> Sequence:
     """Experiments 2a and 2b, one sequence."""
     between = list(range(p - 1)) if regular else [below(key, i, p - 1) for i in range(1, p)]
     told = p - 1 + below(key, APART, 2)
-    return predicting([told, *between, told], p + 1)
+    steps = predicting([told, *between, told], p + 1)
+    return [*(step._replace(target=None) for step in steps[:-1]), steps[-1]] if at_end else steps
+
+
+def coded(steps: Sequence, low: float, high: float) -> Sequence:
+    """The same sequence with `low` and `high` for the targets 0 and 1."""
+    return [
+        step._replace(target=step.target and tuple({0.0: low, 1.0: high}[t] for t in step.target)) for step in steps
+    ]
 
 
 def very_long_lag(key: int, p: int, q: int) -> Sequence:

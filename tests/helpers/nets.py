@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,13 +68,15 @@ def trained(
     symbols: bool,
     sums: bool = True,
     learning: int = -1,
+    signals: Sequence[Signal] = (),
 ) -> tuple[list[Weights], Any]:
-    """Each lane's weights after its sequences, and the state of the stop rules."""
+    """Each lane's weights after its sequences, and the state of the stop rules. `signals`: how each lane learns."""
     width = len(lanes)
     variant = network.variant(I, symbols=symbols, sums=sums)
     state, stop, tag = network.kernels.new_state(width, variant, K), new_stop_state(width, 1), lanes_tag(width)
     for l, (hidden, output) in enumerate(weights):
-        network.kernels.put(state, variant, l, network, (hidden, output), Signal(RATE))
+        signal = signals[l] if signals else Signal(RATE)
+        network.kernels.put(state, variant, l, network, (hidden, output), signal)
     stop.masks[:] = (1 << width) - 1
     stop.masks[1] &= learning
     stop.limit[:] = 10**9

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.naive_rivals import Weights, derivative, half_squares, row_of
+from helpers.naive_rivals import Weights, derivative, error_signal, felt, half_squares, row_of
 from helpers.nets import RATE, I, K, assert_close, one_sequence, random_sequences, random_weights, trained
 
 from lstm_search import config
-from lstm_search.networks import Carrousel
+from lstm_search.networks import Carrousel, Signal
 from lstm_search.spec import Cell, Stop, Training, TrialSpec, cell_from_dict
 from lstm_search.tasks import Adding, LongLag
 from lstm_search.worker.trial import Worker
@@ -53,6 +53,28 @@ def test_a_sequence_changes_the_weights_by_rate_times_the_gradient(wiring: Any, 
     assert_close(found, tuple(w - RATE * g for w, g in zip(weights, gradient, strict=True)), 1e-13)
 
 
+PLAIN = Signal(RATE)
+SIGNALS = pytest.mark.parametrize(
+    "signal", [Signal(RATE, margin=0.3), Signal(RATE, constant=0.1), Signal(0.3, 0.2, 0.0, 1.0)], ids=str
+)
+
+
+@VARIANTS
+@SIGNALS
+def test_errors_flow_back_from_what_outputs_are_told(wiring: Any, *, bias: bool, symbols: bool, signal: Signal) -> None:
+    network = Carrousel(2, wiring, bias)
+    weights, [(x, targets)] = random_weights(network, 1), one_sequence(2, symbols=symbols)
+
+    def told(w: Weights) -> complex:
+        return sum(felt(outputs_of(network, w, x)[t], target, signal) for t, target in targets.items())
+
+    [found], _ = trained(network, [weights], [[(x, targets)]], symbols=symbols, signals=[signal])
+    gradient = derivative(weights, told)
+    assert_close(found, tuple(w - signal.rate * g for w, g in zip(weights, gradient, strict=True)), 1e-12)
+    [on_line], _ = trained(network, [weights], [[(x, targets)]], symbols=symbols, sums=False, signals=[signal])
+    assert_close(on_line, by_steps(network, weights, x, targets, signal), 1e-12)
+
+
 @VARIANTS
 def test_on_line_each_target_changes_the_weights_by_its_own_gradient(wiring: Any, *, bias: bool, symbols: bool) -> None:
     """What a state depends on is carried along while the weights change under it: the state stays what it was."""
@@ -62,7 +84,7 @@ def test_on_line_each_target_changes_the_weights_by_its_own_gradient(wiring: Any
     assert_close(found, by_steps(network, weights, x, targets), 1e-12)
 
 
-def by_steps(network: Carrousel, weights: Weights, x: Any, targets: dict) -> Weights:
+def by_steps(network: Carrousel, weights: Weights, x: Any, targets: dict, signal: Signal = PLAIN) -> Weights:
     hidden, output = (np.array(array) for array in weights)
     s, seen = np.zeros(network.hidden), np.zeros(hidden.shape[1])
     for t, x_t in enumerate(x):
@@ -71,10 +93,10 @@ def by_steps(network: Carrousel, weights: Weights, x: Any, targets: dict) -> Wei
         sources = np.array([*row[: I * (network.wiring == "direct")], *s, *[1.0] * network.bias])
         y = 1 / (1 + np.exp(-output @ sources))
         if t in targets:
-            e = (targets[t] - y) * y * (1 - y)
+            e = np.array([error_signal(signal, y_k, t_k - y_k) for y_k, t_k in zip(y, targets[t], strict=True)])
             first = I * (network.wiring == "direct")
             back = e @ output[:, first : first + network.hidden]
-            hidden, output = hidden + RATE * np.outer(back, seen), output + RATE * np.outer(e, sources)
+            hidden, output = hidden + signal.rate * np.outer(back, seen), output + signal.rate * np.outer(e, sources)
     return hidden, output
 
 

@@ -1,5 +1,6 @@
 """Recurrent cascade-correlation against complex steps, a twin by definition, and in lanes of any number."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from helpers.nets import RANKED, STOP, I, K, Sequences, blocks_of, random_sequen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_search.networks import NETWORKS, Cascade
+from lstm_search.networks import NETWORKS, Cascade, Signal
 from lstm_search.networks.cascade_kernel import OUTPUTS, POOL, quickprop
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
@@ -27,14 +28,14 @@ SYMBOLS = pytest.mark.parametrize("symbols", [False, True])
 class Net:
     """Nets side by side, through any sequences."""
 
-    def __init__(self, network: Cascade, seeds: list[int], *, symbols: bool) -> None:
+    def __init__(self, network: Cascade, seeds: list[int], *, symbols: bool, signals: Sequence[Signal] = ()) -> None:
         self.network, self.symbols, width = network, symbols, len(seeds)
         self.tag, self.variant = lanes_tag(width), network.variant(I, symbols=symbols, sums=True)
         self.state, self.stop = network.kernels.new_state(width, self.variant, K), new_stop_state(width, 1)
         for l, seed in enumerate(seeds):
-            network.kernels.put(
-                self.state, self.variant, l, network, network.initial(stream_key(seed, 0, WEIGHTS), I, K), RATE
-            )
+            signal = signals[l] if signals else Signal(RATE)
+            weights = network.initial(stream_key(seed, 0, WEIGHTS), I, K)
+            network.kernels.put(self.state, self.variant, l, network, weights, signal)
         self.stop.masks[:] = (1 << width) - 1
         self.stop.limit[:] = self.stop.max_wrong[:] = 10**9
 
@@ -116,13 +117,22 @@ def test_quickprop_is_as_published(push: float, before: float, step: float) -> N
     assert quickprop(push, before, step, 0.3, 1.75) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
+PLAIN = Signal(RATE)
+SIGNALS = pytest.mark.parametrize(
+    "signal", [PLAIN, Signal(RATE, margin=0.2), Signal(RATE, constant=0.1), Signal(0.2, 0.1, 0.0, 1.0)], ids=str
+)
+
+
 @SYMBOLS
-def test_a_net_grows_as_its_twin_does(*, symbols: bool) -> None:
-    net, epoch = Net(SMALL, [3], symbols=symbols), random_sequences(5, SMALL.epoch, symbols=symbols)
+@SIGNALS
+def test_a_net_grows_as_its_twin_does(signal: Signal, *, symbols: bool) -> None:
+    """Pools are trained by the errors themselves, whatever the outputs are told."""
+    net = Net(SMALL, [3], symbols=symbols, signals=[signal])
+    epoch = random_sequences(5, SMALL.epoch, symbols=symbols)
     hidden, output = SMALL.initial(stream_key(3, 0, WEIGHTS), I, K)
     pools = hidden.reshape(SMALL.hidden, SMALL.pool, -1)
     first = [[candidate[: I + 2 + i] for candidate in pool] for i, pool in enumerate(pools)]
-    twin = Twin(SMALL, I, output, first, RATE)
+    twin = Twin(SMALL, I, output, first, signal)
     phases = set()
     for _ in range(70):
         net.train([epoch])

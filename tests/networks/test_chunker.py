@@ -9,10 +9,11 @@ from helpers.naive_chunker import Net, Pair
 from helpers.naive_rivals import Weights
 from helpers.nets import RANKED, RATE, STOP, I, K, Sequences, assert_close, random_weights, results, trained
 
-from lstm_search.networks import NETWORKS, Chunker
+from lstm_search.networks import NETWORKS, Chunker, Signal
 from lstm_search.spec import Cell, Stop, Training, cell_from_dict
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, VeryLongLag
 
+PLAIN = Signal(RATE)
 NETWORK = Chunker(hidden=2, surprise=0.5, history=3)
 SETTINGS = pytest.mark.parametrize(
     "network",
@@ -36,11 +37,11 @@ def sequences(seed: int, number: int) -> Sequences:
     return found
 
 
-def pair_of(network: Chunker, weights: Weights) -> Pair:
+def pair_of(network: Chunker, weights: Weights, signal: Signal = PLAIN) -> Pair:
     hidden, output = weights
     n, first = network.hidden, len(output) - K
     nets = [Net(network, part, I) for part in ((hidden[:n], output[:first]), (hidden[n:], output[first:]))]
-    return Pair(network, *nets, RATE)
+    return Pair(network, *nets, signal)
 
 
 def assert_same(found: Weights, pair: Pair) -> None:
@@ -59,6 +60,23 @@ def test_both_nets_learn_as_their_twins_do(network: Chunker) -> None:
     lengths = [len(x) for x, _ in lane]
     assert len(lane) < sum(pair.surprises) < sum(lengths)
     assert max(pair.surprises) > network.history + 1
+
+
+SIGNALS = [Signal(RATE, margin=0.3), Signal(RATE, constant=0.1), Signal(0.3, 0.2, 0.0, 1.0)]
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=str)
+@pytest.mark.parametrize("by_step", [False, True])
+@pytest.mark.parametrize("imitates", ["units", "all"])
+def test_both_nets_learn_by_other_error_signals_as_their_twins_do(signal: Signal, by_step: bool, imitates: Any) -> None:
+    """What the automatizer imitates has the margin and the slope of targets."""
+    network = replace(NETWORK, imitates=imitates)
+    weights, lane = random_weights(network, 1), sequences(2, 20)
+    pair = pair_of(network, weights, signal)
+    for x, targets in lane:
+        pair.learn(x, np.array(list(targets.values())), by_step=by_step)
+    [found], _ = trained(network, [weights], [lane], symbols=True, sums=not by_step, signals=[signal])
+    assert_same(found, pair)
 
 
 @pytest.mark.parametrize("imitates", ["units", "all"])

@@ -1,9 +1,10 @@
 """The 1997 net in lanes against its slow twin and against the gradient that truncation means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,13 +63,46 @@ def cases() -> list[Case]:
     return found
 
 
-CASES = cases()
+ALONE: list[tuple[dict[str, Any], dict[str, Any]]] = [  # of the net, of the training
+    ({"hidden": 1}, {}),
+    ({"hidden": 2, "output_gates": False, "direct": True}, {}),
+    ({"g": "half"}, {}),
+    ({"h": "double"}, {}),
+    ({"recurrent_to": "gates"}, {}),
+    ({}, {"margin": 0.3}),
+    ({}, {"slope": False}),
+    ({}, {"slope_added": 0.1}),
+]
+TOGETHER: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"hidden": 1, "recurrent_to": "gates", "direct": True}, {"margin": 0.3}),
+    ({"hidden": 2, "recurrent": "cells", "recurrent_to": "gates", "h": "double"}, {"slope_added": 0.1}),
+    ({"hidden": 2, "recurrent": "none", "g": "half", "output_gates": False, "cell_bias": "none"}, {"slope": False}),
+    ({"hidden": 1, "gates_biased": False, "blocks": 3, "size": 1}, {"slope": False, "margin": 0.3}),
+    ({"hidden": 2, "gates_biased": False, "cell_bias": "none", "recurrent_to": "gates", "blocks": 1}, {}),
+    ({"output": "linear", "hidden": 1, "g": "half", "reset": 0.5, "size": 3}, {"margin": 0.3}),
+]
+WAYS: list[tuple[Any, str]] = [("sequence", "some"), ("step", "some"), ("sequence", "last")]
+
+
+def cases_of_readings() -> list[Case]:
+    """Each setting that is not in the text, alone and several at once, for both kinds of input, summed or not."""
+    found = []
+    for (net, training), symbols, (update, targets) in product(ALONE + TOGETHER, (False, True), WAYS):
+        rate = 0.05 if net.get("output") == "linear" else 0.3
+        found.append(Case(Lstm1997(**net), Training(rate, update, **training), symbols, targets))
+    return found
+
+
+READINGS = cases_of_readings()
+CASES = cases() + READINGS
 
 
 def name_of(case: Case) -> str:
     n = case.network
     kind = f"{'direct-' * n.direct}{'ungated-' * (not n.output_gates)}{n.blocks}x{n.size}-{n.recurrent}-{n.cell_bias}"
-    return f"{kind}-{n.g}-{n.h}-{n.output}-{case.training.update}-{case.targets}"
+    kind += f"-{n.hidden}-to-{n.recurrent_to}" if (n.hidden, n.recurrent_to) != (0, "all") else ""
+    margin, *slope = case.training.signal[1:]
+    return f"{kind}-{n.g}-{n.h}-{n.output}-{margin:g}-{slope}-{case.training.update}-{case.targets}"
 
 
 def random_weights(network: Lstm1997, seed: int) -> Weights:
@@ -120,15 +154,23 @@ def blocks_of(lanes: list[Sequences], *, symbols: bool) -> list[Block]:
     return [Block(*(array if not array.size else array[t : t + BLOCK] for array in arrays), inputs) for t in parts]
 
 
-def trained(case: Case, weights: list[Weights], lanes: list[Sequences], *, learning: int = -1) -> SimpleNamespace:
-    """The kernel's weights after each lane's sequences (in the twin's order), its state, and that of its stop rules."""
+def trained(
+    case: Case,
+    weights: list[Weights],
+    lanes: list[Sequences],
+    *,
+    learning: int = -1,
+    trainings: Sequence[Training] = (),
+) -> SimpleNamespace:
+    """The kernel's weights after each lane's sequences (in the twin's order), its state, and that of its stop rules.
+    `trainings`: how each lane learns, where they do not all learn as the case says."""
     network, width = case.network, len(lanes)
     sums = case.training.update == "sequence" and case.targets != "last"
     variant = network.variant(N_INPUTS, symbols=case.symbols, sums=sums)
     state, stop = network.kernels.new_state(width, variant, N_OUTPUTS), new_stop_state(width, 1)
     for l, (hidden, output) in enumerate(weights):
-        rate = case.training.rate * case.training.error_scale
-        network.kernels.put(state, variant, l, network, (in_kernel_order(network, hidden), output), rate)
+        signal = (trainings[l] if trainings else case.training).signal
+        network.kernels.put(state, variant, l, network, (in_kernel_order(network, hidden), output), signal)
     state.alive[:] = 1.0
     stop.masks[:] = (1 << width) - 1
     stop.masks[1] &= learning
@@ -160,8 +202,8 @@ def test_weights_after_50_sequences_are_those_of_the_twin(case: Case) -> None:
 
 
 OPTIONS = {
-    "recurrent": 3, "gates_biased": 2, "cell_bias": 3, "output_bias": 2, "g": 2, "h": 2, "output": 2, "reset": 2,
-    "size": 3, "blocks": 3, "output_gates": 2, "direct": 2,
+    "recurrent": 3, "gates_biased": 2, "cell_bias": 3, "output_bias": 2, "g": 3, "h": 3, "output": 2, "reset": 2,
+    "size": 3, "blocks": 3, "output_gates": 2, "direct": 2, "hidden": 3, "recurrent_to": 2,
 }  # fmt: skip
 
 
@@ -169,6 +211,36 @@ OPTIONS = {
 def test_the_cases_reach_every_option_of_the_net_with_both_inputs_and_updates(option: str, values: int) -> None:
     for of_training in (lambda case: case.symbols, lambda case: case.training.update, lambda case: case.targets):
         assert len({(getattr(case.network, option), of_training(case)) for case in CASES}) == 2 * values
+
+
+def test_the_margin_cuts_some_error_signals_and_not_others() -> None:
+    cases = [case for case in READINGS if case.training.margin]
+    for case in cases:
+        lane = random_sequences(case, 0, 50)
+        *_, outputs = naive.train(case.network, case.training, *random_weights(case.network, 0), lane)
+        errors = [targets[t] - y[t] for (_, targets), y in zip(lane, outputs, strict=True) for t in targets]
+        cut = np.mean(np.abs(errors) < case.training.margin)
+        assert 0.2 < cut < 0.8
+    assert len(cases) == 24
+
+
+LANES = (
+    Training(0.3),
+    Training(0.2, slope=False, margin=0.2),
+    Training(0.3, slope_added=0.1, error_scale=2.0),
+    Training(0.1, margin=0.4),
+)
+
+
+@pytest.mark.parametrize("symbols", [False, True])
+def test_each_lane_learns_by_an_error_signal_of_its_own(symbols: bool) -> None:
+    case = Case(Lstm1997(hidden=1), symbols=symbols)
+    weights = [random_weights(case.network, seed) for seed in range(WIDTH)]
+    lanes = [random_sequences(case, seed, 20) for seed in range(WIDTH)]
+    found = trained(case, weights, lanes, trainings=LANES)
+    for l, training in enumerate(LANES):
+        *expected, _ = naive.train(case.network, training, *weights[l], lanes[l])
+        assert_close(found.weights[l], tuple(expected))
 
 
 def test_the_cases_reach_every_scale_of_the_error() -> None:
@@ -197,7 +269,12 @@ def complex_step(case: Case, weights: Weights, value: Callable[[NDArray, NDArray
     return gradients
 
 
-@pytest.mark.parametrize("case", CASES, ids=name_of)
+GRADIENTS = cases() + [
+    case for case in READINGS if case.training == Training(case.training.rate) and case.targets == "some"
+]
+
+
+@pytest.mark.parametrize("case", GRADIENTS, ids=name_of)
 def test_one_sequence_changes_the_weights_by_rate_times_the_truncated_gradient(case: Case) -> None:
     """The derivative of the loss with the activations fed back from t-1 frozen: what truncation means (appendix A.1).
 
@@ -334,6 +411,29 @@ def test_zeros_stand_where_they_are_asked_for() -> None:
         assert np.count_nonzero(cells) == cells.size - 4
 
 
+def test_conventional_units_come_last_among_units_and_before_the_bias_of_outputs() -> None:
+    network = Lstm1997(hidden=3, input_gate_bias=(-2.0, -4.0), output_gate_bias=(-1.0, -3.0))
+    hidden, output = initial(network)
+    assert hidden.shape == (11, 8 + 1 + 11)
+    assert output.shape == (4, 4 + 3 + 1)
+    assert hidden[4:8, 8].tolist() == [-2, -4, -1, -3]
+    assert np.abs(hidden[8:]).max() <= network.init
+    assert np.count_nonzero(hidden) + np.count_nonzero(output) == network.n_weights(8, 4) == 11 * 20 + 4 * 8
+    unbiased, _ = initial(replace(network, gates_biased=False, input_gate_bias=(), output_gate_bias=()))
+    assert not unbiased[4:, 8].any()
+
+
+@pytest.mark.parametrize(("fed", "more"), [("all", 8), ("cells", 4), ("none", 0)])
+def test_where_gates_alone_are_fed_cells_have_no_recurrent_weights(fed: Any, more: int) -> None:
+    network = Lstm1997(recurrent=fed, recurrent_to="gates")
+    hidden, output = initial(network)
+    plain, _ = initial(replace(network, recurrent_to="all"))
+    assert not hidden[:4, 9:].any()
+    np.testing.assert_array_equal(hidden[:, :9], plain[:, :9])
+    np.testing.assert_array_equal(hidden[4:], plain[4:])
+    assert np.count_nonzero(hidden) + np.count_nonzero(output) == network.n_weights(8, 4) == 8 * 9 + 4 * more + 20
+
+
 def test_the_same_replicate_has_the_same_weights_in_every_cell_of_a_shape() -> None:
     """Cells are compared in pairs: what is configured otherwise differs, and nothing else."""
     plain, output = initial(Lstm1997())
@@ -354,7 +454,16 @@ def test_the_same_replicate_has_the_same_weights_in_every_cell_of_a_shape() -> N
         ({"recurrent": "gates"}, "network.recurrent=gates: takes one of all, cells, none"),
         ({"input_gate_bias": (-1.0,)}, "takes one number a block"),
         ({"output_gate_bias": (-1.0, -2.0), "gates_biased": False}, r"takes \[\] where network.gates_biased=false"),
-        ({"blocks": 64, "size": 64}, "takes up to 512 gates and cells, not 4224"),
+        ({"blocks": 64, "size": 64}, "network.size=64: takes up to 512 gates and cells, not 4224"),
+        ({"blocks": 64, "size": 6, "hidden": 1}, "network.hidden=1: takes up to 512 hidden units, not 513"),
+        ({"hidden": 65}, "network.hidden=65: takes a whole number from 0 to 64"),
+        (
+            {"hidden": 2, "growth": "plateau"},
+            "takes network.hidden=0 where units join in later, or network.growth=none",
+        ),
+        ({"g": "double"}, "network.g=double: takes one of bipolar, logistic, half"),
+        ({"h": "half"}, "network.h=half: takes one of bipolar, identity, double"),
+        ({"recurrent_to": "cells"}, "network.recurrent_to=cells: takes one of all, gates"),
     ],
 )
 def test_settings_out_of_range_are_refused(options: dict, message: str) -> None:

@@ -7,6 +7,7 @@ derivative of the loss with those activations frozen at their recorded values, b
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,28 @@ def cases() -> list[tuple[Lstm1997, bool]]:
         options |= zip(("g", "h", "output"), squashes, strict=True)
         options |= zip(("blocks", "size"), SHAPES[number % len(SHAPES)], strict=True)
         found.append((Lstm1997(**options, output_bias=number % 3 > 0, reset=0.5 * (number % 5 > 2)), symbols))
+    return found + cases_beside_the_text()
+
+
+def cases_beside_the_text() -> list[tuple[Lstm1997, bool]]:
+    """Conventional units, what recurrent connections lead to, and the ranges of the caption of table 10."""
+    found = []
+    fed = itertools.product((0, 1, 3), ("all", "cells", "none"), ("all", "gates"), (False, True))
+    for number, (hidden, recurrent, recurrent_to, symbols) in enumerate(fed):
+        network = Lstm1997(
+            *SHAPES[number % len(SHAPES)],
+            hidden=hidden,
+            recurrent=recurrent,
+            recurrent_to=recurrent_to,
+            g=("half", "bipolar", "half")[number % 3],
+            h=("bipolar", "double", "double", "identity")[number % 4],
+            gates_biased=number % 5 > 1,
+            cell_bias=("random", "none")[number % 7 > 3],
+            output_gates=number % 11 > 3,
+            direct=number % 13 > 6,
+            reset=0.5 * (number % 5 > 2),
+        )
+        found.append((network, symbols))
     return found
 
 
@@ -83,8 +106,8 @@ def test_a_sequence_changes_the_weights_by_rate_times_the_truncated_gradient(net
 
 
 OPTIONS = {  # how many values each takes
-    "recurrent": 3, "gates_biased": 2, "cell_bias": 2, "output_bias": 2, "g": 2, "h": 2, "output": 2, "reset": 2,
-    "size": 3, "blocks": 3,
+    "recurrent": 3, "gates_biased": 2, "cell_bias": 2, "output_bias": 2, "g": 3, "h": 3, "output": 2, "reset": 2,
+    "size": 3, "blocks": 3, "hidden": 3, "recurrent_to": 2, "output_gates": 2, "direct": 2,
 }  # fmt: skip
 
 
@@ -94,8 +117,9 @@ def test_the_cases_reach_every_option(option: str, values: int) -> None:
 
 
 @pytest.mark.parametrize("symbols", [False, True])
-def test_without_recurrent_connections_nothing_is_truncated(symbols: bool) -> None:
-    network = Lstm1997(recurrent="none")
+@pytest.mark.parametrize("hidden", [0, 2])
+def test_without_recurrent_connections_nothing_is_truncated(symbols: bool, hidden: int) -> None:
+    network = Lstm1997(recurrent="none", hidden=hidden)
     data = problem(network, symbols=symbols)
     for truncated, full in zip(gradient(network, data), gradient(network, data, truncated=False), strict=True):
         assert_close(truncated, full)
@@ -165,6 +189,78 @@ def test_weights_that_do_not_exist_stay_zero() -> None:
     new_hidden, _, _ = naive.train(network, Training(), hidden, output, [(x, targets)] * 3)
     assert not new_hidden[:4, -1].any()
     assert new_hidden[4:, -1].all()
+
+
+@pytest.mark.parametrize(("g", "h"), [("bipolar", "bipolar"), ("half", "double"), ("logistic", "identity")])
+def test_ranges_are_those_that_the_text_and_the_caption_print(g: Any, h: Any) -> None:
+    """And slopes are the derivatives, by complex step."""
+    network = Lstm1997(g=g, h=h)
+    low, high = {"bipolar": (-2, 2), "half": (-1, 1), "logistic": (0, 1)}[g]
+    assert naive.g_of(network, -40.0) == pytest.approx(low)
+    assert naive.g_of(network, 40.0) == pytest.approx(high)
+    if h != "identity":
+        most = {"bipolar": 1, "double": 2}[h]
+        assert naive.h_of(network, -40.0) == pytest.approx(-most)
+        assert naive.h_of(network, 40.0) == pytest.approx(most)
+    for x in (-3.0, 0.1, 2.0):
+        for of, slope in ((naive.g_of, naive.g_prime), (naive.h_of, naive.h_prime)):
+            assert of(network, x + 1e-30j).imag / 1e-30 == pytest.approx(slope(network, of(network, x)), rel=1e-12)
+
+
+def test_a_margin_and_a_slope_change_what_outputs_are_told() -> None:
+    """Of three outputs that err by .05, .1 and .5."""
+    network = Lstm1997()
+    y, errors = [0.9, 0.5, 0.2], [0.05, 0.1, -0.5]
+
+    def told(**training: Any) -> list[float]:
+        return [naive.error_signal(network, Training(**training), *both) for both in zip(y, errors, strict=True)]
+
+    assert told() == pytest.approx([0.05 * 0.09, 0.1 * 0.25, -0.5 * 0.16])
+    assert told(margin=0.1) == pytest.approx([0, 0.1 * 0.25, -0.5 * 0.16])
+    assert told(slope=False) == errors
+    assert told(slope_added=0.1, margin=0.2) == pytest.approx([0, 0, -0.5 * 0.26])
+
+
+# The order of changes in a published simulator: what a sequence brings is applied after the next one's first step
+
+
+def quiet_start(number: int) -> list[tuple[NDArray, dict[int, NDArray]]]:
+    """Sequences whose first step sees zeros and has no target. The last is no more than that."""
+    rng = np.random.default_rng(3)
+    steps = [rng.normal(0, 1, (STEPS, N_INPUTS)) * (np.arange(STEPS) > 0)[:, None] for _ in range(number)]
+    targets = [{t: rng.uniform(0, 1, N_OUTPUTS) for t in TARGET_STEPS} for _ in range(number)]
+    return [*zip(steps, targets, strict=True), (np.zeros((1, N_INPUTS)), {})]
+
+
+@pytest.mark.parametrize("hidden", [0, 2])
+def test_where_first_steps_bring_nothing_late_changes_are_the_same_changes(hidden: int) -> None:
+    """Without hidden biases such a step is the same whatever the weights are, and leaves no trace: only its outputs
+    tell which weights were in force."""
+    network = Lstm1997(gates_biased=False, cell_bias="none", hidden=hidden)
+    weights = problem(network, symbols=False)[:2]
+    *at_once, outputs = naive.train(network, Training(), *weights, quiet_start(20))
+    *late, outputs_late = naive.train(network, Training(), *weights, quiet_start(20), late=True)
+    for found, expected in zip(late, at_once, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    for found, expected in zip(outputs_late[:20], outputs[:20], strict=True):
+        np.testing.assert_allclose(found[1:], expected[1:], rtol=1e-12, atol=1e-12)
+    assert all(found[0] != expected[0] for found, expected in zip(outputs_late[1:20], outputs[1:20], strict=True))
+
+
+def test_late_changes_differ_by_the_square_of_the_rate() -> None:
+    network = Lstm1997()
+    hidden, output, *_ = problem(network, symbols=False)
+    rng = np.random.default_rng(4)
+    sequences = [(rng.normal(0, 1, (STEPS, N_INPUTS)), {t: rng.uniform(0, 1, N_OUTPUTS) for t in (0, 2, 4)})] * 5
+
+    def apart(rate: float) -> float:
+        at_once, _, _ = naive.train(network, Training(rate), hidden, output, sequences)
+        late, _, _ = naive.train(
+            network, Training(rate), hidden, output, [*sequences, (np.zeros((1, N_INPUTS)), {})], late=True
+        )
+        return float(np.abs(at_once - late).max())
+
+    assert apart(1e-3) / apart(5e-4) == pytest.approx(4, rel=0.02)
 
 
 UNBIASED = {"cell_bias": "none", "output_bias": False}

@@ -13,6 +13,7 @@ from helpers.nets import (
     RATE,
     STOP,
     I,
+    K,
     assert_close,
     one_sequence,
     random_sequences,
@@ -21,7 +22,7 @@ from helpers.nets import (
     trained,
 )
 
-from lstm_search.networks import NETWORKS, Bptt, Elman, Rtrl
+from lstm_search.networks import NETWORKS, Bptt, Elman, Rtrl, Signal
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.spec import Cell, Training, TrialSpec, cell_from_dict
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag
@@ -74,15 +75,72 @@ def test_an_elman_net_follows_the_gradient_of_each_step_alone(wiring: str, *, bi
     assert_close(found, tuple(w - RATE * g for w, g in zip(weights, gradient, strict=True)), 1e-13)
 
 
+PLAIN = Signal(RATE)
+SIGNALS = [Signal(RATE, margin=0.3), Signal(RATE, constant=0.1), Signal(0.3, 0.2, 0.0, 1.0)]
+"""Other error signals. Where outputs are recurrent units they have no f' of their own, and a margin only."""
+
+
+@pytest.mark.parametrize("signal", [PLAIN, *SIGNALS], ids=str)
 @EXACT
-def test_rtrl_on_line_is_its_twin(wiring: str, *, bias: bool, symbols: bool) -> None:
+def test_rtrl_on_line_is_its_twin(wiring: str, signal: Signal, *, bias: bool, symbols: bool) -> None:
     network = setting(Rtrl, wiring, bias=bias)
     weights, lane = random_weights(network, 1), random_sequences(5, 30, symbols=symbols)
-    [found], _ = trained(network, [weights], [lane], symbols=symbols, sums=False)
+    [found], _ = trained(network, [weights], [lane], symbols=symbols, sums=False, signals=[signal])
     expected = weights
     for x, targets in lane:
-        expected = train_by_steps(network, RATE, expected, x, targets, n_inputs=I)
+        expected = train_by_steps(network, signal, expected, x, targets, n_inputs=I)
     assert_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=str)
+@pytest.mark.parametrize("kind", [Rtrl, Bptt, Elman])
+@EXACT
+def test_errors_flow_back_from_what_outputs_are_told(
+    kind: type, wiring: str, signal: Signal, *, bias: bool, symbols: bool
+) -> None:
+    """Over four sequences, each by what falls where outputs follow their error signals."""
+    if kind is Elman and wiring == "full":
+        return
+    network = setting(kind, wiring, bias=bias)
+    weights, lane = random_weights(network, 1), random_sequences(2, 4, symbols=symbols)
+    [found], _ = trained(network, [weights], [lane], symbols=symbols, signals=[signal])
+    expected, told = weights, []
+    for x, targets in lane:
+        steps = naive_rivals.forward(network, expected, x, I)
+        told += [abs(targets[t][k] - steps[t][1][k]) >= signal.margin for t in targets for k in range(K)]
+        fed = [[network.reset] * len(expected[0]), *(y for y, _ in steps[:-1])]
+
+        def lowered(w: Weights, x: Any = x, targets: Any = targets, fed: Any = fed) -> complex:
+            if kind is Elman:
+                return loss_of_steps(network, w, x, targets, I, fed=fed, signal=signal)
+            return loss(network, w, x, targets, I, signal=signal)
+
+        gradient = derivative(expected, lowered)
+        expected = tuple(w - signal.rate * g for w, g in zip(expected, gradient, strict=True))
+    assert_close(found, expected, 1e-11)
+    assert (0 < np.mean(told) < 1) == (signal.margin > 0)
+
+
+@pytest.mark.parametrize("wiring", ["full", "layered"])
+def test_what_takes_the_place_of_the_loss_has_its_derivative_with_the_plain_signal(wiring: str) -> None:
+    network = setting(Rtrl, wiring, bias=True)
+    weights, [(x, targets)] = random_weights(network, 1), one_sequence(2, symbols=False)
+    plain, other = (
+        derivative(weights, lambda w, s=s: loss(network, w, x, targets, I, signal=s)) for s in (None, PLAIN)
+    )
+    assert_close(other, plain, 1e-14)
+
+
+@pytest.mark.parametrize("kind", [Rtrl, Elman])
+def test_each_lane_learns_by_an_error_signal_of_its_own(kind: type) -> None:
+    network = setting(kind, "direct", bias=True)
+    weights = [random_weights(network, seed) for seed in range(4)]
+    lanes = [random_sequences(seed, 8, symbols=False) for seed in range(4)]
+    signals = [PLAIN, *SIGNALS]
+    together, _ = trained(network, weights, lanes, symbols=False, signals=signals)
+    for l, signal in enumerate(signals):
+        [alone], _ = trained(network, [weights[l]], [lanes[l]], symbols=False, signals=[signal])
+        assert [array.tobytes() for array in together[l]] == [array.tobytes() for array in alone]
 
 
 def test_errors_that_would_reach_beyond_the_history_are_cut() -> None:

@@ -12,7 +12,7 @@ from helpers.packs import alone, by_key, finished, permuted, weights_of, worked
 from helpers.reber import following, strings
 from numpy.typing import NDArray
 
-from lstm_search.networks import Lstm1997
+from lstm_search.networks import Lstm1997, Signal
 from lstm_search.simd.draws import CHECKS, TRAINING, WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
 from lstm_search.simd.stopping import ABSOLUTE, EVERY, RANKED, new_stop_state
@@ -246,7 +246,7 @@ def wrong_strings(block: Block, weights: NDArray) -> int:
     variant = network.variant(steps, symbols=True, sums=False)
     state, stop = network.kernels.new_state(1, variant, 7), new_stop_state(1, 1)
     hidden, output = np.zeros((2, steps)), np.concatenate([weights, np.zeros((7, 1))], axis=1)
-    network.kernels.put(state, variant, 0, network, (hidden, output), 0.0)
+    network.kernels.put(state, variant, 0, network, (hidden, output), Signal(0.0))
     stop.masks[:] = (1, 0, 1, 1)
     stop.limit[:], stop.max_wrong[:], stop.below[:], stop.tolerance[:] = 10**9, 10**9, np.inf, 0.5
     assert (EVERY, RANKED, ABSOLUTE) == (2, 3, 0)
