@@ -57,10 +57,10 @@ class Setting:
         if isinstance(value, int):
             return f"takes a whole number from {self.low} to {self.high}"
         hint = f", for example {self.example}" if self.example else ""
-        if self.below < math.inf:
-            return f"takes a number above {self.above:g} and below {self.below:g}{hint}"
         least = "" if self.low is None else f" from {self.low:g}"
         least = f" above {self.above:g}" if self.above > -math.inf else least
+        if self.below < math.inf:
+            return f"takes a number{least} and below {self.below:g}{hint}"
         most = "" if self.high is None else f" up to {self.high:g}"
         return f"takes a finite number{least}{most}{hint}"
 

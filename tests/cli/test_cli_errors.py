@@ -64,6 +64,43 @@ MISTAKES = {
         "run task=long_lag_2a task.p=200 network=rtrl network.wiring=full",
         ["network.wiring=full", "204 recurrent units", "layered or direct", "network=bptt"],
     ),
+    "coding of real targets": (
+        "run task=adding training.targets=[0.1,0.9]",
+        ["training.targets=[0.1,0.9]", "targets of this task adding are no classes", "takes [0,1]"],
+    ),
+    "coding beyond outputs": (
+        "run table=9 training.targets=[-1,1]",
+        ["training.targets=[-1,1]", "outputs of network lstm1997 are logistic", "from 0 to 1"],
+    ),
+    "coding with one value": ("run table=9 training.targets=[0.5,0.5]", ["training.targets=[0.5,0.5]", "greater"]),
+    "coding that falls": ("run table=9 training.targets=[0.9,0.1]", ["training.targets=[0.9,0.1]", "greater"]),
+    "coding of three": ("run table=9 training.targets=[0,0.5,1]", ["training.targets=[0,0.5,1]", "two numbers"]),
+    "negative margin": ("run table=9 training.margin=-0.1", ["training.margin=-0.1", "from 0 and below 1"]),
+    "margin of one": ("run table=9 training.margin=1", ["training.margin=1", "from 0 and below 1"]),
+    "margin of guesses": (
+        "run task=two_sequence_3a network=guessing training.margin=0.1",
+        ["training.margin=0.1", "guessing learns by no error signals", "takes 0"],
+    ),
+    "slope of linear outputs": (
+        "run task=adding network.output=linear training.slope=false",
+        ["training.slope=false", "lstm1997 has linear outputs", "takes true"],
+    ),
+    "slope of recurrent outputs": (
+        "run task=long_lag_2a network=rtrl training.slope_added=0.1",
+        ["training.slope_added=0.1", "network.wiring=full", "takes 0"],
+    ),
+    "hidden units that join in": (
+        "run task=long_lag_2a network.growth=plateau network.hidden=2",
+        ["network.hidden=2 network.growth=plateau", "network.hidden=0", "network.growth=none"],
+    ),
+    "direct weights of another network": (
+        "run task=adding network=rtrl network.direct=true",
+        ["network.direct", "network=lstm1997"],
+    ),
+    "next symbols at the end": (
+        "run task=long_lag_2a network=chunker task.at_end=true",
+        ["task.at_end=true", "network chunker", "takes false"],
+    ),
     "guessing without checks": ("run task=adding network=guessing", ["stop.check_every=null", "stop.check_every=1"]),
     "no history": ("run task=adding network=bptt network.history=0", ["network.history=0", "from 1 to 100000"]),
     "no hidden units": ("run task=adding network=rtrl network.hidden=-1", ["network.hidden=-1", "from 1 to 64"]),

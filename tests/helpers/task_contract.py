@@ -1,8 +1,10 @@
 """What every task keeps to, as a class of tests to inherit, and blocks as lists of steps."""
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,17 @@ SETS = stream_key(1997, 0, COMMON)
 
 
 def laid_out(
-    tasks: list, keys: list[int], firsts: list[int], pieces: list[int], *, tested: bool = False, in_turn: bool = False
+    tasks: list,
+    keys: list[int],
+    firsts: list[int],
+    pieces: list[int],
+    *,
+    tested: bool = False,
+    in_turn: bool = False,
+    codings: Mapping[int, tuple[float, float]] = MappingProxyType({}),
 ) -> list[Block]:
-    """Blocks of `pieces` steps in turn: lane l holds `tasks[l]` from sequence number `firsts[l]` on."""
+    """Blocks of `pieces` steps in turn: lane l holds `tasks[l]` from sequence number `firsts[l]` on, with its targets
+    coded by `codings[l]` if that is there."""
     width, task = len(tasks), tasks[0]
     stream = new_stream(width, type(task), task.layout)
     stream.key[:], stream.sequence[:], stream.start[:] = np.array(keys, np.uint64), firsts, 0
@@ -31,6 +41,8 @@ def laid_out(
         put_settings(stream, l, its)
     stream.tested[:], stream.in_turn[:] = tested, in_turn
     stream.keys[:] = task.keys(SETS)[:, None]
+    for l, coding in codings.items():
+        stream.coding[:, l] = coding
     blocks = [new_block(n, width, task.layout) for n in pieces]
     for block in blocks:
         for array in block[:-1]:

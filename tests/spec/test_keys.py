@@ -94,7 +94,7 @@ def test_a_setting_that_does_not_exist_is_refused(group: str) -> None:
 
 
 def test_no_default_has_changed() -> None:
-    """Of what version 2 began with. Who changes a default changes what keys mean: SCHEMA_VERSION rises."""
+    """Of any setting. Who changes a default changes what keys mean: SCHEMA_VERSION rises."""
     kinds = {**TASKS, **NETWORKS, "training": Training, "stop": Stop}
     for name, defaults in json.loads(DEFAULTS.read_text(encoding="utf-8")).items():
         now = {field.name: canonical(field.default) for field in fields(kinds[name])}

@@ -69,6 +69,28 @@ class TestLongLagWithoutRegularities(TestLongLag):
         assert p_of_counts([pairs[a, b] for a in range(9) for b in range(9)]) > 1e-3
 
 
+class TestLongLagAtItsEnd(Contract):
+    task = LongLag(p=10, regular=False, at_end=True)
+
+    def of(self, size: int) -> LongLag:
+        del size
+        return self.task
+
+    def twin(self, task: Any, key: int) -> Sequence:
+        return naive_tasks.long_lag(key, task.p, regular=task.regular, at_end=True)
+
+    def test_the_last_step_alone_asks_for_the_first_symbol(self, found: list[Sequence]) -> None:
+        for sequence in found:
+            assert [step.target for step in sequence[:-1]] == [None] * 9
+            assert told(sequence) == sequence[0].x
+
+    def test_all_else_is_as_where_every_step_has_a_target(self, found: list[Sequence]) -> None:
+        for sequence, other in zip(found, sequences(LongLag(p=10, regular=False)), strict=True):
+            assert [(step.x, step.ends) for step in sequence] == [(step.x, step.ends) for step in other]
+            assert sequence[-1] == other[-1]
+        assert self.task.layout.targets == "last"
+
+
 class TestVeryLongLag(Contract):
     task = VeryLongLag(p=50, q=50)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import naive, naive_tasks
-from helpers.naive_tasks import draw
+from helpers.naive_tasks import coded, draw
 from helpers.packs import alone, by_key, finished, permuted, weights_of, worked
 from helpers.reber import following, strings
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ DIRECT = Lstm1997(
     1, 1, init=0.2, recurrent="none", output_gates=False, direct=True, g="logistic", h="identity", **NO_BIAS
 )
 GROWING = replace(DIRECT, growth="plateau", growth_window=50)
+CONVENTIONAL = Lstm1997(1, 1, hidden=2, init=0.2, direct=True, recurrent_to="gates", g="half", h="double")
 CHECKED = Stop(tolerance=0.25, window=100, mean_error=None, check_every=20, test_sequences=0)
 ST1 = Stop("st1", 0.3, window=64, mean_error=None, check_every=50, test_sequences=0)
 ST2 = replace(ST1, milestone="st2", mean_error=0.05, test_sequences=100)
@@ -50,6 +51,11 @@ CELLS: dict[str, tuple[Cell, int]] = {
     "2a-growing": (Cell(LongLag(4), GROWING, Training(1.0), (CHECKED,)), 20_000),
     "2b": (Cell(LongLag(4, regular=False), DIRECT, Training(0.5, "step"),
            (replace(CHECKED, judged="last", tolerance=0.7),)), 20_000),
+    "2a-coded": (Cell(LongLag(4), DIRECT, Training(1.0, targets=(0.1, 0.9), margin=0.05), (CHECKED,)), 20_000),
+    "2a-hidden": (Cell(LongLag(4), CONVENTIONAL, Training(1.0, targets=(0.2, 0.8), slope_added=0.1), (CHECKED,)),
+                  20_000),
+    "2b-last": (Cell(LongLag(4, regular=False, at_end=True), replace(DIRECT, hidden=1, h="double"),
+                Training(0.5, slope=False, targets=(0.05, 0.95)), (CHECKED,)), 20_000),
     "2c": (Cell(VeryLongLag(3, 3), Lstm1997(2, 1, init=0.2, **NO_BIAS), Training(0.3), (CHECKED,)), 20_000),
     "3a": (Cell(TwoSequence(12), GATED, Training(1.0), (ST1, ST2)), 20_000),
     "3b": (Cell(TwoSequence(11, noisy_input=True), GATED, Training(1.0),
@@ -107,7 +113,7 @@ def twin_of_check(trial: TrialSpec, number: int) -> list[tuple[list, dict[int, A
     key = int(stream_key(trial.seed, trial.replicate, CHECKS))
     first = number * stop.window if stop.fresh_test_set else 0
     twins: dict[str, Any] = {
-        "long_lag": lambda key: naive_tasks.long_lag(key, task.p, regular=task.regular),
+        "long_lag": lambda key: naive_tasks.long_lag(key, task.p, regular=task.regular, at_end=task.at_end),
         "very_long_lag": lambda key: naive_tasks.very_long_lag(key, task.p, task.q),
         "two_sequence": lambda key: naive_tasks.two_sequence(
             key, task.T, task.N, noisy_input=task.noisy_input, noisy_target=False
@@ -117,6 +123,8 @@ def twin_of_check(trial: TrialSpec, number: int) -> list[tuple[list, dict[int, A
     if task.name == "two_sequence" and task.noisy_target:
         raised = {(1.0,): (0.2,), (0.0,): (0.8,)}
         found = [[*steps[:-1], steps[-1]._replace(target=raised[steps[-1].target])] for steps in found]
+    else:
+        found = [coded(steps, *trial.cell.training.targets) for steps in found]
     return [
         ([step.x for step in steps], {t: s.target for t, s in enumerate(steps) if s.target is not None})
         for steps in found
@@ -136,7 +144,10 @@ def figures(trial: TrialSpec, weights: tuple[NDArray, NDArray], number: int) -> 
     return wrong, float(np.mean(errors))
 
 
-@pytest.mark.parametrize("name", ["2a-0", "2b-0", "2c-0", "3a-0", "3b-0", "3c-0"])
+CODED = ["2a-coded-0", "2a-hidden-0", "2b-last-0"]
+
+
+@pytest.mark.parametrize("name", ["2a-0", "2b-0", "2c-0", "3a-0", "3b-0", "3c-0", *CODED])
 def test_a_milestone_is_reached_at_the_first_check_that_the_twins_pass(name: str) -> None:
     trial, found = TRIALS[name], result_of(name)
     stop, at = trial.cell.stop[0], found.milestones[0].sequences
@@ -299,7 +310,7 @@ def test_until_then_only_weights_between_inputs_and_outputs_learn() -> None:
     assert (after[1][:, 5] != first[1][:, 5]).all()
 
 
-@pytest.mark.parametrize("name", ["2a-0", "2b-0", "2c-0"])
+@pytest.mark.parametrize("name", ["2a-0", "2b-0", "2c-0", *CODED])
 def test_training_on_symbols_is_that_of_the_twins(name: str) -> None:
     """Weights after 40 sequences: draws, task, net and pack against plain loops."""
     trial = replace(TRIALS[name], cap=40)
@@ -316,9 +327,10 @@ def test_training_on_symbols_is_that_of_the_twins(name: str) -> None:
 def twin_of_training(trial: TrialSpec, key: int) -> tuple[list, dict[int, Any]]:
     task = trial.cell.task
     if task.name == "long_lag":
-        steps = naive_tasks.long_lag(key, task.p, regular=task.regular)
+        steps = naive_tasks.long_lag(key, task.p, regular=task.regular, at_end=task.at_end)
     else:
         steps = naive_tasks.very_long_lag(key, task.p, task.q)
+    steps = coded(steps, *trial.cell.training.targets)
     return [step.x for step in steps], {t: s.target for t, s in enumerate(steps) if s.target is not None}
 
 
