@@ -44,12 +44,14 @@ def errors(some: list, outputs: list) -> np.ndarray:
 
 
 @pytest.mark.parametrize("training", WAYS, ids=str)
-def test_training_and_its_curve_are_those_of_the_twins(training: Training) -> None:
-    """Weights, and errors against the coded targets, after 40 sequences."""
-    trial = TrialSpec(Cell(TemporalOrder(2, 20), NET, training, (replace(CAPPED, tolerance=0.5),)), 0, SEED, 40)
-    hidden, output = NET.initial(stream_key(SEED, 0, WEIGHTS), 8, 4)
+@pytest.mark.parametrize("net", [NET, replace(NET, recurrent="none", gradient="full")], ids=lambda net: net.gradient)
+def test_training_and_its_curve_are_those_of_the_twins(net: Lstm1997, training: Training) -> None:
+    """Weights, and errors against the coded targets, after 40 sequences. Without recurrent connections the full
+    gradient is the truncated one."""
+    trial = TrialSpec(Cell(TemporalOrder(2, 20), net, training, (replace(CAPPED, tolerance=0.5),)), 0, SEED, 40)
+    hidden, output = net.initial(stream_key(SEED, 0, WEIGHTS), 8, 4)
     some = sequences(trial, TRAINING, 40)
-    *twins, outputs = naive.train(NET, training, permuted(trial, hidden, to_twin=True), output, some)
+    *twins, outputs = naive.train(net, training, permuted(trial, hidden, to_twin=True), output, some)
     found = alone(trial, 4)
     for array, twin in zip(weights_of(found), (permuted(trial, twins[0], to_twin=False), twins[1]), strict=True):
         np.testing.assert_allclose(array, twin, rtol=1e-11, atol=1e-12)
@@ -78,6 +80,7 @@ def test_test_errors_and_tolerances_are_against_the_coded_targets(training: Trai
 NETS: list[tuple[Any, Learner]] = [
     (TemporalOrder(2, 20), NET),
     (LongLag(4), Lstm1997(1, 1, direct=True, hidden=2)),
+    (LongLag(4), Lstm1997(1, 1, direct=True, hidden=2, gradient="full")),
     (LongLag(4), Rtrl(2, "direct")),
     (LongLag(4), Elman(2)),
     (LongLag(4), Chunker()),
