@@ -24,7 +24,8 @@ def report() -> None:
     for words in SEARCHES:
         name = compose(shlex.split(words)).definition.name
         if name in studies(HOME):
-            (FOLDER / f"{words.partition('=')[2]}.md").write_text(page(words, name), encoding="utf-8")
+            path = FOLDER / f"{words.removeprefix('recipe=readings-')}.md"
+            path.write_text(page(words, name), encoding="utf-8")
         else:
             print(f"{name} is not recorded: its page stays as it is", flush=True)
 
@@ -35,7 +36,7 @@ def page(words: str, name: str) -> str:
     results = [trial.result for some in record.trials(curves=False).values() for trial in some]
     record.close()
     hours = sum(result.seconds for result in results) / 3600
-    title, _, table = printed(f"table study={name}").partition("\n")
+    title, _, table = printed(f"table study={name} lines=40").partition("\n")
     cost = (
         f"{len(results):,} trials, {hours:.1f} core-hours on one machine. Written by `python docs/readings.py report`."
     )

@@ -7,6 +7,8 @@ trials into the package (`source=shipped`) and renews from them docs/reproductio
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import re
 import shlex
@@ -19,6 +21,7 @@ from pathlib import Path
 from pages import ROOT, markdown, printed, renew
 from reproduction_figure import draw
 
+from lstm_search.cli.dispatch import main as main_of_program
 from lstm_search.config import compose
 from lstm_search.published import Published, published_rows
 from lstm_search.record import SHIPPED, shipped_trials, studies
@@ -33,20 +36,23 @@ TABLES = ("1", "2", "2b", "3", "4", "5", "6", "7", "8", "9")
 WAYS = {
     "as written": {name: f"table={name}" for name in TABLES},
     "best readings": {name: f"recipe=best-{name} seed=2026" for name in TABLES if name != "2b"},  # which has none
-    "one set": {name: f"table={name} recipe=one-set seed=2026" for name in TABLES},
+    "one set": {name: f"recipe={name} seed=2026" for name in ("one-set", "one-set-linear")},
 }
-"""What trains the tables in each way. Readings were chosen under seed 1998, and are shown under a seed that nothing was
-chosen by."""
+"""What trains the tables in each way, by table or recipe. Readings were chosen under seed 1998, and are shown under a
+seed that nothing was chosen by."""
 
 ALL = tuple(words for way in WAYS.values() for words in way.values())
+
+WRITTEN = "Written by `python docs/reproduce.py report`, from the trials that are shipped."
 
 RIVALS = (
     "table=1 rows=rivals study=table-1-rivals seed=2026",
     "table=2 rows=rivals study=table-2-rivals seed=2026",
     "table=2b rows=rivals study=table-2b-rivals seed=2026",
+    "recipe=best-2-rtrl seed=2026",
     "table=guessing seed=2026",
 )
-"""The published rows of other networks than LSTM, as written."""
+"""The published rows of other networks than LSTM, as written; RTRL with p = 4 also under coded targets."""
 
 Line = tuple[str, str]
 """A printed line: its table, and its name there."""
@@ -146,11 +152,10 @@ def all_lines() -> str:
 
 
 def _told(row: Summary | None) -> tuple[str, str]:
-    """Successes and mean with its interval, and the verdict."""
+    """Successes and mean, and the verdict."""
     if row is None or not row.finished:
         return "not trained", "-"
-    span = f" [{row.mean_interval[0]:,.0f} to {row.mean_interval[1]:,.0f}]" if row.mean_interval else ""
-    return f"{row.k}/{row.n}" + ("" if row.mean is None else f", {row.mean:,.0f}{span}"), row.verdict or "-"
+    return f"{row.k}/{row.n}" + ("" if row.mean is None else f", {row.mean:,.0f}"), row.verdict or "-"
 
 
 def _printed(row: Published) -> str:
@@ -190,7 +195,7 @@ def _rival(row: Row, summary: Summary) -> str:
     low, high = summary.success_interval
     cells = (
         row.table,
-        row.name,
+        " ".join([row.name, *(f"{key.partition('.')[2]}={value}" for key, value in row.readings)]),
         f"{summary.finished} of {summary.planned}",
         f"{summary.k}/{summary.n} [{100 * low:.0f} to {100 * high:.0f} %]" if summary.n else "-",
         "-" if summary.mean is None else f"{summary.mean:,.0f}",
@@ -204,16 +209,31 @@ def _rival(row: Row, summary: Summary) -> str:
 
 
 def page_of(name: str) -> str:
-    """The page of one table: what the program prints of it in each of the three ways."""
-    parts = [f"# {compose([f'table={name}']).definition.title}", "Written by `python docs/reproduce.py report`."]
+    """The page of one table: what the program prints of it, as written and under its best readings."""
+    parts = [f"# {compose([f'table={name}']).definition.title}", WRITTEN]
     image = ROOT / "docs" / "images" / f"table-{name}-learning_curves.png"
     if image.exists():
         parts.append(f"![Learning curves, table {name} as written](../images/{image.name})")
-    for way, each in WAYS.items():
-        if words := each.get(name):
-            text = printed(f"table {words} source=shipped").partition("\n")[2].strip()
-            parts += [f"## {way[0].upper()}{way[1:]}", f"    lstm-search run {words}", text]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *(_shown(way, WAYS[way].get(name)) for way in ("as written", "best readings"))])
+
+
+def page_of_one_set() -> str:
+    """What the program prints of all tables under one set."""
+    parts = [_shown(name, words) for name, words in WAYS["one set"].items()]
+    return "\n\n".join(["# One set of readings for all tables", WRITTEN, *parts])
+
+
+def _shown(heading: str, words: str | None) -> str:
+    """A part of a page: what the program prints of a study; nothing where there is none."""
+    if words is None:
+        return ""
+    asked = compose(shlex.split(words)).definition
+    trained = [row.name for row in asked.rows if shipped_of(asked, row)]
+    missing = "" if len(trained) == len(asked.rows) else f"rows=[{','.join(trained)}]"
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        main_of_program(["table", *shlex.split(words), "source=shipped", *missing.split()])
+    shown = text.getvalue().partition("\n")[2].strip()
+    return f"## {heading[0].upper()}{heading[1:]}\n\n    lstm-search run {words}\n\n{shown}\n"
 
 
 def report() -> None:
@@ -225,6 +245,7 @@ def report() -> None:
     PAGES.mkdir(exist_ok=True)
     for name in TABLES:
         (PAGES / f"table-{name}.md").write_text(page_of(name), encoding="utf-8")
+    (PAGES / "one-set.md").write_text(page_of_one_set(), encoding="utf-8")
     draw(FIGURE, of_lstm(), {way: found(WAYS[way].values()) for way in ("as written", "best readings")})
 
 

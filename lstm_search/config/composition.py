@@ -3,7 +3,6 @@ else. Everything from the user is data: it is never resolved, instantiated or ha
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,7 +91,8 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     own = {"network"} if wanted and wanted[0].table else set()  # chosen by the rows of a table
     choices = [f"{group}={name}" for group, name in groups.items() if group not in own]
     trees = [_tree(choices, row.overrides) for row in wanted] or [_tree(choices, {})]
-    changed, axes = _read(texts, _known(trees, every=texts.get("search.joint") != "true"))
+    changed, read_axes = _read(texts, _known(trees, every=texts.get("search.joint") != "true"))
+    axes = [_expanded(axis) for axis in read_axes]
     plain = {key: value for key, value in changed.items() if "." not in key}
     general = General(**plain, rows=row_names(texts))
     built = {section: build(section, {**trees[0][section], **_under(section, changed)}) for section in ASIDE}
@@ -290,9 +290,16 @@ def _lacking(trees: Sequence[Mapping[str, Any]], asked: _Asked) -> list[list[str
     return lacking
 
 
+def _expanded(axis: Axis | Span) -> Axis | Span:
+    """An axis whose values can be looked at more than once, unless there are very many."""
+    return axis if isinstance(axis, Span) or axis.count > CHECKED else replace(axis, values=list(axis.values))
+
+
 def _some_of(axis: Axis | Span) -> list[Any]:
-    """Values of an axis: the first ones, of which there may be very many, or the ends of an interval."""
-    return [axis.low, axis.high] if isinstance(axis, Span) else list(itertools.islice(axis.values, CHECKED))
+    """The values of an axis where they are not too many, or the ends of an interval."""
+    if isinstance(axis, Span):
+        return [axis.low, axis.high]
+    return list(axis.values) if axis.count <= CHECKED else []
 
 
 def _refusals(tree: Mapping[str, Any], key: str, values: Iterable[Any]) -> list[ValueError]:

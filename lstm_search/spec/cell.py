@@ -59,7 +59,7 @@ class Cell:
         if targets == Training.targets:
             return
         if not self.task.layout.classes:
-            raise ValueError(f"{given}: targets of this task {self.task.name} are no classes 0 and 1; takes [0,1]")
+            raise ValueError(f"{given}: targets of task {self.task.name} are no classes 0 and 1; takes [0,1]")
         if not self.network.facts.linear and not (targets[0] >= 0.0 and targets[1] <= 1.0):
             raise ValueError(
                 f"{given}: outputs of network {self.network.name} are logistic; takes two numbers from 0 to 1"

@@ -66,7 +66,7 @@ MISTAKES = {
     ),
     "coding of real targets": (
         "run task=adding training.targets=[0.1,0.9]",
-        ["training.targets=[0.1,0.9]", "targets of this task adding are no classes", "takes [0,1]"],
+        ["training.targets=[0.1,0.9]", "targets of task adding are no classes", "takes [0,1]"],
     ),
     "coding beyond outputs": (
         "run table=9 training.targets=[-1,1]",

@@ -48,7 +48,7 @@ def test_a_recipe_stands_below_the_words_of_the_user(kept: Callable[[str], None]
         (("recipe=mine",), "table-3-mine"),
         (("recipe=mine", "study=other"), "other"),
         (("recipe=mine", "table=9", "rows=6a"), "table-9-mine"),
-        (("recipe=one-set", "table=9"), "table-9-one-set"),
+        (("recipe=best-4", "table=5"), "table-5-best-4"),
         (("recipe=null", "table=9"), "table-9"),
     ],
 )

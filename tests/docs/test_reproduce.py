@@ -41,7 +41,7 @@ def test_the_opening_table_counts_the_lines() -> None:
 @pytest.mark.parametrize("name", SCRIPT["TABLES"])
 def test_each_table_has_a_page_with_the_trials_of_all_ways(name: str) -> None:
     page = (PAGE.parent / "tables" / f"table-{name}.md").read_text(encoding="utf-8")
-    for each in SCRIPT["WAYS"].values():
+    for each in (SCRIPT["WAYS"]["as written"], SCRIPT["WAYS"]["best readings"]):
         if words := each.get(name):
             assert f"    lstm-search run {words}\n" in page
             means = [row.mean for row in SCRIPT["found"]([words]).values() if row.mean is not None]
@@ -59,10 +59,11 @@ def test_every_printed_row_of_another_network_is_among_the_rivals() -> None:
 
 
 @pytest.mark.parametrize("words", SCRIPT["RIVALS"])
-def test_rivals_are_as_written_under_the_seed_of_the_report(words: str) -> None:
+def test_rivals_are_shown_under_the_seed_of_the_report(words: str) -> None:
     asked = compose(words.split()).definition
     assert asked.seed == 2026
-    assert {(row.readings, row.altered) for row in asked.rows} == {((), ())}
+    assert {row.altered for row in asked.rows} == {()}
+    assert "recipe" in words or {row.readings for row in asked.rows} == {()}
 
 
 @pytest.mark.parametrize("way", ["best readings", "one set"])

@@ -20,11 +20,14 @@ def test_what_is_shipped_is_exported_as_it_is(name: str) -> None:
     """Every line comes back from the trials that were read, so nothing a table shows was lost."""
     text = (shipped.FOLDER / f"{name}.csv").read_text(encoding="utf-8")
     rows = dict.fromkeys(line["row"] for line in csv.DictReader(io.StringIO(text)))
-    _, number, *recipe = name.split("-", 2)
-    words = [f"table={number}", f"rows=[{','.join(rows)}]", f"study={name}"]
-    if recipe and recipe != ["rivals"]:
-        words.append(f"recipe={recipe[0]}")
-    asked = compose([*words, *(["seed=2026"] if recipe or number == "guessing" else [])]).definition
+    words = [f"rows=[{','.join(rows)}]", f"study={name}"]
+    if name.startswith("one-set"):
+        words += [f"recipe={name}", "seed=2026"]
+    else:
+        _, number, *recipe = name.split("-", 2)
+        words += [f"table={number}", *(["seed=2026"] if recipe or number == "guessing" else [])]
+        words += [f"recipe={recipe[0]}"] if recipe and recipe != ["rivals"] else []
+    asked = compose(words).definition
     assert table.export_trials(asked.rows, shipped.trials(asked), "csv") == text
 
 
@@ -35,7 +38,7 @@ def test_another_seed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_study_that_is_not_shipped_is_answered_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "study=mine", "source=shipped"]) == Exit.BAD_INPUT
-    assert "no study mine; table-1, " in capsys.readouterr().err
+    assert "no study mine; one-set, " in capsys.readouterr().err
 
 
 def test_nothing_is_trained_into_what_is_shipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

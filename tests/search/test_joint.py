@@ -202,5 +202,5 @@ def test_a_fixed_key_that_some_rows_cannot_take_is_left_out_for_them() -> None:
 
 @pytest.mark.parametrize("words", [("training.targets=[0.1,0.9]",), ("training.targets=[0,1],[0.1,0.9]",)])
 def test_a_key_that_no_row_can_take_is_refused(words: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"training.targets=\[0.1,0.9\]: task adding has no targets"):
+    with pytest.raises(ValueError, match=r"training.targets=\[0.1,0.9\]: targets of task adding are no classes"):
         config.compose(["table=[7]", "search.joint=true", *words])

@@ -44,9 +44,9 @@ def test_what_no_training_takes(settings: dict[str, Any], what: str) -> None:
 
 CODED, SLOPELESS, ADDED = Training(targets=(0.1, 0.9)), Training(slope=False), Training(slope_added=0.1)
 REFUSED: list[tuple[Task, Learner, Training, str]] = [
-    (Adding(), Lstm1997(), CODED, "targets of this task adding are no classes 0 and 1; takes .0,1."),
-    (Multiplication(), Lstm1997(), CODED, "targets of this task multiplication are no classes"),
-    (TwoSequence(noisy_target=True), Lstm1997(), CODED, "targets of this task two_sequence are no classes"),
+    (Adding(), Lstm1997(), CODED, "targets of task adding are no classes 0 and 1; takes .0,1."),
+    (Multiplication(), Lstm1997(), CODED, "targets of task multiplication are no classes"),
+    (TwoSequence(noisy_target=True), Lstm1997(), CODED, "targets of task two_sequence are no classes"),
     (LongLag(4), Lstm1997(), Training(targets=(-0.1, 0.9)), "outputs of network lstm1997 are logistic; takes two numb"),
     (
         LongLag(4),
