@@ -31,10 +31,18 @@ def draw(path: Path, lines: Sequence[Published], ways: Mapping[str, Mapping[tupl
     for way, found in ways.items():
         mark, colour = MARKS[way]
         for line in lines:
-            if row := found.get((line.table, line.row)):
+            row = found.get((line.table, line.row))
+            if row and row.finished:
                 _point(axes, line, row, mark, colour)
         axes.plot([], [], mark, color=colour, label=way)
-    axes.plot([], [], "s", markerfacecolor="none", markeredgecolor="black", label="open: differs from the print")
+    axes.plot(
+        [],
+        [],
+        "s",
+        markerfacecolor="none",
+        markeredgecolor="black",
+        label="open: differs from the print;\nat the upper edge: none was solved",
+    )
     axes.set(xscale="log", yscale="log", xlim=SPAN, ylim=SPAN, aspect="equal")
     axes.set(xlabel="printed mean (training sequences)", ylabel="measured mean, with its 95 % interval")
     axes.legend(loc="lower right", frameon=False)
