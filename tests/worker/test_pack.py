@@ -359,5 +359,5 @@ def test_a_block_is_shorter_for_larger_nets() -> None:
 
 
 def test_a_block_is_shorter_for_short_sequences_and_wide_targets() -> None:
-    assert block_steps(264, EmbeddedReber.layout, 16) == 256
+    assert block_steps(264, EmbeddedReber().layout, 16) == 256
     assert 8 * 16 * 102 * block_steps(10_504, LongLag(100).layout, 16) <= 2 << 20
