@@ -7,12 +7,12 @@ replicate sees the same data in every cell. A sequence has a key of its own, dra
 
 from __future__ import annotations
 
-import math
 from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
 
+from lstm_search.simd.elementary import exp, log
 from lstm_search.simd.jit import inlined, kernel
 
 Bits = Any
@@ -97,8 +97,8 @@ def _tail(key: Bits, sign: float) -> float:
     """A normal number beyond _TAIL (Marsaglia 1964)."""
     counter = 0
     while True:
-        x = -math.log(1.0 - uniform(key, counter)) / _TAIL
-        y = -math.log(1.0 - uniform(key, counter + 1))
+        x = -log(1.0 - uniform(key, counter)) / _TAIL
+        y = -log(1.0 - uniform(key, counter + 1))
         if y + y > x * x:
             return sign * (_TAIL + x)
         counter += 2
@@ -116,7 +116,7 @@ def _rejected(bits: Bits) -> float:
         if layer == 0:
             return _tail(bits, -1.0 if u < 0.0 else 1.0)
         height = _DENSITY[layer] + uniform(bits, 0) * (_DENSITY[layer + 1] - _DENSITY[layer])
-        if height < math.exp(-0.5 * x * x):
+        if height < exp(-0.5 * x * x):
             return x
         bits = draw(bits, 1)
 
