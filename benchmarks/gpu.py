@@ -1,13 +1,14 @@
 """The kernels on a GPU beside one core of this machine and beside JAX on the same GPU. It takes lstm-search[gpu].
 
-python benchmarks/gpu.py [PART ...] [--expected FILE] [--out FILE]: the parts are bits, core, speed, jax, bound, race;
-without any, all. What is measured goes into the JSON file `--out`, from which docs/gpu.md has its figures.
+python benchmarks/gpu.py [PART ...] [--expected FILE] [--out FILE]: the parts are bits, core, close, speed, jax, bound
+and race; without any, all. What is measured goes into the JSON file `--out`, from which docs/gpu.md has its figures.
 `--expected`: where the SHA-256 of the CPU's trials are kept between two calls, so that they are trained once.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -18,16 +19,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from lstm_search.simd import Gpu
     from lstm_search.spec import Row, TrialSpec
     from lstm_search.worker import Worker
 
 HERE = Path(__file__).parent
-TABLES = ("1", "2", "2b", "3", "4", "5", "6", "7", "8", "9")
+LINES = (
+    *(f"table={number}" for number in ("1", "2", "2b", "3", "4", "5", "6", "7", "8", "9")),
+    *(f"recipe=best-{number}" for number in range(1, 10)),
+    "recipe=one-set",
+)
 TRIALS, STEPS = 64, 20_000  # of a row whose bits are compared, and of each of its trials about
 WIDTHS = (256, 4096, 65_536)
 ENDLESS = 100_000_000  # training sequences
+CLOSE = ((0, 0), (96, 45), (96, 133), (96, 221), (0, 88), (0, 133), (0, 221), (96, 0))  # rows held, rows shared
+ALIKE = 2048  # lanes whose words the others get, where only time counts
 RACE = (
     "task=temporal_order_6a search=race search.cells=4096 training.rate=tag(log,interval(0.01,3)) "
     "network.init=interval(0.05,0.5) replicates=4 search.blocks=[2,4] search.confirm=0 cap=20000 study=gpu-race "
@@ -49,20 +58,20 @@ def rows(*words: str) -> tuple[Row, ...]:
     return config.compose([*words, "execute=inline", "tracking=none"]).definition.rows
 
 
-def compared(tables: Sequence[str]) -> dict[str, list[TrialSpec]]:
+def compared(lines: Sequence[str]) -> dict[str, list[TrialSpec]]:
     """The trials of every row of LSTM whose bits are compared; prints what a GPU refuses."""
     from lstm_search.worker import refuse
 
     found: dict[str, list[TrialSpec]] = {}
-    for table in tables:
-        for row in rows(*f"table={table}".split()):
+    for line in lines:
+        for row in rows(*line.split()):
             try:
                 refuse([row.cell])
             except ValueError as error:
-                print(f"table {table}, {row.name}: refused ({error})", flush=True)
+                print(f"{line}, {row.name}: refused ({error})", flush=True)
                 continue
             cap = max(10, min(200, round(STEPS / row.cell.task.length)))
-            found[f"table {table}, {row.name}"] = replace(row, replicates=TRIALS, cap=cap, first=0).trials(1997)
+            found[f"{line}, {row.name}"] = replace(row, replicates=TRIALS, cap=cap, first=0).trials(1997)
     return found
 
 
@@ -77,7 +86,7 @@ def digests(worker: Worker, trials: Sequence[TrialSpec]) -> dict[str, list[Any]]
     return found
 
 
-def expected(tables: Sequence[str], file: Path | None) -> dict[str, list[Any]]:
+def expected(lines: Sequence[str], file: Path | None) -> dict[str, list[Any]]:
     """The same on this machine's processor, or from the file where it is there."""
     from lstm_search.worker import Worker
 
@@ -85,20 +94,21 @@ def expected(tables: Sequence[str], file: Path | None) -> dict[str, list[Any]]:
         kept: dict[str, list[Any]] = json.loads(file.read_text())
         return kept
     found: dict[str, list[Any]] = {}
-    for trials in compared(tables).values():
+    for name, trials in compared(lines).items():
         found |= digests(Worker(), trials)
+        print(f"{name}: trained on this machine's processor", flush=True)
     if file:
         file.write_text(json.dumps(found, separators=(",", ":")))
     return found
 
 
-def bits(tables: Sequence[str], file: Path | None) -> dict[str, Any]:
+def bits(lines: Sequence[str], file: Path | None) -> dict[str, Any]:
     """How many trials of each row differ on the GPU, in half as many lanes as trials."""
     from lstm_search.worker import Worker
 
-    known, worker = expected(tables, file), Worker(TRIALS // 2, "gpu")
+    known, worker = expected(lines, file), Worker(TRIALS // 2, "gpu")
     differ: dict[str, int] = {}
-    for name, trials in compared(tables).items():
+    for name, trials in compared(lines).items():
         began, found = time.perf_counter(), digests(worker, trials)
         differ[name] = sum(found[spec.key] != known[spec.key] for spec in trials)
         took = time.perf_counter() - began
@@ -166,10 +176,74 @@ def speed() -> dict[str, Any]:
         found[str(width)] = timed(pack, 3.0)
         print(f"{width} lanes: {found[str(width)]:.0f} M trial-steps/s", flush=True)
         del pack
-    kernel = next(iter(gpu.kernels.values()))["advance"]
-    registers = int(next(iter(kernel.overloads.values())).regs_per_thread)
-    print(f"advance: {registers} registers a thread", flush=True)
-    return {"million": found, "registers": registers}
+    print(f"advance: {registers(gpu)}", flush=True)
+    return {"million": found, "memory": registers(gpu)}
+
+
+def alike(gpu: Gpu, width: int, words: Any) -> Any:
+    """A wide pack all of whose lanes run, with the words [ALIKE, rows] of a smaller one again and again."""
+    from lstm_search.worker import shape_of
+    from lstm_search.worker.wide import WidePack
+
+    pack = WidePack(shape_of(adding(1)[0].cell), width, gpu)
+    for first in range(0, width, ALIKE):
+        lanes = gpu.to_host(pack._every)[first : first + ALIKE]  # noqa: SLF001  (a benchmark looks inside)
+        pack._write(gpu.to_device(lanes), words[: len(lanes)], 0)  # noqa: SLF001
+    pack._active[:] = pack._learning[:] = True  # noqa: SLF001
+    return pack
+
+
+def kernel_ms(pack: Any, name: str, times: int = 5) -> float:
+    """Milliseconds of one kernel on the GPU, the best of some."""
+    from numba import cuda
+
+    found = []
+    for _ in range(times):
+        for kernel in ("fill", "advance"):
+            began, ended = cuda.event(), cuda.event()
+            began.record()
+            pack._launch[kernel](pack.width, pack._words, pack._data, pack.width)  # noqa: SLF001
+            ended.record()
+            ended.synchronize()
+            if kernel == name:
+                found.append(cuda.event_elapsed_time(began, ended))
+    return float(min(found))
+
+
+def close() -> dict[str, Any]:
+    """What each choice of rows that are kept close brings, and whether the words of the lanes stay the same."""
+    from lstm_search.simd import Gpu
+
+    found: dict[str, Any] = {}
+    words, digest = None, ""
+    for held, shared in CLOSE:
+        began, gpu = time.perf_counter(), Gpu(held, shared)
+        if words is None:
+            pack = started(gpu, ALIKE)
+            words = pack._read(pack._every, 0, pack._rows)  # noqa: SLF001
+        for width in WIDTHS[::-1]:
+            pack = alike(gpu, width, words)
+            least = {name: kernel_ms(pack, name) for name in ("advance", "fill")}
+            after = hashlib.sha256(pack._read(gpu.to_device(np.arange(256)), 0, pack._rows).tobytes())  # noqa: SLF001
+            digest = digest or after.hexdigest()
+            figures = {
+                "advance_ms": least["advance"],
+                "fill_ms": least["fill"],
+                "million": timed(pack, 0.7),
+                "same": after.hexdigest() == digest,
+            }
+            found[f"{held}+{shared} {width}"] = figures
+            print(f"held {held}, shared {shared}, {width} lanes: {figures}", flush=True)
+            del pack
+        print(f"{registers(gpu)}; {time.perf_counter() - began:.0f} s", flush=True)
+    return found
+
+
+def registers(gpu: Gpu) -> str:
+    """What the compiler gave to a thread of `advance`."""
+    compiled, shared = next(iter(gpu.kernels.values()))["advance"]
+    (kernel,) = compiled.overloads.values()
+    return f"{kernel.regs_per_thread} registers, {kernel.local_mem_per_thread} bytes of its own, {shared} a warp"
 
 
 def jax() -> dict[str, str]:
@@ -227,18 +301,18 @@ def race() -> dict[str, Any]:
 def main() -> None:
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = {"bits": bits, "core": core, "speed": speed, "jax": jax, "bound": bound, "race": race}
+    parts = {"bits": bits, "core": core, "close": close, "speed": speed, "jax": jax, "bound": bound, "race": race}
     parser.add_argument("parts", nargs="*", choices=[*parts, "profiled", "expected"], default=list(parts))
-    parser.add_argument("--tables", nargs="+", default=TABLES, help="such as 7, or '3 rows=[q50-p50]'")
+    parser.add_argument("--lines", nargs="+", default=LINES, help="such as table=7, or 'table=3 rows=[q50-p50]'")
     parser.add_argument("--expected", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    tables, measured = given.tables, {}
+    lines, measured = given.lines, {}
     for part in given.parts:
         if part == "expected":
-            expected(tables, given.expected)
+            expected(lines, given.expected)
         elif part == "bits":
-            measured[part] = bits(tables, given.expected)
+            measured[part] = bits(lines, given.expected)
         else:
             measured[part] = {**parts, "profiled": profiled}[part]()  # type: ignore[operator]  # of several types
     if given.out:

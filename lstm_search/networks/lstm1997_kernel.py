@@ -40,6 +40,7 @@ from lstm_search.simd import (
     load,
     logistic_slope,
     magnitude,
+    part,
     scatter_add,
     select,
     splat,
@@ -53,7 +54,7 @@ def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) ->
     """The forward pass of step t (A.1): gates, cell states and cell outputs; and what its sources have to be multiplied
     by in the traces."""
     C, to_in, to_c = variant.blocks * variant.size, state.to_in[t & DEFER - 1], state.to_c[t & DEFER - 1]
-    y = state.z[t + 1 & RING - 1, variant.activations :]
+    y = part(state.z, t + 1 & RING - 1, variant.activations)
     for i in range(block.x.shape[1]):
         store(state.z, (t & RING - 1, i), load(lanes, block.x, (t, i)))
     add_up(lanes, variant, state, block, t, y)
@@ -104,7 +105,7 @@ def _trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) 
     """A.1, the truncated derivatives of s_c, for the steps first .. last: by the weights of the input gate
     dS_in[c, m] += g(net_c) f'(net_in) z_m, and by those of the cell dS_c[c, m] += y_in g'(net_c) z_m."""
     for t in range(first, last + 1):
-        z, k = state.z[t & RING - 1], t & DEFER - 1
+        z, k = part(state.z, t & RING - 1, 0), t & DEFER - 1
         for c in range(state.s.shape[0]):
             a, b = load(lanes, state.to_in, (k, c)), load(lanes, state.to_c, (k, c))
             for m in range(variant.sources):
@@ -116,8 +117,8 @@ def _trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) 
 @inlined
 def _trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
     """Do the same for the four steps from t on. What multiplies z stays in registers."""
-    z0, z1 = state.z[t & RING - 1], state.z[t + 1 & RING - 1]
-    z2, z3 = state.z[t + 2 & RING - 1], state.z[t + 3 & RING - 1]
+    z0, z1 = part(state.z, t & RING - 1, 0), part(state.z, t + 1 & RING - 1, 0)
+    z2, z3 = part(state.z, t + 2 & RING - 1, 0), part(state.z, t + 3 & RING - 1, 0)
     k0, k1, k2, k3 = t & DEFER - 1, t + 1 & DEFER - 1, t + 2 & DEFER - 1, t + 3 & DEFER - 1
     for c in range(state.s.shape[0]):
         a0, a1 = load(lanes, state.to_in, (k0, c)), load(lanes, state.to_in, (k1, c))
@@ -142,7 +143,7 @@ def _output_nets(lanes: Lanes, variant: Variant, state: State, block: Block, t: 
     """A.1: net_k(t) = sum_c w_kc y_c(t) + sum_i w_ki y_i(t), from cells and conventional units of the same step; and
     its inputs where outputs see them."""
     D, C, H, V, e = variant.rows, variant.blocks * variant.size, variant.hidden, state.V, state.e
-    y = state.z[t + 1 & RING - 1, variant.activations :]
+    y = part(state.z, t + 1 & RING - 1, variant.activations)
     if variant.direct > D:
         direct_nets(state, block, t)
     for k in range(block.target.shape[1]):
@@ -221,7 +222,7 @@ def _learn_cell(lanes: Lanes, variant: Variant, state: State, event: Event, W: n
     On the way the traces are brought up to date with this step, and start anew in the lanes that end: so each is loaded
     and stored once. Those of symbols are up to date; what multiplies them is kept for `learn_symbols`.
     """
-    z, k, u_in = state.z[event.t & RING - 1], event.t & DEFER - 1, state.s.shape[0] + c // variant.size
+    z, k, u_in = part(state.z, event.t & RING - 1, 0), event.t & DEFER - 1, state.s.shape[0] + c // variant.size
     a, b = load(lanes, state.to_in, (k, c)), load(lanes, state.to_c, (k, c))
     for m in range(variant.sources):
         z_m = load(lanes, z, m)
@@ -261,7 +262,7 @@ def _learn_output(
     """A.1, outputs: V[k] += e_k [x; y_c; y_i; 1], in the lanes that learn. For symbols, e_k is kept for
     `learn_direct`."""
     D, C, H = variant.rows, variant.blocks * variant.size, variant.hidden
-    y = state.z[event.t + 1 & RING - 1, variant.activations :]
+    y = part(state.z, event.t + 1 & RING - 1, variant.activations)
     for i in range(D):
         _add(lanes, V, (k, i), event.learn, e_k, load(lanes, block.x, (event.t, i)))
     for c in range(C):
@@ -286,7 +287,7 @@ def _learn(
 ) -> None:
     """Add rate x negative truncated gradient of this step to W and V, in the lanes that learn."""
     C, K, a = variant.blocks * variant.size, block.target.shape[1], load(lanes, state.rate, 0)
-    y = state.z[event.t + 1 & RING - 1, variant.activations :]
+    y = part(state.z, event.t + 1 & RING - 1, variant.activations)
     for j in range(variant.blocks):
         opened, e_out = _open(lanes, variant, state, y, j), splat(lanes, 0.0)
         for c in range(j * variant.size, (j + 1) * variant.size):
@@ -343,7 +344,7 @@ def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
 @inlined
 def _restart(lanes: Lanes, variant: Variant, state: State, t: int, mask: int) -> None:
     """A sequence starts at step t, in the lanes of `mask`: A.1, s_c(0) = 0; activations are `reset`."""
-    zero, reset, y = splat(lanes, 0.0), load(lanes, state.reset, 0), state.z[t & RING - 1, variant.activations :]
+    zero, reset, y = splat(lanes, 0.0), load(lanes, state.reset, 0), part(state.z, t & RING - 1, variant.activations)
     for u in range(y.shape[0]):
         store(y, u, select(mask, reset, load(lanes, y, u)))
     for c in range(state.s.shape[0]):
@@ -389,10 +390,10 @@ def advance(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
     """
     first, steps = 0, block.due.shape[0]  # the traces are up to date with the step before `first`
     for t in range(steps):
+        due, ends = block.due[t] & stop.masks[ACTIVE], block.ends[t] & stop.masks[ACTIVE]
         _step(lanes, variant, state, block, t)
         if variant.symbols:
             _trace_symbols(lanes, state, block, t)
-        due, ends = block.due[t] & stop.masks[ACTIVE], block.ends[t] & stop.masks[ACTIVE]
         last = t - 1 if due | ends else t
         if t - first == DEFER - 1 and last == t:
             _trace_four(lanes, variant, state, first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstm_search.networks.lstm1997_state import RING, State, Variant
-from lstm_search.simd import Block, Lanes, Value, fma, gather, inlined, load, splat, store
+from lstm_search.simd import Block, Lanes, Value, fma, gather, inlined, load, part, splat, store
 
 Four = tuple[Value, Value, Value, Value]
 """A value for each of four units in a row."""
@@ -45,7 +45,7 @@ def _store_four(nets: np.ndarray, u: int, four: Four) -> None:
 def add_up(lanes: Lanes, variant: Variant, state: State, block: Block, t: int, nets: np.ndarray) -> None:
     """A.1: net_u(t) = sum_m w_um z_m, into `nets`. Eight units at a time share the loads of z, and their sums do not
     wait for each other."""
-    W, z, units = state.W, state.z[t & RING - 1], state.W.shape[0]
+    W, z, units = state.W, part(state.z, t & RING - 1, 0), state.W.shape[0]
     if variant.symbols:
         for u in range(units):
             store(nets, u, gather(lanes, state.of.W, u, block.symbol, t))

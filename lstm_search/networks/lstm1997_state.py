@@ -73,24 +73,25 @@ class Columns(NamedTuple):
 
 
 class State(NamedTuple):
-    """The nets of a pack. Where inputs are symbols, what belongs to them is in `Columns` instead."""
+    """The nets of a pack: first what steps need most often, which a GPU may keep close. Where inputs are symbols, what
+    belongs to them is in `Columns` instead."""
 
     W: np.ndarray  # [U, N, L] hidden weights
-    V: np.ndarray  # [K, D + C + H + output_bias, L] output weights
-    dW: np.ndarray  # [U, N, L] rate x gradient, summed over the sequence; no rows unless `sums`
-    dV: np.ndarray  # [K, D + C + H + output_bias, L]
-    dS_in: np.ndarray  # [C, N, L] traces: ds_c/dw of the block's input gate
-    dS_c: np.ndarray  # [C, N, L] traces: ds_c/dw of the cell
-    z: np.ndarray  # [RING, N + U - R, L] sources, then the activations that are none
     to_in: np.ndarray  # [DEFER, C, L] g(net_c) f'(net_in), what multiplies z in dS_in
     to_c: np.ndarray  # [DEFER, C, L] y_in g'(net_c), what multiplies z in dS_c
     s: np.ndarray  # [C, L] cell states
     h: np.ndarray  # [C, L] h(s)
     e: np.ndarray  # [K + C + H, L] error signals: e_k, then sum_k w_kc e_k, then sum_k w_ki e_k
+    z: np.ndarray  # [RING, N + U - R, L] sources, then the activations that are none
+    dS_in: np.ndarray  # [C, N, L] traces: ds_c/dw of the block's input gate
+    dS_c: np.ndarray  # [C, N, L] traces: ds_c/dw of the cell
     rate: np.ndarray  # [1, L] learning rate a
     signal: np.ndarray  # [3, L] margin, slope and constant of its `Signal`
     reset: np.ndarray  # [1, L] activations before a sequence's first step
     alive: np.ndarray  # [1, L] 1 where the hidden units have joined in, else 0
+    V: np.ndarray  # [K, D + C + H + output_bias, L] output weights
+    dW: np.ndarray  # [U, N, L] rate x gradient, summed over the sequence; no rows unless `sums`
+    dV: np.ndarray  # [K, D + C + H + output_bias, L]
     of: Columns
 
 

@@ -42,6 +42,7 @@ from lstm_search.simd.lanes import (
     load,
     load_run,
     magnitude,
+    part,
     scatter_add,
     select,
     splat,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -9,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from lstm_search.simd.threads import WARP
+from lstm_search.simd.threads import WARP, Threaded
 
 Launchers = dict[str, Callable[..., None]]
 """By name, what starts a kernel: (threads, *arguments)."""
+
+
+HELD, SHARED = 96, 221
+"""Rows of a lane that its thread keeps close, unless told otherwise: a Hopper's multiprocessor then has room for four
+warps, and no other choice that was measured is as fast (`benchmarks/gpu.py close`)."""
 
 
 class NoGpu(ValueError):  # noqa: N818  (named by what is the case)
@@ -51,34 +57,68 @@ def uncontracted() -> Iterator[None]:
         nvvm.compile_ir = compile_ir
 
 
+def shared_words() -> Any:
+    """What gives a kernel the words that the threads of its warp share."""
+    from llvmlite import ir
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def shared(_typingctx: Any) -> Any:
+        def build(_context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+            name, array = "lstm_search_shared", ir.ArrayType(ir.DoubleType(), 0)
+            words = builder.module.globals.get(name) or cgutils.add_global_variable(builder.module, array, name, 3)
+            words.linkage, words.align = "external", 8  # its size is told when the kernel starts
+            return builder.addrspacecast(words, ir.DoubleType().as_pointer())
+
+        return types.CPointer(types.float64)(), build  # type: ignore[attr-defined]  # numba has no types
+
+    return shared
+
+
 class Gpu:
     """The first GPU that this process may use. Raises `NoGpu` where there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: int = HELD, shared: int = SHARED) -> None:
+        """`held`, `shared`: rows of a lane that its thread keeps close (see `simd.threads.close_rows`)."""
         gpus()
         from numba import cuda
 
-        self._cuda = cuda
-        self.kernels: dict[Hashable, dict[str, Any]] = {}
+        warnings.filterwarnings("ignore", ".*Grid size")  # few trials are no mistake
+
+        self._cuda, self.shared, self.most_held, self.most_shared = cuda, shared_words(), held, shared
+        self.kernels: dict[Hashable, dict[str, tuple[Any, int]]] = {}
 
     @property
     def free(self) -> int:
         """Bytes of its memory that nobody uses."""
         return int(self._cuda.current_context().get_memory_info().free)
 
-    def compiled(self, shape: Hashable, make: Callable[[], Mapping[str, tuple[Any, tuple[Any, ...]]]]) -> Launchers:
+    def compiled(self, shape: Hashable, make: Callable[[], Mapping[str, Threaded]]) -> Launchers:
         """Launchers of the `thread_kernels` that `make` returns, compiled once for all packs of a shape."""
         if shape not in self.kernels:
             with uncontracted():
-                self.kernels[shape] = {
-                    name: self._cuda.jit(types, lto=False, shared_memory_carveout="maxl1")(function)
-                    for name, (function, types) in make().items()
-                }
-        return {name: self._launcher(kernel) for name, kernel in self.kernels[shape].items()}
+                self.kernels[shape] = {name: self._compiled(kernel) for name, kernel in make().items()}
+        return {name: self._launcher(*kernel) for name, kernel in self.kernels[shape].items()}
 
-    def _launcher(self, kernel: Any) -> Callable[..., None]:
+    def _compiled(self, kernel: Threaded) -> tuple[Any, int]:
+        """The kernel, and the bytes that a warp shares: more than are usual, so the driver has to be told."""
+        more = "maxshared" if kernel.shared else "maxl1"
+        compiled = self._cuda.jit(kernel.types, lto=False, shared_memory_carveout=more)(kernel.function)
+        shared = kernel.shared * WARP * 8
+        if shared:
+            from cuda.bindings.driver import CUfunction_attribute  # type: ignore[import-not-found]  # comes with numba-cuda
+            from numba.cuda.cudadrv.driver import driver
+
+            (only,) = compiled.overloads.values()
+            function = only._codelibrary.get_cufunc()  # noqa: SLF001  (numba-cuda has no setting for it)
+            most = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            driver.cuKernelSetAttribute(most, shared, function.handle, function.device.id)
+        return compiled, shared
+
+    def _launcher(self, kernel: Any, shared: int) -> Callable[..., None]:
         def launch(threads: int, *arguments: Any) -> None:
-            kernel[-(-threads // WARP), WARP](*arguments)
+            kernel[-(-threads // WARP), WARP, 0, shared](*arguments)
 
         return launch
 

@@ -97,7 +97,36 @@ def _address(
     indices.append(context.get_constant(types.intp, 0))
     shapes = cgutils.unpack_tuple(builder, struct.shape)
     strides = cgutils.unpack_tuple(builder, struct.strides)
+    if layout == "A":
+        offset = _INT64(0)
+        for i, stride in zip(indices, strides, strict=True):
+            offset = builder.add(offset, builder.mul(i, stride))
+        return offset_by(builder, struct.data, offset)
     return cgutils.get_item_pointer2(context, builder, struct.data, shapes, strides, layout, indices)
+
+
+def offset_by(builder: Any, pointer: Any, count: Any) -> Any:
+    """The pointer `count` bytes on. A sum of whole numbers would hide from the compiler what it points into."""
+    byte = builder.gep(builder.bitcast(pointer, ir.IntType(8).as_pointer()), [count])
+    return builder.bitcast(byte, pointer.type)
+
+
+@intrinsic
+def part(_typingctx: Any, array: Any, row: Any, first: Any) -> Any:
+    """The view `array[row, first:]`. Where words are apart, numba's own view hides which memory they are in."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0])
+        some = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        i, j = (context.cast(builder, args[k], signature.args[k], types.intp) for k in (1, 2))
+        shape, strides = (cgutils.unpack_tuple(builder, packed) for packed in (whole.shape, whole.strides))
+        offset = builder.add(builder.mul(i, strides[0]), builder.mul(j, strides[1]))
+        some.data, some.itemsize = offset_by(builder, whole.data, offset), whole.itemsize
+        some.shape = cgutils.pack_array(builder, [builder.sub(shape[1], j), *shape[2:]])
+        some.strides = cgutils.pack_array(builder, strides[1:])
+        return some._getvalue()  # noqa: SLF001  (numba's own name)
+
+    return array.copy(ndim=array.ndim - 1)(array, row, first), build
 
 
 @intrinsic
@@ -125,12 +154,9 @@ def store(_typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 def _vector_at(context: Any, builder: Any, kinds: Any, args: Any, n: int) -> Any:
-    """Pointer to the vector `array[index, 0:n]`, of (array, index, ...). A lane alone has its words apart, as on a GPU,
-    where they are in what is called global memory (1): a load that is known to be from there is faster. A processor
-    has one kind of memory."""
+    """Pointer to the vector `array[index, 0:n]`, of (array, index, ...). A lane alone has its words apart."""
     pointer = _address(context, builder, kinds[0], args[0], kinds[1], args[1], "A" if n == 1 else "C")
-    pointer = builder.bitcast(pointer, ir.VectorType(_DOUBLE, n).as_pointer())
-    return builder.addrspacecast(pointer, ir.VectorType(_DOUBLE, n).as_pointer(1)) if n == 1 else pointer
+    return builder.bitcast(pointer, ir.VectorType(_DOUBLE, n).as_pointer())
 
 
 @intrinsic
@@ -233,7 +259,7 @@ def _run_addresses(context: Any, builder: Any, kinds: Any, args: Any, n: int) ->
     start = _address(context, builder, kinds[0], args[0], kinds[1], args[1], "A")
     stride = _stride(context, builder, kinds[0], args[0])
     first = context.cast(builder, args[2], kinds[2], types.intp)
-    return [cgutils.pointer_add(builder, start, builder.mul(stride, builder.add(first, _INT64(i)))) for i in range(n)]
+    return [offset_by(builder, start, builder.mul(stride, builder.add(first, _INT64(i)))) for i in range(n)]
 
 
 def _stride(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -283,7 +309,7 @@ def _scattered(context: Any, builder: Any, signature: Any, args: Any, n: int) ->
         row_start = _address(context, builder, array_type, array, index_type, index, layout)
         if n == 1:
             column = builder.mul(column, _stride(context, builder, array_type, array))
-            pointers.append(cgutils.pointer_add(builder, row_start, column))
+            pointers.append(offset_by(builder, row_start, column))
         else:
             pointers.append(builder.gep(row_start, [column]))
     return pointers

@@ -2,6 +2,7 @@
 
 All arrays of all lanes are rows of one buffer of 8-byte words, [L / WARP, rows, WARP]: neighbouring threads read
 neighbouring words, and every entry of a lane is at a distance from the lane's first word that the compiler knows.
+While a thread runs through a block it may keep the first rows of its lane closer (`Close`).
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from numba.core.types.containers import NamedTuple as NumbaNamedTuple
 from numba.extending import intrinsic
 from numba.np import numpy_support
 
+from lstm_search.simd.jit import inlined
+from lstm_search.simd.lanes import offset_by
 from lstm_search.simd.stopping import ACTIVE
 
 WARP = 32
 """Threads that run in step."""
 
 _TAG = (0.0,)
+_WORD = ir.IntType(64)
+_WORDS = types.CPointer(types.float64)  # type: ignore[attr-defined]  # numba has no types
 
 
 class Rows(NamedTuple):
@@ -37,6 +42,25 @@ class Rows(NamedTuple):
     def words(self) -> int:
         """Rows that it takes; a record takes one for each field."""
         return math.prod(self.shape) * (self.dtype.itemsize // 8)
+
+
+class Close(NamedTuple):
+    """How many of a lane's first rows its thread keeps close while it runs through a block: `held` in registers, as far
+    as the compiler has some, and those from there up to `end` in the memory that the threads of a warp share."""
+
+    held: int
+    end: int
+
+
+_NOTHING = Close(0, 0)
+
+
+class Threaded(NamedTuple):
+    """A function for a compiler of threads, the types of its arguments, and how many words a thread shares."""
+
+    function: Callable[..., None]
+    types: tuple[Any, ...]
+    shared: int = 0
 
 
 class Lane(NamedTuple):
@@ -74,6 +98,15 @@ def pairs(rows: Any, arrays: Any) -> list[tuple[Rows, np.ndarray]]:
         elif isinstance(member, tuple):
             found += pairs(member, array)
     return found
+
+
+def close_rows(state: Any, held: int, shared: int) -> Close:
+    """The rows of `state`, which is what `rows_of` makes of it, that fit: its first array into `held` rows, the arrays
+    that follow into `shared` rows. What is held must be indexed by numbers that the compiler knows."""
+    places = [member for member in state if isinstance(member, Rows)]
+    first = places[0].words if places[0].words <= held else 0
+    ends = [rows.first + rows.words for rows in places]
+    return Close(first, max([first, *(end for end in ends if end - first <= shared)]))
 
 
 def from_words(words: np.ndarray, places: list[tuple[Rows, np.ndarray]]) -> None:
@@ -116,15 +149,16 @@ def _type(rows: Any) -> Any:
     return types.int64
 
 
-def _value(context: Any, builder: Any, rows: Any, kind: Any, start: Any) -> Any:
+def _value(context: Any, builder: Any, rows: Any, kind: Any, place: Any) -> Any:
+    """What a kernel sees. `place`: for `Rows`, the pointer to the first of them and the bytes from one to the next."""
     if not isinstance(rows, tuple):
         return context.get_constant(types.int64, rows)
     if not isinstance(rows, Rows):
-        members = [_value(context, builder, *pair, start) for pair in zip(rows, kind.types, strict=True)]
+        members = [_value(context, builder, *pair, place) for pair in zip(rows, kind.types, strict=True)]
         return context.make_tuple(builder, kind, members)
-    array, entry = cgutils.create_struct_proxy(kind)(context, builder), WARP * rows.dtype.itemsize
-    first = ir.Constant(ir.IntType(64), rows.first * WARP * 8)
-    array.data = cgutils.pointer_add(builder, start, first, array.data.type)
+    array, (start, apart) = cgutils.create_struct_proxy(kind)(context, builder), place(rows)
+    entry = apart * rows.dtype.itemsize // 8
+    array.data = builder.bitcast(start, array.data.type)
     strides = [math.prod(rows.shape[axis + 1 :]) * entry for axis in range(len(rows.shape))]
     array.shape = cgutils.pack_array(builder, [context.get_constant(types.intp, n) for n in rows.shape])
     array.strides = cgutils.pack_array(builder, [context.get_constant(types.intp, n) for n in strides])
@@ -133,21 +167,44 @@ def _value(context: Any, builder: Any, rows: Any, kind: Any, start: Any) -> Any:
     return array._getvalue()  # noqa: SLF001  (numba's own name)
 
 
-def _seeing(rows: Any, end: int) -> Any:
-    """The function (words, g) that shows a kernel lane g of a buffer `words`, in which a lane has `end` rows."""
+def _places(builder: Any, start: Any, own: Any, shared: Any, close: Close) -> Callable[[Rows], tuple[Any, int]]:
+    """Where rows are: in the buffer, of which `start` is the lane's first word, or closer."""
+
+    def place(rows: Rows) -> tuple[Any, int]:
+        end = rows.first + rows.words
+        if end <= close.held:
+            return offset_by(builder, own, _WORD(rows.first * 8)), 8
+        if close.held <= rows.first and end <= close.end:
+            return offset_by(builder, shared, _WORD((rows.first - close.held) * WARP * 8)), WARP * 8
+        return offset_by(builder, start, _WORD(rows.first * WARP * 8)), WARP * 8
+
+    return place
+
+
+def _known_global(builder: Any, pointer: Any) -> Any:
+    """The same pointer: it leads into what is called global memory (1) on a GPU, where loads that are known to be from
+    there are faster. A processor has one kind of memory."""
+    known = builder.addrspacecast(pointer, pointer.type.pointee.as_pointer(1))
+    return builder.addrspacecast(known, pointer.type)
+
+
+def _seeing(rows: Any, end: int, close: Close = _NOTHING) -> Any:
+    """The function (words, g, own, shared) that shows a kernel lane g of a buffer `words`, in which a lane has `end`
+    rows; the first of them are in `own` and `shared`, if `close` says so."""
     kind = _type(rows)
 
     @intrinsic
-    def see(_typingctx: Any, words: Any, g: Any) -> Any:
+    def see(_typingctx: Any, words: Any, g: Any, own: Any, shared: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             buffer = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0])
             lane = context.cast(builder, args[1], signature.args[1], types.intp)
-            warp, own = builder.udiv(lane, lane.type(WARP)), builder.urem(lane, lane.type(WARP))
-            word = builder.add(builder.mul(warp, lane.type(WARP * end)), own)
-            start = cgutils.pointer_add(builder, buffer.data, builder.mul(word, word.type(8)), buffer.data.type)
-            return _value(context, builder, rows, kind, start)
+            warp, thread = builder.udiv(lane, lane.type(WARP)), builder.urem(lane, lane.type(WARP))
+            word = builder.add(builder.mul(warp, lane.type(WARP * end)), thread)
+            start = offset_by(builder, _known_global(builder, buffer.data), builder.mul(word, _WORD(8)))
+            mine = offset_by(builder, args[3], builder.mul(thread, _WORD(8)))
+            return _value(context, builder, rows, kind, _places(builder, start, args[2], mine, close))
 
-        return kind(words, g), build
+        return kind(words, g, own, shared), build
 
     return see
 
@@ -167,36 +224,78 @@ def _mover(thread: Callable[[int], int], rows: int) -> Callable[..., None]:
     return move
 
 
-def thread_kernels(
-    *, thread: Callable[[int], int], lane: Any, block: Any, variant: Any, fill: Any, restart: Any, advance: Any
-) -> dict[str, tuple[Callable[..., None], tuple[Any, ...]]]:
-    """Functions for a compiler of threads, each with the types of its arguments.
+def _holding(words: int) -> Any:
+    """A function that makes so many words for one thread alone."""
 
-    `lane` and `block` are what `rows_of` returns; `thread(1)` is the number of the thread. Nothing is computed here: it
-    is all in the kernels of the task and of the network.
+    @intrinsic
+    def hold(_typingctx: Any) -> Any:
+        def build(_context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+            array = cgutils.alloca_once(builder, ir.ArrayType(ir.DoubleType(), max(words, 1)))
+            return builder.bitcast(array, ir.DoubleType().as_pointer())
+
+        return _WORDS(), build
+
+    return hold
+
+
+def _copying(rows: int, close: Close) -> tuple[Any, Any]:
+    """The functions (words, g, own, shared) that copy the rows that are kept close, and copy them back."""
+    held, end = close
+
+    @inlined
+    def fetch(words: Any, g: int, own: Any, shared: Any) -> None:
+        at = g // WARP * rows * WARP + g % WARP
+        for row in range(held):
+            own[row] = words[at + row * WARP]
+        for row in range(held, end):
+            shared[(row - held) * WARP + g % WARP] = words[at + row * WARP]
+
+    @inlined
+    def bring_back(words: Any, g: int, own: Any, shared: Any) -> None:
+        at = g // WARP * rows * WARP + g % WARP
+        for row in range(held):
+            words[at + row * WARP] = own[row]
+        for row in range(held, end):
+            words[at + row * WARP] = shared[(row - held) * WARP + g % WARP]
+
+    return fetch, bring_back
+
+
+def thread_kernels(
+    *, device: Any, lane: Any, block: Any, variant: Any, fill: Any, restart: Any, advance: Any
+) -> dict[str, Threaded]:
+    """Functions for a compiler of threads, by name.
+
+    `lane` and `block` are what `rows_of` returns; `device.thread(1)` is the number of the thread. Nothing is computed
+    here: it is all in the kernels of the task and of the network.
     """
-    see, see_block = _seeing(*lane), _seeing(*block)
+    thread, shared, rows = device.thread, device.shared, lane[1]
+    close = close_rows(lane[0].state, device.most_held, device.most_shared)
+    see, see_close, see_block = _seeing(*lane), _seeing(lane[0], rows, close), _seeing(*block)
+    hold, (fetch, bring_back) = _holding(close.held), _copying(rows, close)
 
     def fill_lane(words: Any, data: Any, width: int) -> None:
-        g = thread(1)
-        if g < width and see(words, g).stop.masks[ACTIVE]:
-            fill(see_block(data, g), see(words, g).stream)
+        g, own, near = thread(1), hold(), shared()
+        if g < width and see(words, g, own, near).stop.masks[ACTIVE]:
+            fill(see_block(data, g, own, near), see(words, g, own, near).stream)
 
     def advance_lane(words: Any, data: Any, width: int) -> None:
-        g = thread(1)
-        if g < width and see(words, g).stop.masks[ACTIVE]:
-            of = see(words, g)
-            advance(_TAG, variant, of.state, see_block(data, g), of.stop)
+        g, own, near = thread(1), hold(), shared()
+        if g < width and see(words, g, own, near).stop.masks[ACTIVE]:
+            fetch(words, g, own, near)
+            of = see_close(words, g, own, near)
+            advance(_TAG, variant, of.state, see_block(data, g, own, near), of.stop)
+            bring_back(words, g, own, near)
 
     def restart_lane(words: Any, fresh: Any, width: int) -> None:
-        g = thread(1)
+        g, own, near = thread(1), hold(), shared()
         if g < width and fresh[g]:
-            restart(_TAG, variant, see(words, g).state, 1)
+            restart(_TAG, variant, see(words, g, own, near).state, 1)
 
     numbers, wholes, n = types.float64[::1], types.int64[::1], types.int64
     return {
-        "fill": (fill_lane, (numbers, numbers, n)),
-        "advance": (advance_lane, (numbers, numbers, n)),
-        "restart": (restart_lane, (numbers, wholes, n)),
-        "move": (_mover(thread, lane[1]), (numbers, wholes, numbers, n, n)),
+        "fill": Threaded(fill_lane, (numbers, numbers, n)),
+        "advance": Threaded(advance_lane, (numbers, numbers, n), close.end - close.held),
+        "restart": Threaded(restart_lane, (numbers, wholes, n)),
+        "move": Threaded(_mover(thread, rows), (numbers, wholes, numbers, n, n)),
     }

@@ -49,11 +49,6 @@ def refuse(cells: Iterable[Cell]) -> None:
                 "execute.device=gpu network.gradient=full: a GPU takes network.gradient=truncated; take "
                 "execute.device=cpu"
             )
-        if cell.task.name == "two_sequence":
-            raise ValueError(
-                "execute.device=gpu task=two_sequence: its Gaussian draws use the C library's log, which a GPU rounds "
-                "otherwise; take execute.device=cpu"
-            )
 
 
 class WidePack:
@@ -74,7 +69,7 @@ class WidePack:
         self._launch = device.compiled(
             shape,
             lambda: simd.thread_kernels(
-                thread=device.thread,
+                device=device,
                 lane=lane,
                 block=block,
                 variant=shape.variant,

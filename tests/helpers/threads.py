@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from lstm_search.simd import Launchers
+from lstm_search.simd import WARP, Launchers
 
 WORD = ir.IntType(64)
 
@@ -18,9 +18,10 @@ WORD = ir.IntType(64)
 class Threads:
     """See `lstm_search.simd.cuda.Gpu`."""
 
-    def __init__(self, free: int = 1 << 30) -> None:
-        self.free, self._number = free, np.zeros(1, np.int64)
-        address = self._number.ctypes.data
+    def __init__(self, free: int = 1 << 30, held: int = 0, shared: int = 0) -> None:
+        self.free, self.most_held, self.most_shared = free, held, shared
+        self._number, self._words = np.zeros(1, np.int64), np.full(shared * WARP, np.nan)
+        address, words = self._number.ctypes.data, self._words.ctypes.data
 
         @intrinsic
         def thread(_context: Any, n: Any) -> Any:
@@ -29,14 +30,22 @@ class Threads:
 
             return numba.types.int64(n), build
 
+        @intrinsic
+        def near(_context: Any) -> Any:
+            def build(_context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+                return builder.inttoptr(WORD(words), ir.DoubleType().as_pointer())
+
+            return numba.types.CPointer(numba.types.float64)(), build
+
         self.thread: Callable[[int], int] = thread
+        self.shared: Callable[[], Any] = near
         self.made: dict[Any, dict[str, Any]] = {}
 
     def compiled(self, shape: Any, make: Callable[[], Any]) -> Launchers:
         if shape not in self.made:
             self.made[shape] = {
-                name: numba.njit(types, error_model="numpy", _nrt=False)(function)
-                for name, (function, types) in make().items()
+                name: numba.njit(kernel.types, error_model="numpy", _nrt=False)(kernel.function)
+                for name, kernel in make().items()
             }
         return {name: self._launcher(kernel) for name, kernel in self.made[shape].items()}
 

@@ -21,6 +21,7 @@ CODED = Training(0.8, targets=(0.1, 0.9), margin=0.05, slope_added=0.1)
 CELLS = {  # cell, cap; a kernel each is compiled anew, and `make bench-gpu` compares every row
     "adding": (Cell(Adding(20), replace(NET, output="linear"), Training(0.5), (EASY, HARD)), 150),
     "embedded Reber": (Cell(EmbeddedReber(), Lstm1997(blocks=1, hidden=1), Training(0.4), (CHECKED,)), 130),
+    "two-sequence": (Cell(TwoSequence(), NET, Training(0.5), (EASY, HARD)), 60),
     "2a": (Cell(LongLag(p=10), DIRECT, CODED, (replace(EASY, judged="last", tolerance=0.25),)), 90),
 }  # fmt: skip
 
@@ -52,6 +53,13 @@ def test_the_same_bits_as_on_a_core(name: str) -> None:
     assert len({result.weights_sha256 for result in found.values()}) == len(specs)
 
 
+@pytest.mark.parametrize(("held", "shared"), [(96, 224), (0, 200), (96, 0)])
+def test_what_a_thread_keeps_close_moves_no_bit(held: int, shared: int) -> None:
+    cell, cap = CELLS["adding"]
+    specs = trials(cell, cap)[:32]
+    assert widely(specs, 32, Threads(held=held, shared=shared)) == one_by_one(specs)
+
+
 def test_a_pack_is_as_wide_as_memory_allows() -> None:
     shape = shape_of(CELLS["2a"][0])
     assert WidePack(shape, 65_536, Threads(free=1 << 24)).width in range(64, 1024, 32)
@@ -61,7 +69,7 @@ def test_a_pack_is_as_wide_as_memory_allows() -> None:
     ("cell", "named"),
     [
         (Cell(EmbeddedReber(), Elman(), Training(0.5), (CHECKED,)), "network=elman: a GPU takes network=lstm1997"),
-        (Cell(TwoSequence(), NET, Training(0.5), (HARD,)), "task=two_sequence: its Gaussian draws use .* log"),
+        (Cell(Adding(20), replace(NET, gradient="full"), Training(0.5), (HARD,)), "network.gradient=full: a GPU takes"),
     ],
 )
 def test_what_would_not_have_the_same_bits_is_refused(cell: Cell, named: str) -> None:
