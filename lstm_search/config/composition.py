@@ -91,7 +91,8 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
     own = {"network"} if wanted and wanted[0].table else set()  # chosen by the rows of a table
     choices = [f"{group}={name}" for group, name in groups.items() if group not in own]
     trees = [_tree(choices, row.overrides) for row in wanted] or [_tree(choices, {})]
-    changed, read_axes = _read(texts, _known(trees, every=texts.get("search.joint") != "true"))
+    others = [_tree(choices, row.overrides) for row in _unselected(texts, groups)]
+    changed, read_axes = _read(texts, _known([*trees, *others], every=texts.get("search.joint") != "true"))
     axes = [_expanded(axis) for axis in read_axes]
     plain = {key: value for key, value in changed.items() if "." not in key}
     general = General(**plain, rows=row_names(texts))
@@ -101,12 +102,12 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         _refuse_homeless([*changed, *(axis.key for axis in axes)])
     search = search.up_to(general.replicates)
     asked = _Asked(changed, axes, general, search)
-    lacking = _lacking(trees, asked)
+    lacking = _lacking(trees, others, asked)
     bases = [_base(row, tree, asked, lacks) for row, tree, lacks in zip(wanted, trees, lacking, strict=False)]
-    words = Words(texts, {axis.key: texts[axis.key] for axis in axes})
+    words = Words(texts, {axis.key: texts[axis.key] for axis in axes}, _tables(texts))
     space = _space(bases, asked)
     rows = _checked(space, search, general.seed) if bases else []
-    definition = definition_of(words, general, bases, _title(wanted), () if axes else rows)
+    definition = definition_of(words, general, bases, _title(words.tables, wanted), () if axes else rows)
     return Settings(
         definition=built["execute"].recorded_as(definition) if bases else definition,
         space=space,
@@ -216,7 +217,7 @@ def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[Wanted]
         if "task" in groups and "rows" in texts:
             raise ConfigError(f"rows={texts['rows']}: selects rows of a table; task={groups['task']} has none")
         return [Wanted(groups["task"], "", "", DEFAULT_REPLICATES, {})] if "task" in groups else []
-    tables = tables_of(table)
+    tables = _tables(texts)
     for name in tables:
         if name not in options("table"):
             raise ConfigError(f"table={table}: no such table{nearest(name, options('table'))}")
@@ -228,12 +229,25 @@ def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[Wanted]
     return selected_of_several(files, row_names(texts), groups.get("network"))
 
 
-def _title(wanted: Sequence[Wanted]) -> str:
-    """What a study of these rows is about."""
-    tables = list(dict.fromkeys(row.table for row in wanted))
+def _tables(texts: Mapping[str, str]) -> Sequence[str]:
+    """The tables that are asked for; none where a task is."""
+    table = text_of("table", texts.get("table", "null"))
+    return [] if table is None else tables_of(table)
+
+
+def _unselected(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[Wanted]:
+    """The rows that a joint search of the same tables has where `rows=` selects none of them: its fixed settings are
+    those of the whole, so that it can be trained row by row."""
+    if texts.get("search.joint") != "true" or "rows" not in texts or len(_tables(texts)) < 2:
+        return []
+    return _wanted({key: text for key, text in texts.items() if key != "rows"}, groups)
+
+
+def _title(tables: Sequence[str], wanted: Sequence[Wanted]) -> str:
+    """What a study of rows of these tables is about, whichever of them are selected."""
     if len(tables) > 1:
         return f"Tables {', '.join(tables)}"
-    return (_table_file(tables[0])["title"] if tables[0] else wanted[0].name) if wanted else ""
+    return (_table_file(tables[0])["title"] if tables else wanted[0].name) if wanted else ""
 
 
 def _table_file(table: str) -> dict[str, Any]:
@@ -275,15 +289,17 @@ def _under(section: str, changed: Mapping[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in changed.items() if key.startswith(prefix)}
 
 
-def _lacking(trees: Sequence[Mapping[str, Any]], asked: _Asked) -> list[list[str]]:
+def _lacking(trees: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], asked: _Asked) -> list[list[str]]:
     """For each row, the keys that are left out for it in a joint search: it does not have them, or refuses all of their
-    values but its own. Raises the ValueError of a row where no row takes any."""
+    values but its own. Raises the ValueError of a row where no row takes any, nor, of a fixed key, one of the others of
+    the same tables."""
     lacking: list[list[str]] = [[] for _ in trees]
     tried = {key: [value] for key, value in asked.changed.items() if key.partition(".")[0] in SECTIONS}
     tried |= {axis.key: _some_of(axis) for axis in asked.axes}
     for key, values in tried.items() if asked.search.joint else ():
         refusals = [_refusals(tree, key, values) for tree in trees]
-        if all(refusals):
+        fixed = key in asked.changed
+        if all(refusals) and not (fixed and any(not _refusals(tree, key, values) for tree in others)):
             raise next(error for errors in refusals for error in errors if not isinstance(error, ConfigError))
         for lacks, errors in zip(lacking, refusals, strict=True):
             lacks.extend([key] * bool(errors))

@@ -21,10 +21,11 @@ _GROWS = frozenset({"study", "replicates", "cap", "search.cells"})
 
 
 class Words(NamedTuple):
-    """What was written, by key: all of it, and the axes."""
+    """What was written, by key: all of it, and the axes; and the tables that are asked for."""
 
     all: Mapping[str, str]
     axes: Mapping[str, str]
+    tables: Sequence[str]
 
 
 def definition_of(words: Words, general: General, bases: Sequence[Base], title: str, rows: Sequence[Row]) -> Definition:
@@ -49,8 +50,8 @@ def _name(words: Words, asked: Mapping[str, str], bases: Sequence[Base]) -> str:
     differ from those of another search."""
     if not bases:
         return ""
-    tables = list(dict.fromkeys(base.table for base in bases))
-    name = bases[0].name if not tables[0] else f"table{'s' if len(tables) > 1 else ''}-{'-'.join(tables)}"
+    tables = words.tables
+    name = f"table{'s' if len(tables) > 1 else ''}-{'-'.join(tables)}" if tables else bases[0].name
     if not words.axes:
         return name
     axes = re.sub(r"[^A-Za-z0-9_]+", "-", "-".join(short_names(list(words.axes)).values()))[:60].strip("-")

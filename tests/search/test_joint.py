@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
+from helpers.program import Lstm
 from helpers.races import CAP, SEED, Cells, graded, number_of, played, search, space, through
 
 from lstm_search import config
 from lstm_search.config import ConfigError
+from lstm_search.record import Record
 from lstm_search.search import Search, SearchSettings, objective_of, serves
 from lstm_search.spec import TrialResult, TrialSpec
 from lstm_search.stats import sample
@@ -198,6 +201,17 @@ def test_a_fixed_key_that_some_rows_cannot_take_is_left_out_for_them() -> None:
     settings = config.compose(["table=[7,9]", "rows=[7/T100,9/6a]", "search.joint=true", "training.targets=[0.1,0.9]"])
     adds, orders = settings.rows_ahead()
     assert (adds.readings, orders.readings) == ((), (("training.targets", "[0.1,0.9]"),))
+
+
+def test_a_study_of_several_tables_is_trained_row_by_row(tmp_path: Path, lstm: Lstm) -> None:
+    """Its subject, its name and what is left out for a row are those of the whole, whichever rows are selected."""
+    words = "table=[7,9] search.joint=true training.targets=[0.1,0.9] execute=simulated tracking=none replicates=2"
+    for row in ("9/6a", "7/T100"):  # which cannot take the setting
+        lstm(f"run {words} rows=[{row}]", tmp_path)
+    with Record.read(tmp_path / "studies", "tables-7-9") as record:
+        assert {row.name: len(record.trials()[row.name]) for row in record.rows()} == {"9/6a": 2, "7/T100": 2}
+    shown = lstm(f"table {words} rows=[7/T100,9/6a]", tmp_path).stdout
+    assert "nothing was trained: Tables 7, 9." in shown
 
 
 @pytest.mark.parametrize("words", [("training.targets=[0.1,0.9]",), ("training.targets=[0,1],[0.1,0.9]",)])
