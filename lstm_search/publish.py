@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lstm_search.record import Record, acquire, check_name, named_errors
 from lstm_search.report import Summary, render, summaries, write_figures
-from lstm_search.spec import SEQUENCES, Definition, Trial
+from lstm_search.search import FINALIST
+from lstm_search.spec import SEQUENCES, Candidate, Definition, Trial
 from lstm_search.tracking import CellView, NotRecoverable, Recovered, StudyView, Tracker, recovered
 
 
@@ -20,7 +21,7 @@ def view(home: Path, name: str) -> StudyView:
     with Record.read(home, name) as record:
         definition, trials = record.definition(), record.trials()
         created, environment, candidates = record.created(), record.environment(), record.candidates()
-    labels = {row.name: {"proposer": one.proposer, "left": one.left} for one in candidates for row in one.rows}
+    labels = _labels(candidates)
     found = summaries(definition.rows, trials)
     markdown = render(found, "markdown", definition.title)
     return StudyView(
@@ -43,6 +44,14 @@ def view(home: Path, name: str) -> StudyView:
             **_plots(definition, trials),
         },
     )
+
+
+def _labels(candidates: Sequence[Candidate]) -> dict[str, dict[str, str]]:
+    """By row, who proposed its candidate and why that one left. A row of several sets of a joint search has left when
+    all of them have."""
+    staying = ("", FINALIST)
+    last = sorted(candidates, key=lambda one: staying.index(one.left) if one.left in staying else -1)
+    return {row.name: {"proposer": one.proposer, "left": one.left} for one in last for row in one.rows}
 
 
 def _metrics(found: Sequence[Summary]) -> dict[str, float]:

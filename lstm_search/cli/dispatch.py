@@ -23,7 +23,7 @@ from lstm_search.cli.submit import ask
 from lstm_search.cli.verbs import VERBS, Verb
 from lstm_search.config import ConfigError, Settings, describe, nearest
 from lstm_search.execute import ClusterUnreachable
-from lstm_search.record import Record, RecordFull, StudyLocked, studies
+from lstm_search.record import Record, RecordFull, StudyLocked
 from lstm_search.tracking import TrackingFailed
 
 UNUSABLE = frozenset({errno.ENAMETOOLONG, errno.EROFS})
@@ -81,10 +81,11 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _settings(verb: Verb, arguments: list[str]) -> Settings:
-    """The settings; of a verb that goes on with a study and was given its name alone, as the study is recorded."""
+    """The settings; of a verb that goes on with a study and was given its name alone, as the study is recorded. Raises
+    UnknownStudy where it is not."""
     settings = config.compose(arguments)
     name = settings.definition.name
-    if not (verb.resumes and name and not settings.space.bases and name in studies(settings.home)):
+    if not (verb.resumes and name and not settings.space.bases and settings.source == "record"):
         return settings
     with Record.read(settings.home, name) as record:
         return config.compose([*config.recorded_words(record.definition()), *arguments])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -13,6 +15,7 @@ from helpers.races import CAP, SEED, Cells, graded, number_of, played, search, s
 
 from lstm_search import config
 from lstm_search.config import ConfigError
+from lstm_search.publish import view
 from lstm_search.record import Record
 from lstm_search.search import Search, SearchSettings, objective_of, serves
 from lstm_search.spec import TrialResult, TrialSpec
@@ -212,6 +215,21 @@ def test_a_study_of_several_tables_is_trained_row_by_row(tmp_path: Path, lstm: L
         assert {row.name: len(record.trials()[row.name]) for row in record.rows()} == {"9/6a": 2, "7/T100": 2}
     shown = lstm(f"table {words} rows=[7/T100,9/6a]", tmp_path).stdout
     assert "nothing was trained: Tables 7, 9." in shown
+
+
+def test_mlflow_shows_that_a_row_has_left_when_all_its_sets_have(tmp_path: Path, lstm: Lstm) -> None:
+    """The row of table 7 cannot take the coding of targets, and so belongs to two sets."""
+    words = "table=[7,9] rows=[7/T100,9/6a] search=race search.joint=true search.objective=success search.confirm=0"
+    axes = "training.targets=[0,1],[0.1,0.9] training.rate=0.5,1 execute=simulated tracking=none study=sets"
+    lstm(f"run {words} {axes}", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "studies" / "sets.sqlite")) as db, db:
+        db.execute("UPDATE candidates SET reason = 'out of reach of a'")
+        db.execute("UPDATE candidates SET reason = '' WHERE ordinal = (SELECT min(ordinal) FROM candidates)")
+    cells = {cell.row.name: cell.labels for cell in view(tmp_path / "studies", "sets").cells}
+    assert len(cells) == 6
+    staying = [name for name, labels in cells.items() if not labels["left"]]
+    assert staying == ["7/T100 rate=0.5", "9/6a targets=[0,1] rate=0.5"]
+    assert {labels["proposer"] for labels in cells.values()} == {"grid"}
 
 
 @pytest.mark.parametrize("words", [("training.targets=[0.1,0.9]",), ("training.targets=[0,1],[0.1,0.9]",)])

@@ -221,6 +221,8 @@ def test_a_study_goes_on_by_its_name_alone(tmp_path: Path, lstm: Lstm) -> None:
     assert "training.rate=0.5,0.001" in printed
     assert "search.confirm=4" in printed
     assert "race: " in lstm(f"plan study={NAME} search.pilot=0", tmp_path).stdout
+    for verb in ("run", "plan", "config"):
+        assert "recorded there: " + NAME in lstm(f"{verb} study=mispelt {ALONE}", tmp_path, code=2).stderr
 
 
 def test_a_search_of_an_earlier_release_asks_for_its_command(tmp_path: Path, lstm: Lstm) -> None:
