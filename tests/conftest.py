@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import gc
+import os
 import shlex
 import signal
 from pathlib import Path
@@ -11,6 +13,7 @@ from subprocess import CompletedProcess
 import hypothesis
 import pytest
 from helpers.program import QUICK, Lstm
+from helpers.waiting import PATIENCE
 
 from lstm_search import config
 from lstm_search.cli import main
@@ -18,9 +21,14 @@ from lstm_search.simd.jit import CACHE_DIR
 from lstm_search.spec import TrialSpec
 from lstm_search.worker.trial import warm
 
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 """How long an example takes says nothing on a machine that does other things."""
+
+for name in ("worker_register_timeout_seconds", "gcs_server_port_wait_time_s"):
+    os.environ.setdefault(f"RAY_{name}", str(round(PATIENCE)))
+os.environ.setdefault("RAY_health_check_timeout_ms", str(round(1000 * PATIENCE)))
+"""Nor does how long Ray's processes take to start and to answer: by itself Ray gives up after 30 to 60 seconds."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,6 +57,13 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """Objects that stay are not looked at again and again, and the others less often: with those of numba, matplotlib
+    and the tests themselves in memory, the garbage collector took four fifths of the time of some tests."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

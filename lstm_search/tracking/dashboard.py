@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 _HOST = "127.0.0.1"
-_PATIENCE = 60.0  # seconds until the server answers; four to eleven were seen
+_PATIENCE = 600.0  # seconds until the server answers; four to eleven were seen where nothing else runs
 
 
 class PortTaken(ValueError):  # noqa: N818  (named by what happened)

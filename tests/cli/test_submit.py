@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.tls import certificate, spoken
+from helpers.waiting import PATIENCE
 
 from lstm_search import config
 from lstm_search.cli import dispatch as cli
@@ -100,6 +101,7 @@ def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dashboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(jobs_api, "_PROBE_SECONDS", PATIENCE)  # it is there, but the machine may be busy
     monkeypatch.setattr(Dashboard, "status", 200)
     with HTTPServer(("127.0.0.1", 0), Dashboard) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

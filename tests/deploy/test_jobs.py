@@ -26,7 +26,7 @@ SCRIPTS = ("ray_submit.sh", "slurm.sbatch")
 NOTE = 'echo "${0##*/} $*" "$(stat -c %a "$RAY_AUTH_TOKEN_PATH" 2> /dev/null)" >> "$LOG"\n'
 """Every stand-in writes down its name, its words and the mode of the token's file."""
 
-LASTS = f'trap "{{ending}}; kill \\$!; exit 143" TERM; {{note}}{shutil.which("sleep")} 60 > /dev/null 2>&1 & wait $!'
+LASTS = f'trap "{{ending}}; kill \\$!; exit 143" TERM; {{note}}{shutil.which("sleep")} 1800 > /dev/null 2>&1 & wait $!'
 """Goes on until SIGTERM, as `srun` of a step and a driver do."""
 
 STEPS = 'until [ "$(grep -c "^srun --" "$LOG")" -ge "${STEPS:-0}" ]; do true; done\n'

@@ -281,8 +281,10 @@ DRIVER = """
 import sys
 from functools import partial
 from helpers.fakes import FakeTrainer, trials
-from lstm_search.execute import ExecuteSettings, open_executor
+from helpers.waiting import PATIENCE
+from lstm_search.execute import ExecuteSettings, cluster, open_executor
 
+cluster._PROBE_SECONDS = PATIENCE
 seconds, address = float(sys.argv[1]), sys.argv[2:]
 settings = ExecuteSettings(kind="ray", address=address[0], width=4) if address else ExecuteSettings(workers=2, width=4)
 with open_executor(settings, {}, print, trainer=partial(FakeTrainer, seconds=seconds)) as executor:
@@ -320,9 +322,9 @@ def test_an_existing_cluster_is_used_and_left_alone(session: Any, tmp_path: Path
 def test_drivers_leave_nothing_behind_however_they_end(tmp_path: Path) -> None:
     with ExitStack() as stack:
         found = []
-        killed, folder = stack.enter_context(driver(tmp_path, "600"))
+        killed, folder = stack.enter_context(driver(tmp_path, "1e6"))
         found += started(killed)
-        interrupted, emptied = stack.enter_context(driver(tmp_path, "600"))
+        interrupted, emptied = stack.enter_context(driver(tmp_path, "1e6"))
         found += started(interrupted)
         assert len(found) == 4
         finished, emptied_too = stack.enter_context(driver(tmp_path, "0.05"))
@@ -380,7 +382,8 @@ def test_a_cluster_elsewhere_is_not_used_without_a_token(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(("token", "words"), [("1" * 64, "refused the token"), ("", "asks for a token")])
-def test_a_wrong_token_is_told_in_words(session: Any, token: str, words: str) -> None:
+def test_a_wrong_token_is_told_in_words(session: Any, token: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_PROBE_SECONDS", PATIENCE)  # the cluster is there, but the machine may be busy
     address = session.get_runtime_context().gcs_address
     with pytest.raises(ClusterUnreachable, match=words):
         cluster.probe(address, token)

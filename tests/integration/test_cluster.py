@@ -32,7 +32,6 @@ WALLS = impossible()
 contained = pytest.mark.skipif(bool(WALLS), reason=f"no namespaces here, all runs on loopback: {WALLS}")
 pytestmark = [
     pytest.mark.skipif(not POSTGRES.exists(), reason="no PostgreSQL server here (Debian: apt-get install postgresql)"),
-    pytest.mark.timeout(1800),
 ]
 
 ROW = ("table=9", "rows=6a", "replicates=4")

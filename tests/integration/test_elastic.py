@@ -78,7 +78,6 @@ def nodes_at_work() -> list[int]:
     return list(Counter(parents).values())
 
 
-@pytest.mark.timeout(1800)
 def test_one_to_four_nodes_of_one_core_have_one_worker_each_and_one_result(cluster: Any, tmp_path: Path) -> None:
     line = f"{QUICK} replicates=2000 tracking=none execute.slice_seconds=0.05"
     lstm(f"run {line} execute=inline home={tmp_path}/inline", tmp_path)

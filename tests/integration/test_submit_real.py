@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.skipif(
         os.environ.get("LSTM_SEARCH_INTEGRATION") != "1", reason="starts a real Ray head: make test-integration"
     ),
-    pytest.mark.timeout(1800),
 ]
 
 CHECKOUT = Path(__file__).parents[2]

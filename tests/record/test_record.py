@@ -57,7 +57,9 @@ points = st.builds(CurvePoint, counts, numbers, numbers)
 reached = st.builds(Reached, st.text(), counts, counts, counts, numbers)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     outcome=st.sampled_from(Outcome),
     seed=st.integers(0, 2**128),
