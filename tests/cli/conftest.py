@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.small import GRID, Told
 
+from lstm_search import study
 from lstm_search.cli import dispatch as cli
 
 
@@ -62,3 +63,13 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def no_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake that has become legal fails its test here, instead of training for minutes."""
+
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("a study was started")
+
+    monkeypatch.setattr(study, "run", start)

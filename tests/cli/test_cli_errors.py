@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import resource
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.refused import attempt
 
-from lstm_search import config, study
-from lstm_search.cli import dispatch as cli
-from lstm_search.cli import plan
-from lstm_search.cli.verbs import Verb
-from lstm_search.execute import ClusterUnreachable, ExecuteSettings
-from lstm_search.record import RecordFull, StudyLocked
-
-
-@pytest.fixture(autouse=True)
-def no_study(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake that has become legal fails its test here, instead of training for minutes."""
-
-    def start(*_: object, **__: object) -> None:
-        raise AssertionError("a study was started")
-
-    monkeypatch.setattr(study, "run", start)
-
+pytestmark = pytest.mark.usefixtures("no_study")
 
 # the words after `lstm-search`, and what the message must say
 MISTAKES = {
@@ -190,17 +169,6 @@ MISTAKES = {
 }  # fmt: skip
 
 
-def attempt(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Exit code and message of a command that must print nothing else."""
-    code = cli.main(words)
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("lstm-search: ")
-    assert captured.err.count("\n") == 1
-    assert "Traceback" not in captured.err
-    return code, captured.err
-
-
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_answered(mistake: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words, expected = MISTAKES[mistake]
@@ -240,163 +208,3 @@ def test_a_huge_grid_takes_no_memory(empty: Path, capsys: pytest.CaptureFixture[
         assert part in message
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
     assert list(empty.iterdir()) == []
-
-
-HOSTILE_NAMES = [
-    "'; DROP TABLE trials; --", '"; DELETE FROM trials', "a' OR '1'='1", "<script>alert(1)</script>", "<b>x</b>",
-    "&amp;", "../up", "..", ".", "a/../../b", "/etc/passwd", "~/x", "a/b", "a\\b", "C:\\x", "nul\0byte", "new\nline",
-    "tab\there", "car\rriage", "bell\a", "\x1b[31mred", "a" * 251, "a" * 101, "😀", "naïve", "名前",
-    "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)",
-    "${oc.env:HOME}", "${HOME}", "$(id)", "`id`", "a b", " a", "a ", "", "''", "-rf", "*", "?",
-    "a;b", "a|b", "a&b", "%2e%2e", "a%00", "\u202eevil", "\ufeffbom", "\udcff", "[a]", "{a: b}", "a,b", "mlflow",
-    "_hidden", "null,", "choice(a,b)",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=ascii)
-def test_a_hostile_name_is_refused(name: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, message = attempt(["run", "table=9", f"study={name}"], capsys)
-    assert code == 2
-    assert message.removesuffix("\n").isprintable()
-    assert list(empty.iterdir()) == []
-
-
-def test_ordinary_names_are_taken(empty: Path) -> None:
-    for name in ("a", "table-9", "Adding_T.500", "2026-01-31", "1e5", "0x10", "true", "'quoted'", "a" * 100):
-        assert config.compose(["table=9", f"study={name}"]).definition.name == name.strip("'")
-    assert list(empty.iterdir()) == []
-
-
-CANARY = "canary"
-HOSTILE_OVERRIDES = [
-    "_target_=os.system", "+_target_=os.system", "task._target_=os.system", "+task._target_=os.system",
-    "++task={_target_:os.system,_args_:[touch canary]}", "task={_target_:os.system,_args_:[touch canary]}",
-    "network={_target_:os.system}", "training={rate:1}", "training.rate={_target_:os.system}",
-    "+evil=1", "++evil=1", "~task", "~training.rate", "+training.rate=0.1", "hydra.run.dir=canary", "hydra=x",
-    "hydra/launcher=x", "hydra/job_logging=canary", "+hydra.searchpath=[canary]", "hydra.searchpath=[file://canary]",
-    "hydra.job_logging.handlers.x.class=os.system", "--config-dir=canary", "--config-path=canary", "-cd", "--multirun",
-    "task@_global_=adding", "task@hydra=adding", "training.rate=${oc.env:HOME}", "training.rate='${oc.env:HOME}'",
-    "study=${oc.decode:1}", "home=${oc.create:x}", "training.rate=${training.rate}", "home=a\nb", "home=a\0b",
-    "task=../config", "task=/etc/passwd", "table=../table/table_9", "execute=../tracking/none", "search=grid@x",
-    "stop.milestone=a/b", "stop.milestone='<b>'", "stop.milestone=\"x'y\"", "training.rate=!!python/object:os.system",
-    "training.rate=" + "[" * 3000, "training.rate=" + "1," * 20_000, "=", "=1", ".=1", "training.=1", ".rate=1",
-    "training..rate=1", "training.rate.x=1", "task.T.x=1", "training.rate=1_0_", "rows=[[6a]]", "rows={a:b}",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("override", HOSTILE_OVERRIDES, ids=lambda text: ascii(text)[:50])
-def test_a_hostile_override_is_refused(override: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, message = attempt(["plan", "table=9", override], capsys)
-    assert code == 2
-    assert len(message) < 25_000
-    assert message.removesuffix("\n").isprintable()
-    assert list(empty.iterdir()) == []
-
-
-def raising(error: BaseException) -> Callable[[Any], int]:
-    def verb(_settings: object) -> int:
-        raise error
-
-    return verb
-
-
-def library_error(_settings: object) -> int:
-    return int.from_bytes(os.urandom(1) + bytes(errors_in_a_library()))
-
-
-def errors_in_a_library() -> bytes:
-    import json
-
-    json.loads("{")  # a ValueError, raised outside the package
-    return b""
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (config.ConfigError("training.rate=0"), 2),
-        (PermissionError(errno.EACCES, "denied", "studies"), 2),
-        (OSError(errno.ENOSPC, "No space left on device", "studies/x.sqlite"), 4),
-        (RecordFull(errno.ENOSPC, "disk full"), 4),
-        (MemoryError("no memory"), 4),
-        (StudyLocked("locked by process 12"), 6),
-        (ClusterUnreachable("no cluster at 10.0.0.5:6379"), 8),
-        (RuntimeError("broken"), 1),
-        (OSError(errno.EIO, "input/output error"), 1),
-        (KeyError("x"), 1),
-        (KeyboardInterrupt(), 130),
-    ],
-    ids=repr,
-)
-def test_exit_codes(
-    error: BaseException, code: int, empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(empty))
-    monkeypatch.setitem(cli.VERBS, "run", Verb("", raising(error)))
-    found, message = attempt(["run", "table=9"], capsys)
-    assert found == code
-    logs = list(empty.iterdir())
-    assert len(logs) == (code == 1)
-    if code == 1:
-        assert str(logs[0]) in message
-        assert "Traceback" in logs[0].read_text()
-
-
-def test_a_librarys_value_error_is_no_mistake_of_the_user(
-    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(empty))
-    monkeypatch.setitem(cli.VERBS, "run", Verb("", library_error))
-    code, message = attempt(["run", "table=9"], capsys)
-    assert code == 1
-    assert "unexpected JSONDecodeError" in message
-
-
-def test_only_what_this_package_raises_is_a_mistake_of_the_user(
-    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(empty))
-    calls: dict[int, Callable[[Any], int]] = {
-        1: lambda _: len(plan._pairs([("a",)])),
-        2: lambda _: ExecuteSettings(workers=0).workers or 0,
-    }
-    for expected, call in calls.items():
-        monkeypatch.setitem(cli.VERBS, "run", Verb("", call))
-        assert attempt(["run", "table=9"], capsys)[0] == expected
-
-
-def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    unwound: list[str] = []
-
-    def verb(_settings: object) -> int:
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(60)
-        finally:
-            unwound.append("closed")
-        return 0
-
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setitem(cli.VERBS, "run", Verb("", verb))
-    assert cli.main(["run", "table=9"]) == 143
-    assert unwound == ["closed"]
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize(
-    "exit_of_it", [SystemExit(0), SystemExit(1), SystemExit(), RuntimeError("gone"), KeyboardInterrupt()]
-)
-def test_a_termination_signal_is_told_whatever_exit_a_library_makes_of_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], exit_of_it: BaseException
-) -> None:
-    def verb(_settings: object) -> int:
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(60)
-        except SystemExit:
-            raise exit_of_it from None  # Ray's core does so where a signal comes while it waits
-        return 0
-
-    monkeypatch.setitem(cli.VERBS, "run", Verb("", verb))
-    assert cli.main(["run", "table=9"]) == 143
-    assert "terminated; finished trials are recorded" in capsys.readouterr().err

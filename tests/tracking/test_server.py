@@ -11,13 +11,14 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.program import free_port
 from helpers.published import EVERY_RUN, stored, study
 from helpers.waiting import PATIENCE
 
-from lstm_search.tracking import PortTaken, Tracker, TrackingFailed, ui
+from lstm_search.tracking import PortTaken, Tracker, TrackingFailed, dashboard, ui
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
@@ -49,6 +50,24 @@ def test_the_link_opens_the_runs_of_the_study(server: str, tracker: Tracker) -> 
     assert there.links[0] == server
     own = stored(tracker, "served")["served"].info.run_id
     assert there.links[1] == f"{address}/#/experiments/{number}/runs/{own}?workflowType=machine_learning"
+
+
+def test_a_server_that_a_busy_machine_starts_slowly_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers after five minutes, of a clock that goes two seconds a look."""
+    now = iter(range(0, 10_000, 2))
+    clock = SimpleNamespace(monotonic=lambda: next(now), sleep=lambda _: None)
+
+    def health(*_: object, timeout: float) -> contextlib.nullcontext[None]:
+        if next(now) < 300:
+            raise TimeoutError(timeout)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(dashboard, "time", clock)
+    monkeypatch.setattr(urllib.request, "urlopen", health)
+    starting = SimpleNamespace(poll=lambda: None)
+    dashboard._await(starting, 1, tmp_path / "log")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("foreign", ["evil.example", "192.168.0.1:5000", "mlflow:5000"])

@@ -2,43 +2,25 @@
 
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import naive
+from helpers.adders import ADDER, ADDERS, CLASSIFIER, SEED, WILD, cell, stops
 from helpers.naive_tasks import adding, draw, temporal_order
-from helpers.packs import Results, alone, by_key, elsewhere, finished, permuted, plain, weights_of, worked
+from helpers.packs import Results, alone, by_key, finished, permuted, weights_of, worked
 from helpers.waiting import until
 from numpy.typing import NDArray
 
 from lstm_search.networks import Lstm1997
 from lstm_search.simd.draws import TESTS, TRAINING, WEIGHTS, stream_key
-from lstm_search.simd.jit import CACHE_DIR
 from lstm_search.simd.lanes import full_width, lanes_tag
-from lstm_search.spec import Cell, Outcome, Row, Stop, Training, TrialResult, TrialSpec
+from lstm_search.spec import Outcome, Row, Stop, Training, TrialResult, TrialSpec
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TemporalOrder
 from lstm_search.worker.pack import Pack
 from lstm_search.worker.shape import block_steps, shape_of
 from lstm_search.worker.trial import Worker, demand, seats, warm
-
-SEED = 7
-WILD = 1e5  # a rate at which linear outputs run away
-CLASSIFIER = Lstm1997(input_gate_bias=(-2.0, -4.0))
-ADDER = replace(CLASSIFIER, output="linear")
-
-
-def stops(tolerance: float, mean_error: float, *max_wrong: int) -> tuple[Stop, ...]:
-    """One milestone for each number of wrong sequences that it allows among the last 200."""
-    return tuple(
-        Stop(f"n{n}", tolerance, window=200, max_wrong=n, mean_error=mean_error, test_sequences=300) for n in max_wrong
-    )
-
-
-def cell(task: Any, network: Lstm1997, rate: float, stop: tuple[Stop, ...], **training: Any) -> Cell:
-    return Cell(task, network, Training(rate, **training), stop)
-
 
 ORDER = cell(TemporalOrder(2, 20), CLASSIFIER, 0.5, stops(0.45, 0.2, 60, 10))
 UNLIKE = (  # milestones that look at the same sequences through other windows, tolerances and measures
@@ -46,10 +28,7 @@ UNLIKE = (  # milestones that look at the same sequences through other windows, 
     Stop("fine", 0.4, window=100, max_wrong=3, mean_error=0.02, error="squared", test_sequences=50),
 )
 CELLS = [  # cell, cap
-    (cell(Adding(20), ADDER, 0.1, stops(0.25, 0.08, 40, 5)), 20_000),  # the mean error decides: both milestones at once
-    (cell(Adding(40), ADDER, 0.2, stops(0.2, 0.08, 20)), 20_000),
-    (cell(Adding(30), ADDER, 0.3, stops(0.2, 0.08, 20, 2)), 3_000),
-    (cell(Adding(20), ADDER, WILD, stops(0.2, 0.08, 0)), 20_000),
+    *ADDERS,
     (cell(Adding(25), replace(ADDER, h="identity", g="logistic"), WILD, stops(0.2, 0.08, 0)), 20_000),
     (cell(Adding(21), replace(CLASSIFIER, recurrent="none"), 0.5, stops(0.3, 0.1, 20), update="step"), 4_000),
     (ORDER, 20_000),
@@ -322,25 +301,6 @@ def test_warming_up_leaves_no_trace(width: int) -> None:
 )
 def test_a_pack_is_as_wide_as_its_trials_need(trials: int, full: int, width: int) -> None:
     assert seats(trials, full) == width
-
-
-CHOSEN = [trial for trial in TRIALS if shape_of(trial.cell) == shape_of(CELLS[2][0])]
-
-
-def test_cold_and_warm_cache_and_checked_bounds_give_the_same_bits(tmp_path: Path) -> None:
-    """Here kernels check no bounds; elsewhere, where they do, they are compiled, and then found on disk.
-
-    They are compiled with fewer optimisations, which takes a quarter less time and gives the same bits.
-    """
-    chosen = plain({trial.key: result_of(trial) for trial in CHOSEN})
-    checked = partial(elsewhere, CHOSEN, tmp_path, NUMBA_BOUNDSCHECK="1", NUMBA_OPT="1")
-    assert checked() == chosen
-    kernels = {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")}
-    assert len(kernels) >= 6  # an index and the code of fill, restart and advance
-    assert checked() == chosen
-    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")} == kernels
-    (folder,) = tmp_path.iterdir()
-    assert folder.name != CACHE_DIR.name, "kernels that check bounds have a folder of their own"
 
 
 def test_temporal_order_is_learned_as_published() -> None:
