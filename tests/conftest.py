@@ -25,10 +25,15 @@ hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("untimed")
 """How long an example takes says nothing on a machine that does other things."""
 
-for name in ("worker_register_timeout_seconds", "gcs_server_port_wait_time_s"):
-    os.environ.setdefault(f"RAY_{name}", str(round(PATIENCE)))
-os.environ.setdefault("RAY_health_check_timeout_ms", str(round(1000 * PATIENCE)))
-"""Nor does how long Ray's processes take to start and to answer: by itself Ray gives up after 30 to 60 seconds."""
+LIMITS = {
+    "RAY_worker_register_timeout_seconds": PATIENCE,
+    "RAY_gcs_server_port_wait_time_s": PATIENCE,
+    "RAY_health_check_timeout_ms": 1000 * PATIENCE,
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": PATIENCE,
+}
+"""Nor does how long Ray and MLflow take to start and to answer: else they give up after 20 to 60 seconds."""
+for name, limit in LIMITS.items():
+    os.environ.setdefault(name, str(round(limit)))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

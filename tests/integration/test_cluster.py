@@ -244,7 +244,7 @@ def grpc_answers(address: str) -> set[str]:
     with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
         for name in SERVICES:
             try:
-                channel.unary_unary(f"/ray.rpc.{name}")(b"", timeout=30)
+                channel.unary_unary(f"/ray.rpc.{name}")(b"", timeout=PATIENCE)
                 found.add(f"answered {name}")
             except grpc.RpcError as error:
                 found.add(error.code().name)
