@@ -26,7 +26,6 @@ hypothesis.settings.load_profile("untimed")
 """How long an example takes says nothing on a machine that does other things."""
 
 LIMITS = {
-    "RAY_worker_register_timeout_seconds": PATIENCE,
     "RAY_gcs_server_port_wait_time_s": PATIENCE,
     "RAY_health_check_timeout_ms": 1000 * PATIENCE,
     "MLFLOW_HTTP_REQUEST_TIMEOUT": PATIENCE,

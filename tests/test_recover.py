@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import synthetic
 from helpers.program import ALONE, NAME, QUICK, Lstm
+from helpers.waiting import PUBLISHED
 
 from lstm_search import publish, spec
 from lstm_search.publish import recover
@@ -23,7 +24,7 @@ from lstm_search.tracking.reader import Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
-LOCAL = "execute=inline"
+LOCAL = f"execute=inline {PUBLISHED}"
 
 
 def every_situation() -> tuple[Definition, dict[str, list[Trial]]]:

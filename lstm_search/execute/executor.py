@@ -13,8 +13,9 @@ import secrets
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -34,6 +35,10 @@ _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-F
 
 _REAL = ("inline", "local", "ray")
 _MOST_WORKERS, _MOST_SIMULATED = 10_000, 100_000
+
+_START_SECONDS = 300
+"""How long a process of a cluster of our own may take to start: 5 where nothing else runs. Ray would give up after 30
+to 60, which are too few on a machine whose cores are shared by thirty processes."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,8 @@ def _local_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterator[P
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux, what makes Ray listen on 127.0.0.1 alone
             "RAY_task_events_report_interval_ms": "0",  # no dashboard reads them, and a driver that ends waits for them
+            "RAY_worker_register_timeout_seconds": f"{_START_SECONDS}",
+            "RAY_agent_register_timeout_ms": f"{_START_SECONDS}000",
         }
         resources = {"num_cpus": workers, "num_gpus": workers if on_gpus else 0, "object_store_memory": 128 * 2**20}
         unit = settings.device.upper()
@@ -217,7 +224,8 @@ def _initialise(ray: Any, arguments: Mapping[str, Any]) -> None:
     main = threading.current_thread() is threading.main_thread()
     stopped = False
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
+        with _patient(ray._private.services) if arguments["address"] == "local" else nullcontext():  # noqa: SLF001
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **arguments)
     except SystemExit:
         stopped = True  # Ray's own handler: a SIGTERM came while it started
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -227,6 +235,31 @@ def _initialise(ray: Any, arguments: Mapping[str, Any]) -> None:
             signal.signal(signal.SIGTERM, before)
     if stopped:
         signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def _patient(services: Any) -> Iterator[None]:
+    """Ray asks for the node that it starts again and again, for 30 seconds; here the first question waits longer.
+
+    Raises ConnectionError where the node does not come at all.
+    """
+    ask = services.get_node
+
+    def get_node(*asked: Any) -> Any:
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return ask(*asked)
+            except RuntimeError as error:  # it is not there yet
+                if time.monotonic() > deadline:
+                    raise ConnectionError(f"its node has not started in {_START_SECONDS} seconds") from error
+            time.sleep(0.1)
+
+    services.get_node = get_node
+    try:
+        yield
+    finally:
+        services.get_node = ask
 
 
 def _short_folder() -> str:

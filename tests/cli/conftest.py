@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers.small import GRID, Told
+from helpers.waiting import PUBLISHED
 
 from lstm_search import study
 from lstm_search.cli import dispatch as cli
@@ -20,7 +21,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, kernels: None) -> Path:
     del kernels
     folder = tmp_path_factory.mktemp("shown")
     shown = {}
-    for verb, words in (("run", "execute=inline"), ("table", "")):
+    for verb, words in (("run", f"execute=inline {PUBLISHED}"), ("table", "")):
         out, err = io.StringIO(), io.StringIO()
         with chdir(folder), redirect_stdout(out), redirect_stderr(err):
             assert cli.main([verb, *GRID.split(), *words.split()]) == 0, err.getvalue()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.program import Lstm, free_port
-from helpers.waiting import PATIENCE
+from helpers.waiting import PATIENCE, PUBLISHED
 
 from lstm_search.networks import NETWORKS
 from lstm_search.tracking.dashboard import Dashboard
@@ -64,6 +64,7 @@ def test_a_command_of_the_readme_works(command: str, folder: Path, lstm: Lstm, m
         words += [f"tracking.port={free_port()}"]
     if words[0] == "run":
         words += SHORT.split()
+        words += [] if "tracking=none" in words else [PUBLISHED]
         words += [] if command == "make run" else ["execute=inline"]  # once is enough for Ray, which takes its time
     if command != "make run":  # nor does each need a process of its own
         assert lstm(shlex.join(words), folder).stdout

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ from lstm_search.spec import Outcome, Trial, TrialSpec
 from lstm_search.worker.trial import Progress
 
 TESTS = Path(__file__).parents[1]
+PYTHONPATH = f"{TESTS}:{TESTS.parent}"  # where other processes find the stand-ins, and this package
 
 
 def run(executor: Executor, specs: list[TrialSpec], meanwhile: Callable[[], object] = lambda: None) -> list[Trial]:
@@ -156,7 +158,7 @@ def test_a_trainer_that_cannot_prepare_is_an_error_with_its_cause() -> None:
 @pytest.fixture(scope="module")
 def session() -> Iterator[Any]:
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(TESTS)  # the workers must find the stand-ins
+    os.environ["PYTHONPATH"] = PYTHONPATH
     unused = HostArguments(FakeTrainer, None)
     terminate = signal.getsignal(signal.SIGTERM)
     with execute._local_cluster(ExecuteSettings(workers=2), unused) as pool:
@@ -176,6 +178,30 @@ def crew_of_two(session: Any, prepare: Any = None, timeout: float | None = None,
             Crew(pool, {}, lambda *entry: told.append(entry), lanes=4, slice_seconds=0.2, timeout=timeout),
             told,
         )
+
+
+@pytest.mark.parametrize(("looks", "found"), [(4, {"node": 1}), (10_000, None)])
+def test_a_node_that_a_busy_machine_starts_slowly_is_waited_for(
+    looks: int, found: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there after so many looks, a minute each."""
+    minutes = iter(range(60, 10**6, 60))
+    clock = SimpleNamespace(monotonic=lambda: next(minutes), sleep=lambda _: None)
+
+    def ask(_address: str, _node: str) -> Any:
+        if next(asked) < looks:
+            raise RuntimeError("no such node")
+        return found
+
+    monkeypatch.setattr(execute, "time", clock)
+    asked, services = iter(range(looks + 1)), SimpleNamespace(get_node=ask)
+    with execute._patient(services):
+        if found:
+            assert services.get_node("127.0.0.1:1", "node") == found
+        else:
+            with pytest.raises(ConnectionError, match="its node has not started in 300 seconds"):
+                services.get_node("127.0.0.1:1", "node")
+    assert services.get_node is ask
 
 
 def test_ray_brings_the_results_that_inline_brings(session: Any) -> None:
@@ -299,7 +325,7 @@ with open_executor(settings, {}, print, trainer=partial(FakeTrainer, seconds=sec
 def driver(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """A driver in a process of its own, and the folder that it has for temporary files."""
     with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        environment = {**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": folder, "HOME": str(home)}
+        environment = {**os.environ, "PYTHONPATH": PYTHONPATH, "TMPDIR": folder, "HOME": str(home)}
         command = [sys.executable, "-c", DRIVER, *arguments]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, env=environment, cwd=home, stdout=pipe, stderr=pipe, text=True) as process:

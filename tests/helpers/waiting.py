@@ -11,6 +11,10 @@ compiled kernel was seen to compile for ten minutes. Less than pytest's own limi
 what hangs is told in the words of the test."""
 
 
+PUBLISHED = f"tracking.wait={PATIENCE:.0f}"
+"""For studies that MLflow shows: the program waits for a minute, in which a busy machine may not publish all."""
+
+
 def until(condition: Callable[[], object], *, pause: float = 0.02, told: Callable[[], str] = lambda: "in vain") -> None:
     """Wait for a condition, looking every `pause` seconds; `told` says what is known where it does not come true."""
     deadline = time.monotonic() + PATIENCE
