@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 
 from lstm_search import study
@@ -11,15 +12,19 @@ from lstm_search.cli.shell import Exit, chosen, same_place, say
 from lstm_search.cli.views import refuse_hash, show_table
 from lstm_search.config import Settings
 from lstm_search.simd import full_width, gpus
+from lstm_search.spec import Row
+from lstm_search.tasks import check_task, task_origin
 from lstm_search.tracking import Tracker, TrackingFailed, without_password
 
 
 def train(settings: Settings) -> study.Ended:
     """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
-    chosen(settings, "run")
+    rows = chosen(settings, "run")
     publishing = None
     if settings.execute.kind not in {"ray", "simulated"}:  # what will not do is refused before anything is written
         _ = gpus() if settings.execute.device == "gpu" else full_width()
+    if settings.execute.kind != "simulated":
+        _check_tasks(rows)
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
         publishing = study.Publishing(tracker, settings.tracking.wait, say)
@@ -35,6 +40,13 @@ def train(settings: Settings) -> study.Ended:
             retry=settings.retry,
             watch=watch,
         )
+
+
+def _check_tasks(rows: Iterable[Row]) -> None:
+    """Raises BrokenTask where a task from outside of the package does not keep to the contract with these settings."""
+    for task in dict.fromkeys(row.cell.task for row in rows):
+        if task_origin(type(task)):
+            check_task(task)
 
 
 def _workers(settings: Settings) -> int | None:

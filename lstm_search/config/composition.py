@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from lstm_search.checks import written
 from lstm_search.config.axes import Axis, Base, check_distinct, check_size, fit_biases, refusal, space_of
@@ -23,14 +26,18 @@ from lstm_search.config.keys import (
     GROUPS,
     SECTIONS,
     SELECTED,
+    beside,
     build,
     complete,
     conf_dir,
+    has_file,
     holders,
     nearest,
     options,
-    read,
+    own_conf,
+    read_choice,
 )
+from lstm_search.config.own_files import check_choice, checked_table
 from lstm_search.config.selection import ALL, Wanted, selected, selected_of_several
 from lstm_search.config.settings import ConfigError, General, Settings
 from lstm_search.published import CAP_FACTOR, published_at
@@ -53,6 +60,13 @@ def compose(overrides: Sequence[str]) -> Settings:
 
     Raises ConfigError, or another ValueError of a setting's own check, for whatever cannot be used."""
     texts = dict(split(text) for text in overrides)
+    conf = text_of("conf", texts.get("conf", "null"))
+    with beside(None if conf is None else Path(conf).expanduser().absolute()):
+        return _with_recipe(texts, overrides)
+
+
+def _with_recipe(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
+    """The settings from keys and their texts, and from the recipe that they name."""
     recipe = text_of("recipe", texts.pop("recipe", "null"))
     if recipe is None:
         return _compose(texts, overrides)
@@ -69,7 +83,7 @@ def _recipe(name: str) -> dict[str, str]:
     """What the recipe of that name says, key by key, as it would be written on the command line."""
     if name not in options("recipe"):
         raise ConfigError(f"recipe={name}: no such recipe{nearest(name, options('recipe'))}")
-    lines = read(conf_dir() / "recipe" / f"{name}.yaml")
+    lines = read_choice("recipe", name)
     if "recipe" in lines:
         raise ConfigError(f"recipe={name}: {name}.yaml names a recipe; recipes do not contain one another")
     try:
@@ -179,8 +193,9 @@ def composed_yaml(settings: Settings) -> str:
 
 def _option(group: str, value: str) -> str:
     name = text_of(group, value) or value
-    if name not in options(group):
+    if not has_file(group, name) and name not in options(group):
         raise ConfigError(f"{group}={value}: no such {group}{nearest(name, options(group))}")
+    check_choice(group, name)
     return name
 
 
@@ -251,7 +266,7 @@ def _title(tables: Sequence[str], wanted: Sequence[Wanted]) -> str:
 
 
 def _table_file(table: str) -> dict[str, Any]:
-    return read(conf_dir() / "table" / f"table_{table}.yaml")
+    return checked_table(table, read_choice("table", table))
 
 
 def _tree(choices: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -272,9 +287,30 @@ def _known(trees: Sequence[Mapping[str, Mapping[str, Any]]], *, every: bool) -> 
     return [*complete("", {}), *(key for key, count in counts.items() if count == len(trees) or not every)]
 
 
-@cache
 def _hydra(*choices: str) -> dict[str, Any]:
-    """The composed files as plain values, not to be changed. Nothing of the user comes here but choices of groups."""
+    """The composed files as plain values, not to be changed. Nothing of the user comes here but choices of groups, and
+    the folder of his own files. Raises ConfigError where these cannot be composed."""
+    for choice in choices:
+        group, _, name = choice.partition("=")
+        if group == "task" and not has_file(
+            group, name
+        ):  # a task from outside, all of whose settings are at their defaults
+            ConfigStore.instance().store(name, {"task": {"name": name}}, group, "_global_")
+    folder = own_conf()
+    if folder is None:
+        return _composed(choices)
+    try:
+        return _composed((*choices, f"hydra.searchpath=['{_quoted(f'file://{folder}')}']"))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"conf={folder}: cannot be composed ({' '.join(str(error).split())[:200]})") from error
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+@cache
+def _composed(choices: tuple[str, ...]) -> dict[str, Any]:
     state = GlobalHydra.instance()
     theirs, state.hydra = state.hydra, None  # we may be called from a program that uses Hydra itself
     try:

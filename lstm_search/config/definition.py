@@ -13,10 +13,10 @@ from lstm_search.config.keys import SECTIONS
 from lstm_search.config.settings import General
 from lstm_search.spec import Definition, Row, digest, short_names
 
-IDENTITY = frozenset({"table", "rows", "study", "task", "network", "replicates", "seed", "cap", "search"})
-"""Keys beside those of a cell and of the search that a study is defined by."""
+IDENTITY = frozenset({"table", "rows", "study", "task", "network", "replicates", "seed", "cap", "search", "conf"})
+"""Keys beside those of a cell and of the search that a study is defined by, or that say where files of it are."""
 
-_GROWS = frozenset({"study", "replicates", "cap", "search.cells"})
+_GROWS = frozenset({"study", "replicates", "cap", "search.cells", "conf"})
 """Those of them that may change while the study stays the same."""
 
 

@@ -20,7 +20,7 @@ from lstm_search.record import check_name
 from lstm_search.search import Span
 
 TEXT_KEYS = frozenset(
-    {"table", "study", "home", "format", "tracking.uri", "execute.address", "submit.address", "submit.job"}
+    {"table", "study", "home", "conf", "format", "tracking.uri", "execute.address", "submit.address", "submit.job"}
 )
 """Keys whose value is taken as written: a path or a link may hold what Hydra's grammar would read as something else."""
 

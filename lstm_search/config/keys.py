@@ -4,7 +4,9 @@ and the nearest to a mistyped name."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import fields
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache
@@ -12,23 +14,28 @@ from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]  # OmegaConf lets it through
 
 from lstm_search.checks import setting_of
-from lstm_search.config.settings import Budget, General, TrackingSettings
+from lstm_search.config.settings import Budget, ConfigError, General, TrackingSettings
 from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.networks import NETWORKS
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Stop, Training
-from lstm_search.tasks import TASKS
+from lstm_search.tasks import TASKS, BrokenTask, UnknownTask, names_from_outside, task_class
 
 GROUPS = ("task", "network", "search", "execute", "tracking")
 """Folders of `conf/` from which one file is chosen: `task=adding`."""
+
+OTHERS = ("table", "recipe")
+"""Its other folders."""
 
 SECTIONS = ("task", "network", "training", "stop")
 """The sections of a configuration that make a cell; their keys are identity and may be axes."""
 
 CATALOGUES: Mapping[str, Mapping[str, type]] = {"task": TASKS, "network": NETWORKS}
-"""Sections with a class for each `name`."""
+"""Sections with a class for each `name`. There may be tasks from outside of this package beside them."""
 
 CLASSES: Mapping[str, type] = {
     "": General,
@@ -57,6 +64,8 @@ READINGS = frozenset(
 
 def class_of(section: str, values: Mapping[str, Any]) -> Any:
     """The dataclass of a section's values."""
+    if section == "task":
+        return task_class(values["name"])
     return CATALOGUES[section][values["name"]] if section in CATALOGUES else CLASSES[section]
 
 
@@ -83,13 +92,29 @@ def _offered(kind: Any, choice: str) -> dict[str, Any]:
     }
 
 
-@cache
 def _explained() -> dict[str, tuple[Any, str]]:
     """Full key -> (default, meaning), of every choice of every group; where choices have a key in common, the first."""
+    return _explained_with(*_usable(names_from_outside()))
+
+
+def _usable(names: Iterable[str]) -> list[str]:
+    """Those of the tasks from outside that can be imported; what ails the others is said where they are chosen."""
+    found = []
+    for name in names:
+        with suppress(UnknownTask, BrokenTask):
+            task_class(name)
+            found.append(name)
+    return found
+
+
+@cache
+def _explained_with(*tasks: str) -> dict[str, tuple[Any, str]]:
+    """`_explained`, with these tasks from outside."""
     chosen: list[tuple[str, Mapping[str, Any]]] = [
         *((section, {}) for section in ("", "budget", "search", "submit", "training", "stop")),
         *((section, {"name": name}) for section in CATALOGUES for name in sorted(CATALOGUES[section])),
-        *((group, read(_file(group, name))) for group in ("search", "execute", "tracking") for name in options(group)),
+        *(("task", {"name": name}) for name in tasks),
+        *((group, read(_file(group, name))) for group in ("search", "execute", "tracking") for name in _files(group)),
     ]
     found: dict[str, tuple[Any, str]] = {}
     for section, values in chosen:
@@ -108,9 +133,53 @@ def conf_dir() -> Path:
     return next(place for place in places if (place / "config.yaml").is_file())
 
 
+_BESIDE: ContextVar[Path | None] = ContextVar("conf", default=None)
+
+
+@contextmanager
+def beside(folder: Path | None) -> Iterator[None]:
+    """For the time of a `with` block files are also found in this folder, which is laid out like `conf_dir()`. Raises
+    ConfigError where there is no such folder, or one of its files has the name of a file of the program."""
+    if folder is not None:
+        if not folder.is_dir():
+            raise ConfigError(f"conf={folder}: no such folder; takes one with files in task/, table/ or recipe/")
+        for group in (*GROUPS, *OTHERS):
+            if both := {path.name for path in (folder / group).glob("*.yaml")} & {*_names(conf_dir() / group)}:
+                raise ConfigError(f"conf={folder}: {group}/{min(both)} is a file of the program; give it another name")
+    token = _BESIDE.set(folder)
+    try:
+        yield
+    finally:
+        _BESIDE.reset(token)
+
+
+def own_conf() -> Path | None:
+    """The user's folder of files, where one was given."""
+    return _BESIDE.get()
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*.yaml")]
+
+
+def _files(group: str, *, own: bool = False) -> list[str]:
+    """The choices of a group that have a file, the program's or the user's `own`, sorted."""
+    folder = own_conf() if own else conf_dir()
+    return (
+        sorted(name.removesuffix(".yaml").removeprefix("table_") for name in _names(folder / group)) if folder else []
+    )
+
+
 def options(group: str) -> list[str]:
-    """What `group=` takes, sorted: the files of its folder, or the numbers of the tables."""
-    return sorted(path.stem.removeprefix("table_") for path in (conf_dir() / group).glob("*.yaml"))
+    """What `group=` takes, sorted: the files of its folder, or the numbers of the tables; the user's; and tasks from
+    outside that need no file."""
+    from_outside = names_from_outside() if group == "task" else []
+    return sorted({*_files(group), *_files(group, own=True), *from_outside})
+
+
+def has_file(group: str, name: str) -> bool:
+    """Whether a file stands for a choice; a task from outside needs none."""
+    return name in _files(group) or name in _files(group, own=True)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -129,9 +198,9 @@ def describe() -> str:
     """The groups with their choices, and all keys with default and meaning."""
     lines = ["Groups (GROUP=CHOICE):"]
     for group in GROUPS:
-        lines += [_entry(f"{group}={name}", _summary(_file(group, name))) for name in options(group)]
-    lines += [_entry(f"table={name}", _title(_file("table", f"table_{name}"))) for name in options("table")]
-    lines += [_entry(f"recipe={name}", _summary(_file("recipe", name))) for name in options("recipe")]
+        lines += [_entry(f"{group}={name}", _summary(group, name)) for name in options(group)]
+    lines += [_entry(f"table={name}", _title(_file("table", name))) for name in options("table")]
+    lines += [_entry(f"recipe={name}", _summary("recipe", name)) for name in options("recipe")]
     lines += ["", "Keys (KEY=VALUE, the default shown). Those of task, network, training and stop also take several"]
     lines += ["values, the axes of a grid: 0.1,0.5 or 'range(1,5)' or 'choice(all,cells)', in quotes for the shell."]
     return "\n".join([*lines, *(_entry(f"{key}={_plain(value)}", text) for key, (value, text) in _explained().items())])
@@ -146,24 +215,30 @@ def holders(key: str) -> list[str]:
     group, _, name = key.partition(".")
     if group not in GROUPS:
         return []
-    return [f"{group}={choice}" for choice in options(group) if name in complete(group, _chosen(group, choice))]
+    choices = [*_files(group), *_files(group, own=True), *(_usable(names_from_outside()) if group == "task" else ())]
+    return [f"{group}={choice}" for choice in choices if name in complete(group, _chosen(group, choice))]
 
 
 def _chosen(group: str, choice: str) -> dict[str, Any]:
     """What the file of a choice says of its section."""
-    values = read(_file(group, choice))
+    values = read_choice(group, choice)
     return cast("dict[str, Any]", values[group]) if group == "task" else values
 
 
-@cache
 def all_keys() -> tuple[str, ...]:
     """Every key of every choice, groups first."""
     return (*GROUPS, *_explained())
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A YAML file as plain values; nothing in it is resolved."""
-    return cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.load(path)))
+    """A YAML file as plain values; nothing in it is resolved. Raises ConfigError for one that holds something else."""
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(path))
+    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise ConfigError(f"{path}: takes lines KEY: VALUE")
+    return cast("dict[str, Any]", found)
 
 
 def _entry(left: str, right: str) -> str:
@@ -171,13 +246,34 @@ def _entry(left: str, right: str) -> str:
 
 
 def _file(group: str, name: str) -> Path:
-    return conf_dir() / group / f"{name}.yaml"
+    """The file of a choice."""
+    folder = own_conf() if name in _files(group, own=True) else conf_dir()
+    return (folder or conf_dir()) / group / f"{'table_' if group == 'table' else ''}{name}.yaml"
 
 
-def _summary(path: Path) -> str:
-    """The first comment of a file that speaks to the reader."""
-    lines = (line[2:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
-    return next(line for line in lines if not line.startswith("@"))
+def own_file(group: str, name: str) -> str:
+    """The path of the user's file of a choice; "" where the program has it, or none is needed."""
+    return str(_file(group, name)) if name in _files(group, own=True) else ""
+
+
+def read_choice(group: str, name: str) -> dict[str, Any]:
+    """What the file of a choice says; of a task from outside that has none, its name."""
+    return read(_file(group, name)) if has_file(group, name) else {"task": {"name": name}}
+
+
+def _summary(group: str, name: str) -> str:
+    """The first comment of a file that speaks to the reader, or the first line of what a task says of itself."""
+    if not has_file(group, name):
+        return _said(name)
+    lines = _file(group, name).read_text(encoding="utf-8").splitlines()
+    return next(line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @"))
+
+
+def _said(task: str) -> str:
+    try:
+        return (task_class(task).__doc__ or task).strip().splitlines()[0]
+    except (UnknownTask, BrokenTask) as error:
+        return str(error)
 
 
 def _title(path: Path) -> str:

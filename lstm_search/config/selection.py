@@ -34,7 +34,7 @@ def selected(table: str, file: Mapping[str, Any], names: Sequence[str] | None, n
     """The rows of `table`, whose file is `file`, with these names. Without names, those of `network`, or LSTM's, or all
     where LSTM has none: rivals take long, so they are trained where they are asked for. Raises ConfigError for a row
     or a network that the table does not have."""
-    rows = [_row(table, name, entry) for name, entry in _entries(file, {})]
+    rows = [_row(table, name, entry) for name, entry in entries(file, {})]
     if network is not None:
         rows = _of(network, rows)
     if names is None:
@@ -65,18 +65,18 @@ def selected_of_several(
     rows = [row._replace(name=f"{row.table}/{row.name}") for row in found]
     for name in names or ():
         if (name,) not in (ALL, RIVALS) and not any(name in (row.name, row.name.partition("/")[2]) for row in rows):
-            every = [f"{table}/{row}" for table, file in files.items() for row, _ in _entries(file, {})]
+            every = [f"{table}/{row}" for table, file in files.items() for row, _ in entries(file, {})]
             raise ConfigError(f"rows={name}: tables {', '.join(files)} have no such row{nearest(name, every)}")
     return rows
 
 
-def _entries(group: Mapping[str, Any], common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def entries(group: Mapping[str, Any], common: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every row of a table or of a group of its rows, with what it has in common with the others."""
     shared = {**common, **group.get("common", {})}
     for name, own in group.get("rows", {}).items():
         yield name, {**shared, **own}
     for inner in group.get("groups", []):
-        yield from _entries(inner, shared)
+        yield from entries(inner, shared)
 
 
 def _row(table: str, name: str, entry: Mapping[str, Any]) -> Wanted:

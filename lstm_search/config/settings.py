@@ -79,6 +79,9 @@ class General:
         low=1,
         high=10**12,
     )
+    conf: str | None = setting(
+        None, "a folder with recipes, tables and tasks of your own (recipe/, table/, task/), beside the program's"
+    )
     home: str = setting("studies", "folder of the records and of the MLflow store")
     format: Literal["markdown", "csv", "json", "hash"] = setting(
         "markdown", "how results are printed: markdown, csv or json; export also takes hash"

@@ -40,9 +40,13 @@ from lstm_search.spec import (
     row_from_plain,
     trial_from_plain,
 )
+from lstm_search.tasks import Task, UnknownTask, task_origin
 
 _ALL = 2**62
 """More than any number of a replicate."""
+
+_TASK = "task "
+"""Before the name of a task from outside, in an environment: a key whose value says where the task came from."""
 
 _NEXT = "---\n"
 """Stands between the configurations of a study that has grown: together they are a stream of YAML documents."""
@@ -128,8 +132,16 @@ class Record:
         return datetime.fromisoformat(self._query(sql.STUDY)[0]["created"])
 
     def environment(self) -> dict[str, str]:
-        """Versions, processor and commit with which the study was first recorded."""
-        return dict(json.loads(self._query(sql.ENVIRONMENT)[0]["description"]))
+        """Versions, processor and commit with which the study was first recorded, and where tasks from outside of this
+        package came from."""
+        return dict(json.loads(self._query(sql.ENVIRONMENT)[0]["description"])) | self._origins()
+
+    def _origins(self) -> dict[str, str]:
+        """Where tasks from outside came from, as recorded first; what a trial was trained with, its row says."""
+        found: dict[str, str] = {}
+        for entry in self._query("SELECT description FROM environments ORDER BY id DESC"):
+            found |= {key: value for key, value in json.loads(entry["description"]).items() if key.startswith(_TASK)}
+        return found
 
     def grow(self, definition: Definition) -> None:
         """Record new rows, more replicates or another cap. DefinitionChanged where a recorded row has changed."""
@@ -179,7 +191,7 @@ class Record:
         """
         batch = list(trials)
         with self._transaction():
-            environment = self._environment_id()
+            environment = self._environment_id(tasks=[trial.spec.cell.task for trial in batch])
             return sum(self._put_trial(trial, environment) for trial in batch)
 
     def date(self, created: datetime, environment: Mapping[str, str]) -> None:
@@ -245,7 +257,7 @@ class Record:
         if len(found) > 1:
             keys = ", ".join(entry["key"][: len(prefix) + 8] for entry in found)
             raise ValueError(f"key={prefix}: several trials of {self.path} start so ({keys}, ...); give more digits")
-        replicate, cell = found[0]["replicate"], _cell(found[0]["description"])
+        replicate, cell = found[0]["replicate"], self._cell(found[0]["description"])
         return self._load(cell, self.definition().seed, replicate, replicate + 1)[0]
 
     def holds(self, prefix: str) -> bool:
@@ -284,7 +296,8 @@ class Record:
             self._db.execute(statement)
         self._db.execute(f"PRAGMA application_id = {recordfile.APPLICATION}")
         self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        study = sql.study_columns(definition) | {"created": now(), "environment": self._environment_id()}
+        environment = self._environment_id(tasks=[row.cell.task for row in definition.rows])
+        study = sql.study_columns(definition) | {"created": now(), "environment": environment}
         self._db.execute(sql.insert("study", study), study)
 
     def _append_config(self, config: str) -> None:
@@ -307,7 +320,7 @@ class Record:
         return tuple(self._row(dict(values)) for values in self._query(sql.ROWS))
 
     def _row(self, values: dict[str, Any]) -> Row:
-        cell, digest = _cell(values.pop("description")), values.pop("digest")
+        cell, digest = self._cell(values.pop("description")), values.pop("digest")
         if cell.digest != digest:
             raise ValueError(
                 f"{self.path}: the cell of row {values['name']} is not recorded under its own digest: another release "
@@ -315,6 +328,20 @@ class Record:
             )
         lists = {name: json.loads(values[name]) for name in sql.ROW_LISTS}
         return row_from_plain(cell, values | lists)
+
+    def _cell(self, description: str) -> Cell:
+        """The cell of a description. UnknownTask, which says where its task came from, where that is not here."""
+        try:
+            return spec.cell_from_dict(json.loads(description))
+        except UnknownTask as error:
+            origin = self._origins().get(f"{_TASK}{error.name}")
+            if origin is None:
+                raise
+            raise UnknownTask(
+                error.name,
+                f"study {self.path.stem} has it from {origin}, which is not here; install that distribution, or call "
+                "lstm_search.register_task",
+            ) from error
 
     def _put_row(self, row: Row) -> None:
         lists = {name: json.dumps(getattr(row, name)) for name in sql.ROW_LISTS}
@@ -324,6 +351,7 @@ class Record:
         if not self._db.execute("SELECT 1 FROM cells WHERE digest = :digest", {"digest": cell.digest}).fetchone():
             values = {"digest": cell.digest, "description": json.dumps(cell.as_dict())}
             self._db.execute("INSERT INTO cells VALUES (:digest, :description)", values)
+            self._environment_id(tasks=[cell.task])
         return cell.digest
 
     def _put_trial(self, trial: Trial, environment: int) -> bool:
@@ -351,8 +379,9 @@ class Record:
         self._db.execute(sql.ARCHIVE, why)
         self._db.execute("DELETE FROM trials WHERE key = :key", why)
 
-    def _environment_id(self, environment: Mapping[str, str] | None = None) -> int:
-        values = {"description": json.dumps(dict(environment or provenance.environment()))}
+    def _environment_id(self, environment: Mapping[str, str] | None = None, tasks: Iterable[Task] = ()) -> int:
+        origins = {f"{_TASK}{task.name}": origin for task in tasks if (origin := task_origin(type(task)))}
+        values = {"description": json.dumps({**(environment or provenance.environment()), **origins})}
         self._db.execute("INSERT OR IGNORE INTO environments (description) VALUES (:description)", values)
         query = "SELECT id FROM environments WHERE description = :description"
         return int(self._db.execute(query, values).fetchone()["id"])
@@ -371,10 +400,6 @@ class Record:
             {"milestones": milestones.get(entry["key"], ()), "curve": sql.unpack(entry["curve"])} for entry in found
         )
         return [trial_from_plain(cell, seed, {**entry, **rest}) for entry, rest in zip(found, more, strict=True)]
-
-
-def _cell(description: str) -> Cell:
-    return spec.cell_from_dict(json.loads(description))
 
 
 def _retriable(outcomes: Iterable[str]) -> set[str]:

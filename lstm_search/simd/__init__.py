@@ -25,7 +25,9 @@ from lstm_search.simd.jit import (
     generic,
     inlined,
     kernel,
+    source_digest,
     target_features,
+    type_name,
 )
 from lstm_search.simd.lanes import (
     MOST_LANES,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -123,6 +125,34 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+_PACKAGE = __name__.partition(".")[0]
+
+
+@cache
+def type_name(kind: Any) -> str:
+    """The name by which kernels, and the machine code on disk, know settings of the class `kind`.
+
+    Of a class from outside of this package the name holds a digest of its sources: `CACHE_DIR` is named by ours alone,
+    so that an edited task would else be trained by the machine code of what it was before.
+    """
+    return kind.__name__ if kind.__module__.startswith(f"{_PACKAGE}.") else f"{kind.__name__}_{source_digest(kind)}"
+
+
+@cache
+def source_digest(kind: Any) -> str:
+    """Twelve digits for the sources of the outermost package that a class stands in, or of its module alone; "" where
+    there are none to be read."""
+    module = sys.modules[kind.__module__]
+    outermost = sys.modules.get(kind.__module__.partition(".")[0], module)
+    folders = [Path(folder) for folder in vars(outermost).get("__path__", ())]  # only a package has one
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    files = files or [Path(name) for name in [outermost.__file__] if name and name.endswith(".py")]
+    sources = hashlib.sha256()
+    for path in files:
+        sources.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return sources.hexdigest()[:12] if files else ""
+
+
 def generic(piece: Callable[..., Any]) -> dict[type, Callable[..., Any]]:
     """Make `piece` a piece of a kernel that has one body for each type of its second argument.
 
@@ -136,7 +166,7 @@ def generic(piece: Callable[..., Any]) -> dict[type, Callable[..., Any]]:
 
     def body(_first: Any, second: Any, *_rest: Any) -> Callable[..., Any] | None:
         if isinstance(second, Record):
-            return next((chosen for kind, chosen in bodies.items() if kind.__name__ in second.fields), None)
+            return next((chosen for kind, chosen in bodies.items() if type_name(kind) in second.fields), None)
         return bodies.get(second.instance_class)
 
     options = {**_PIECE, "no_cpython_wrapper": True}  # nor can Python call a body

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_search.simd.draws import draw
-from lstm_search.simd.jit import inlined
+from lstm_search.simd.jit import inlined, type_name
 from lstm_search.simd.lanes import aligned_zeros
 
 
@@ -72,7 +72,7 @@ def settings_record(task: type) -> np.dtype:
     """
     numbers = {name: value for name, value in vars(task()).items() if isinstance(value, int | float)}
     kinds = [(name, np.float64 if isinstance(value, float) else np.int64) for name, value in numbers.items()]
-    return np.dtype([*kinds, (task.__name__, np.int64)], align=True)
+    return np.dtype([*kinds, (type_name(task), np.int64)], align=True)
 
 
 def put_settings(stream: Stream, l: int, task: Any) -> None:

@@ -11,7 +11,7 @@ from lstm_search.checks import written
 from lstm_search.networks import NETWORKS, Learner
 from lstm_search.spec.canonical import canonical, canonical_json, sha256
 from lstm_search.spec.settings import Stop, Training
-from lstm_search.tasks import TASKS, Task
+from lstm_search.tasks import Task, task_class
 
 SCHEMA_VERSION = 2
 """Changes when the content of a trial's key changes. A cell's part of the key leaves out every setting that is at its
@@ -134,12 +134,13 @@ def not_default(settings: Task | Learner | Training | Stop) -> dict[str, Any]:
 def cell_from_dict(description: Mapping[str, Any]) -> Cell:
     """The cell of a description (`Cell.as_dict`, or its JSON, with lists for tuples).
 
-    A setting that the description lacks did not exist when it was written: it is at its default. Raises KeyError for a
-    task or network that does not exist, ValueError for a setting that does not exist or a value that it cannot take.
+    A setting that the description lacks did not exist when it was written: it is at its default. Raises
+    UnknownTask for a task and KeyError for a network that does not exist, ValueError for a setting that does not exist
+    or a value that it cannot take.
     """
     task, network = dict(description["task"]), dict(description["network"])
     return Cell(
-        task=_settings(TASKS[task.pop("name")], "task", task),
+        task=_settings(task_class(task.pop("name")), "task", task),
         network=_settings(NETWORKS[network.pop("name")], "network", network),
         training=_settings(Training, "training", description["training"]),
         stop=tuple(_settings(Stop, "stop", stop) for stop in description["stop"]),

@@ -1,22 +1,34 @@
 """The paper's tasks, one file each. A task lays the time steps of all lanes into blocks, ahead of the networks.
 
-`TASKS` is the catalogue: the name written in a configuration, then its class. `Task` is what other rooms need of one.
+`TASKS` is the catalogue: the name written in a configuration, then its class. Tasks from outside of this package stand
+beside it (`registered`), and are written with the same pieces (`skeleton`). `Task` is what other rooms need of one.
 """
 
-from typing import Any, ClassVar, Protocol
-
-import numpy as np
-
-from lstm_search.simd import Block, Layout, Stream
 from lstm_search.tasks.adding import Adding
+from lstm_search.tasks.contract import BrokenTask, Task, check_task
 from lstm_search.tasks.embedded_reber import EmbeddedReber
 from lstm_search.tasks.long_lag import LongLag
 from lstm_search.tasks.multiplication import Multiplication
+from lstm_search.tasks.registered import GROUP as TASK_ENTRY_POINTS
+from lstm_search.tasks.registered import UnknownTask, find, register
+from lstm_search.tasks.registered import names as names_from_outside
+from lstm_search.tasks.registered import origin as task_origin
+from lstm_search.tasks.skeleton import (
+    Sequence,
+    drawn_length,
+    fill,
+    filled_by,
+    mean_length,
+    put_class,
+    put_input,
+    put_symbol,
+    put_target,
+)
 from lstm_search.tasks.temporal_order import TemporalOrder
 from lstm_search.tasks.two_sequence import TwoSequence
 from lstm_search.tasks.very_long_lag import VeryLongLag
 
-TASKS = {
+TASKS: dict[str, type[Task]] = {
     "embedded_reber": EmbeddedReber,
     "long_lag": LongLag,
     "very_long_lag": VeryLongLag,
@@ -27,25 +39,16 @@ TASKS = {
 }
 
 
-class Task(Protocol):
-    """A frozen dataclass: its fields are the settings, each with a default, checked in `__post_init__` (ValueError)."""
+def task_class(name: str) -> type[Task]:
+    """The task of that name, of this package or from outside. Raises UnknownTask, BrokenTask."""
+    return TASKS[name] if name in TASKS else find(name)
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    @property
-    def name(self) -> str:
-        """As in `TASKS`."""
-
-    @property
-    def layout(self) -> Layout:
-        """The shape of its data. Lanes of one pack have the same."""
-
-    @property
-    def length(self) -> float:
-        """Mean number of steps of a sequence."""
-
-    def fill(self, block: Block, stream: Stream, /) -> None:
-        """Lay the next steps of every lane into `block` and advance `stream`. A kernel that does not use `self`."""
-
-    def keys(self, key: np.uint64, /) -> np.ndarray:
-        """What all of a trial's sequences are made of, drawn from `key`: uint64 [layout.keys]; most need nothing."""
+def register_task(kind: type[Task]) -> None:
+    """Make a task from outside known by its name, in this process. Workers import its class, so its own module is not
+    the place to call this. Raises BrokenTask where it does not keep to the contract, or has the name of a task of this
+    package."""
+    check_task(kind)
+    if str(kind.name) in TASKS:
+        raise BrokenTask(f"task {kind.name}: this package has a task of that name; give it another")
+    register(kind)

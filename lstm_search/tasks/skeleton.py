@@ -9,7 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from lstm_search.simd import APART, Bits, Block, Stream, begin, below, draw, generic, inlined, kernel, leave, pass_ends
+from lstm_search.simd import (
+    APART,
+    Bits,
+    Block,
+    Stream,
+    begin,
+    below,
+    draw,
+    generic,
+    inlined,
+    kernel,
+    leave,
+    pass_ends,
+    type_name,
+)
 
 Settings = TypeVar("Settings")
 """A task's class. In kernels it is a record with those of its fields that are numbers."""
@@ -52,6 +66,8 @@ def filled_by(
     """
 
     def decorated(kind: type[Settings]) -> type[Settings]:
+        named: Any = kind
+        type_name(named)  # the sources are looked at now, while they are those that were imported
         _LENGTH[kind], _BACKGROUND[kind], _MARKS[kind] = length, background, marks
         return kind
 

@@ -18,6 +18,7 @@ from lstm_search import simd
 from lstm_search.networks import Lstm1997
 from lstm_search.simd import WARP
 from lstm_search.spec import Cell, TrialResult, TrialSpec
+from lstm_search.tasks import task_origin
 from lstm_search.worker.pack import Pack, Phase
 from lstm_search.worker.shape import Shape
 
@@ -48,6 +49,11 @@ def refuse(cells: Iterable[Cell]) -> None:
             raise ValueError(
                 "execute.device=gpu network.gradient=full: a GPU takes network.gradient=truncated; take "
                 "execute.device=cpu"
+            )
+        if task_origin(type(cell.task)):
+            raise ValueError(
+                f"execute.device=gpu task={cell.task.name}: a task from outside was not shown to have the same bits "
+                "there; take execute.device=cpu"
             )
 
 

@@ -230,7 +230,7 @@ def test_composing_inside_another_hydra_program_leaves_it_alone(tmp_path: Path) 
 
     (tmp_path / "theirs.yaml").write_text("mine: 1\n")
     with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
-        composition._hydra.cache_clear()
+        composition._composed.cache_clear()
         theirs = GlobalHydra.instance().hydra
         compose(["table=9"])
         assert GlobalHydra.instance().hydra is theirs
