@@ -60,13 +60,11 @@ def words(study: str) -> list[str]:
 
 def solved(study: str) -> dict[str, tuple[int, int, float]]:
     """By row: trials solved, trials, and all sequences spent for one success."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for line in lstm_search.trials(*words(study)):
-        found.setdefault(line["row"], {})[line["key"]] = line  # the last milestone's line comes last
+    lines = lstm_search.open_study(*words(study)).trials()
+    last = lines.drop_duplicates("key", keep="last")  # the last milestone's line comes last
     counts = {}
-    for row, trials in found.items():
-        k = sum(line["outcome"] == "SOLVED" for line in trials.values())
-        spent = sum(line["sequences"] for line in trials.values())
+    for row, trials in last.groupby("row", sort=False):
+        k, spent = int((trials["outcome"] == "SOLVED").sum()), int(trials["sequences"].sum())
         counts[row] = k, len(trials), spent / k if k else math.inf
     return counts
 

@@ -8,6 +8,7 @@ trials into the package (`source=shipped`) and renews from them docs/reproductio
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import itertools
 import re
@@ -83,9 +84,18 @@ def ship(commands: Iterable[str], folder: Path) -> None:
             continue
         path = folder / f"{asked.name}.csv"
         before = [path.read_text(encoding="utf-8")] if path.exists() else []
-        text = merged(asked, *before, printed(f"export {words}"))
+        text = merged(asked, *before, bare(printed(f"export {words}")))
         if text.count("\n") > 1:  # a trial has ended
             path.write_text(text, encoding="utf-8")
+
+
+def bare(exported: str) -> str:
+    """What was exported without the settings, which the keys stand for."""
+    lines = list(csv.reader(exported.splitlines()))
+    last = lines[0].index("weights_sha256") + 1
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(line[:last] for line in lines)
+    return text.getvalue()
 
 
 def merged(asked: Definition, *exported: str) -> str:

@@ -1,39 +1,35 @@
 """Distributed hyperparameter search over many seeds, built on the 1997 paper "Long Short-Term Memory".
 
-The command line is `lstm-search`; the same from Python, with the same overrides:
+The command line is `lstm-search`; the same from Python, with the same words:
 
     import lstm_search
-    lstm_search.run("table=9", "rows=6a")                # trains what is missing
-    pandas.DataFrame(lstm_search.trials("table=9"))      # one line a trial and milestone
+    study = lstm_search.run(task="adding", study="rates", **{"training.rate": [0.1, 0.5]})
+    study.cells()                                        # frames of pandas; also .trials() and .curves()
+    lstm_search.open_study("rates").figure()
+
+Nothing is imported before it is used: see `api` for what there is.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lstm_search.api import Study as Study
+    from lstm_search.api import check_task as check_task
+    from lstm_search.api import open_study as open_study
+    from lstm_search.api import register_task as register_task
+    from lstm_search.api import run as run
+
+__all__ = ["Study", "check_task", "open_study", "register_task", "run"]
 
 
-def run(*overrides: str) -> bool:
-    """Train what is missing of the study that the overrides describe; whether all trials ended and are shown.
-
-    Raises ValueError for overrides that cannot be used, and what `study.run` raises.
-    """
-    from lstm_search import config
-    from lstm_search.cli import train
-
-    ended = train(config.compose(overrides))
-    return ended.published and not ended.left
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return vars(importlib.import_module("lstm_search.api"))[name]
 
 
-def trials(*overrides: str) -> list[dict[str, Any]]:
-    """The recorded trials of a study, a mapping for each trial and milestone, as `lstm-search export` prints them.
-
-    Raises ValueError for overrides that cannot be used, and UnknownStudy.
-    """
-    from lstm_search import config
-    from lstm_search.cli import see
-    from lstm_search.report import export_trials
-
-    definition, recorded, _ = see(config.compose(overrides))
-    lines: list[dict[str, Any]] = json.loads(export_trials(definition.rows, recorded, "json"))
-    return lines
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

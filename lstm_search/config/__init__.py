@@ -6,3 +6,4 @@ from lstm_search.config.composition import compose, composed_yaml
 from lstm_search.config.keys import GROUPS, SECTIONS, all_keys, describe, nearest, options
 from lstm_search.config.recorded import fixed_words, recorded_settings, recorded_words
 from lstm_search.config.settings import ConfigError, Settings
+from lstm_search.config.words import words_of

@@ -2,8 +2,9 @@
 recorded trials and of what was printed in 1997; nothing here reads or writes a record.
 """
 
+from lstm_search.report.columns import curve_lines, settings_by_row
 from lstm_search.report.comparison import compare, comparison_table
 from lstm_search.report.plot import write_figures
 from lstm_search.report.standings import Standing, render_search
 from lstm_search.report.summary import Summary, summaries, summarise
-from lstm_search.report.table import RENDERERS, export_trials, render
+from lstm_search.report.table import RENDERERS, export_trials, render, summary_line, trial_lines

@@ -11,7 +11,9 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from lstm_search import stats
+from lstm_search.checks import written
 from lstm_search.published import Published
+from lstm_search.report.columns import settings_by_row
 from lstm_search.report.layout import aligned, cell, number, wrapped
 from lstm_search.report.summary import Summary
 from lstm_search.spec import (
@@ -131,11 +133,11 @@ def _pairs(settings: Iterable[tuple[str, str]]) -> str:
 
 
 def _csv_table(rows: Sequence[Summary], _title: str) -> str:
-    lines = [_flat(row) for row in rows]
+    lines = [summary_line(row) for row in rows]
     return _csv(lines[0] if lines else (), lines)
 
 
-def _flat(row: Summary) -> dict[str, Any]:
+def summary_line(row: Summary) -> dict[str, Any]:
     """A summary as one line of plain values: an interval takes two columns, the settings one."""
     plain = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "published"}
     flat: dict[str, Any] = {}
@@ -206,16 +208,18 @@ def export_trials(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], fo
     """Every trial as text, in order of row and replicate; `format` is one of EXPORTERS.
 
     One line a milestone that the trial reached under its row's cap, and one without a milestone for a trial that
-    missed some: after how many sequences it was censored.
+    missed some: after how many sequences it was censored. The settings of the trial stand last.
     """
     if format not in EXPORTERS:
         raise ValueError(f"format={format}: trials are exported as {', '.join(EXPORTERS)}")
     return EXPORTERS[format](rows, trials)
 
 
-def _lines(rows: Iterable[Row], trials: Mapping[str, Sequence[Trial]]) -> list[dict[str, Any]]:
+def trial_lines(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]]) -> list[dict[str, Any]]:
+    """The lines of `export_trials`, as plain values by column."""
+    settings = settings_by_row(rows)
     return [
-        line
+        line | settings[row.name]
         for row in rows
         for trial in sorted(trials.get(row.name, ()), key=lambda trial: trial.spec.replicate)
         for line in _trial_lines(row, trial)
@@ -261,8 +265,20 @@ def canonical_hash(trials: Mapping[str, Sequence[Trial]]) -> str:
     )
 
 
+def _csv_trials(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]]) -> str:
+    settings = next(iter(settings_by_row(rows).values()), {})
+    header = _in_unit(dict.fromkeys(TRIAL_COLUMNS), unit_of(rows))
+    lines = ({name: _in_words(value) for name, value in line.items()} for line in trial_lines(rows, trials))
+    return _csv([*header, *settings], lines)
+
+
+def _in_words(value: Any) -> Any:
+    """Lists and truth values as they are written on the command line."""
+    return written(value) if isinstance(value, list | bool) else value
+
+
 EXPORTERS: dict[str, Callable[[Sequence[Row], Mapping[str, Sequence[Trial]]], str]] = {
-    "csv": lambda rows, trials: _csv(_in_unit(dict.fromkeys(TRIAL_COLUMNS), unit_of(rows)), _lines(rows, trials)),
-    "json": lambda rows, trials: _json(_lines(rows, trials)),
+    "csv": _csv_trials,
+    "json": lambda rows, trials: _json(trial_lines(rows, trials)),
     "hash": lambda _rows, trials: canonical_hash(trials) + "\n",
 }

@@ -16,7 +16,8 @@ import pytest
 from helpers import synthetic
 from helpers.synthetic import CAPPED, DIVERGED, ended, row, solved, trials
 
-from lstm_search.report import summary, table
+from lstm_search.config import compose
+from lstm_search.report import settings_by_row, summary, table
 from lstm_search.spec import Outcome, Reached, Row, Trial, TrialResult
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -247,9 +248,19 @@ def test_export_has_a_line_for_each_milestone_and_for_what_was_missed() -> None:
     assert Counter(entry["outcome"] for entry in missed) == {"CAPPED": 6, "DIVERGED": 1, "FAILED": 1}
     assert {entry["key"] for entry in found} == {trial.spec.key for some in record.values() for trial in some}
     header = table.export_trials(lines, {}, "csv")
-    assert header == (
-        "key,row,cell,replicate,outcome,milestone,sequences,test_wrong,test_error,seconds,weights_sha256\n"
+    assert header.startswith(
+        "key,row,cell,replicate,outcome,milestone,sequences,test_wrong,test_error,seconds,weights_sha256,task.name,"
     )
+    assert {"task.T", "training.rate", "network.input_gate_bias", "stop.0.window"} <= set(header.strip().split(","))
+
+
+def test_rows_of_several_tasks_have_the_columns_of_all() -> None:
+    rows = compose(["table=[4,9]"]).definition.rows
+    settings = settings_by_row(rows)
+    assert len({tuple(columns) for columns in settings.values()}) == 1
+    assert settings["4/T100-N3"]["task.N"] == 3
+    assert settings["9/6a"]["task.N"] is None, "a task that has no such setting"
+    assert settings["9/6a"]["task.marks"] == 2
 
 
 def shuffled(record: dict[str, list[Trial]]) -> dict[str, list[Trial]]:
