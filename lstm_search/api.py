@@ -119,10 +119,9 @@ class Study:
 
     def figure(self, kind: str = "solved_fraction") -> Picture:
         """A figure of `lstm-search plot`: `solved_fraction` or `learning_curves`. It shows itself in a notebook."""
-        seen = see(self._settings, curves=True)
+        seen = see(self._recorded("curves") if kind == "learning_curves" else self._settings, curves=True)
         with tempfile.TemporaryDirectory() as folder:
-            shipped = self._settings.source != "record"
-            written_to = write_figures(seen.definition.rows, seen.trials, Path(folder), curves=not shipped)
+            written_to = write_figures(seen.definition.rows, seen.trials, Path(folder))
             found = {path.stem: path.read_bytes() for path in written_to}
         if kind not in found:
             raise ConfigError(f"figure {kind}: takes {' or '.join(found)}")
@@ -142,7 +141,7 @@ class Picture:
         self.kind, self.png = kind, png
 
     def __repr__(self) -> str:
-        return f"Picture {self.kind!r}, {len(self.png):,} bytes of PNG; save(path) writes it"
+        return f"Picture {self.kind!r}; save(path) writes it as PNG"
 
     def _repr_png_(self) -> bytes:
         return self.png

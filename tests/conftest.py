@@ -55,6 +55,8 @@ LONGEST = (
     "test_loop.py",
     "test_joint.py",
     "test_contract.py",
+    "test_pages.py",
+    "test_notebook.py",
 )
 """Files that take longest, begun first, so that no process is busy with one of them when the others have ended."""
 

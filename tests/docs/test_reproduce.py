@@ -120,3 +120,8 @@ def test_a_study_costs_what_its_shipped_trials_took() -> None:
     seconds = {line.split(",")[0]: float(line.split(",")[9]) for line in lines}  # two milestones, one trial
     assert SCRIPT["cost"]("table=4") == pytest.approx(sum(seconds.values()))
     assert SCRIPT["cost"]("table=4 seed=3") == 0
+
+
+def test_what_is_shipped_leaves_out_the_settings_which_keys_stand_for() -> None:
+    exported = 'key,row,weights_sha256,task.T\nk1,"T=1,rate=2",sha,3\nk2,a,,4\n'
+    assert SCRIPT["bare"](exported) == 'key,row,weights_sha256\nk1,"T=1,rate=2",sha\nk2,a,\n'
