@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from lstm_search import config
+from lstm_search.cli.outlets import outlets
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
 from lstm_search.cli.submit import ask
 from lstm_search.cli.verbs import VERBS, Verb
@@ -32,11 +33,16 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (`sys.argv` by default) and return its exit code."""
+    with outlets():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(arguments: list[str]) -> int:
     told: list[int] = []
     try:
         with _terminable(told):
-            code = _dispatch(list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()
+            code = _dispatch(arguments)
+            print(end="", flush=True)
     except (Exception, KeyboardInterrupt, SystemExit) as ending:  # noqa: BLE001  # here all errors become exit codes
         if told:  # an exit that passes through Ray's core may arrive here as another exception
             say("terminated; finished trials are recorded, the same command trains the rest")
@@ -52,9 +58,6 @@ def _ended(ending: BaseException) -> int:
         return INTERRUPTED
     if isinstance(ending, SystemExit):
         return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
-    if isinstance(ending, BrokenPipeError) and _last_frame_is_ours(ending):  # `head` has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
     return _explain(ending)
 
 

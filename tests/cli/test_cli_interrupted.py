@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -18,6 +19,8 @@ from helpers.small import GRID, Told
 from helpers.waiting import PATIENCE, until
 
 from lstm_search import study
+from lstm_search.cli import dispatch as cli
+from lstm_search.cli import progress
 from lstm_search.execute import executor as execute
 from lstm_search.spec import TrialSpec
 from lstm_search.worker.trial import Progress
@@ -124,3 +127,19 @@ def test_a_changed_definition_is_refused_with_the_differences(copied: Path, told
         for verb in ("run", "table", "export", "verify"):
             assert difference in told(f"{verb} {GRID} {changed}", code=2)
     assert (copied / f"{NAME}.sqlite").read_bytes() == before
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("cap", "code"), [(100, 0), (RAISES, 5)])
+def test_training_goes_on_and_the_exit_code_is_true_when_nobody_reads(
+    cap: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINES_APART", 0)
+    line = f"run {QUICK} {ALONE} cap={cap} home={tmp_path} replicates=20 execute.slice_seconds=0.01 study=unread"
+    theirs, ours = os.pipe()
+    os.close(theirs)  # as `2>&1 | head -1` does after its line
+    with os.fdopen(ours, "w", buffering=1) as unread, monkeypatch.context() as streams:
+        streams.setattr(sys, "stdout", unread)
+        streams.setattr(sys, "stderr", unread)
+        assert cli.main(line.split()) == code
+    assert len(recorded(tmp_path, "unread")) == 20
