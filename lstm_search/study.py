@@ -39,12 +39,14 @@ class Publishing:
 @dataclass(frozen=True)
 class Moment:
     """How far a study is, by row: outcomes, and how far the running trials are (training sequences of each). `rows` are
-    those of now: a search may add some, and expect fewer trials of others. `unmet`: trials of rows that are to come."""
+    those of now: a search may add some, and expect fewer trials of others. `unmet`: trials of rows that are to come.
+    `ended`: after how many sequences the trials ended, those that broke left out."""
 
     outcomes: Mapping[str, Counter[Outcome]]
     running: Mapping[str, Sequence[int]]
     rows: Sequence[Row] = ()
     unmet: int = 0
+    ended: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class _Loop:
     dropped: AbstractSet[str] = frozenset()
     row_of: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Counter[Outcome]] = field(default_factory=dict)
+    ended: dict[str, list[int]] = field(default_factory=dict)
     shown: float = 0.0
 
     def train(self, execute: ExecuteSettings, hours: float | None) -> int:
@@ -153,7 +156,12 @@ class _Loop:
         """The search as it stands with all that is recorded."""
         self.record.meet(candidates)
         self.record.retry(self.retry)
-        self.counts = self.record.counts()
+        results = self.record.ended()
+        self.counts = {name: Counter(result.outcome for result in some) for name, some in results.items()}
+        self.ended = {
+            name: [result.sequences for result in some if result.outcome not in BROKEN]
+            for name, some in results.items()
+        }
         search.resume(candidates, self.record.known())
         return search
 
@@ -173,7 +181,10 @@ class _Loop:
             self.record.add(finished)
             self.search.tell(finished)
             for trial in finished:
-                self.counts.setdefault(self.row_of[trial.spec.key], Counter())[trial.result.outcome] += 1
+                row = self.row_of[trial.spec.key]
+                self.counts.setdefault(row, Counter())[trial.result.outcome] += 1
+                if trial.result.outcome not in BROKEN:
+                    self.ended.setdefault(row, []).append(trial.result.sequences)
             self.notify()
 
     def _show(self, progress: Mapping[str, int]) -> None:
@@ -193,7 +204,8 @@ class _Loop:
         running: dict[str, list[int]] = {row.name: [] for row in rows}
         for key, sequences in progress.items():
             running[self.row_of[key]].append(sequences)
-        return Moment(counts, running, rows, self.search.unmet)
+        ended = {name: tuple(some) for name, some in self.ended.items()}
+        return Moment(counts, running, rows, self.search.unmet, ended)
 
 
 @contextmanager

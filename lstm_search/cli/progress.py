@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lstm_search.cli.pace import Pace
 from lstm_search.simd import CACHE_DIR
 from lstm_search.spec import BROKEN, SEQUENCES, Outcome, Row
 from lstm_search.stats import success_interval
@@ -48,6 +49,8 @@ class Display:
         self._first: Moment | None = None
         self._moment: Moment | None = None
         self._started = False
+        self._pace = Pace()
+        self._left: float | None = None
 
     def __call__(self, moment: Moment) -> None:
         """Show how far the study is."""
@@ -59,6 +62,7 @@ class Display:
                 print(starting(self._workers), file=sys.stderr)
         self._started |= any(moment.running.values()) or moment.outcomes != self._first.outcomes
         self._moment = moment
+        self._left = self._pace(moment, self._rows, time.monotonic())
         if not self._console.is_terminal and time.monotonic() - self._last_line >= LINES_APART:
             self._last_line = time.monotonic()
             for line in _lines(self._rows, moment, self._idle):
@@ -108,10 +112,7 @@ class Display:
         rows = f"{len(self._rows):,} rows: " if len(self._rows) > 1 else ""
         gone = time.monotonic() - self._began
         text = f"{rows}{_finished(moment):,} of {self._planned:,} trials finished; {_clock(gone)} gone"
-        before = _finished(self._first or moment)
-        done = sum(_done(row, moment) for row in self._rows) - before
-        left = self._planned - before - done
-        return f"{text}, about {_clock(gone * left / done)} left" if done > 0 and left > 0 else text
+        return text if self._left is None else f"{text}, about {_clock(self._left)} left"
 
 
 def _finished(moment: Moment) -> int:

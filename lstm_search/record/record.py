@@ -225,13 +225,19 @@ class Record:
 
     def counts(self) -> dict[str, Counter[Outcome]]:
         """How many trials ended how under their row's cap, by row name; those to run again are left out."""
-        counts: dict[str, Counter[Outcome]] = {row.name: Counter() for row in self.definition().rows}
-        for row in self.definition().rows:
-            for entry in self._ended(row):
-                if entry["outcome"] != Outcome.CAPPED or entry["cap"] >= row.cap:
-                    result = TrialResult(entry["key"], Outcome(entry["outcome"]), entry["sequences"], steps=0)
-                    counts[row.name][result.under_cap(row.cap).outcome] += 1
-        return counts
+        return {name: Counter(result.outcome for result in some) for name, some in self.ended().items()}
+
+    def ended(self) -> dict[str, list[TrialResult]]:
+        """How each trial ended under its row's cap, outcome and sequences alone, by row name; those to run again are
+        left out."""
+        return {
+            row.name: [
+                TrialResult(entry["key"], Outcome(entry["outcome"]), entry["sequences"], steps=0).under_cap(row.cap)
+                for entry in self._ended(row)
+                if entry["outcome"] != Outcome.CAPPED or entry["cap"] >= row.cap
+            ]
+            for row in self.definition().rows
+        }
 
     def trials(self, *, curves: bool = True) -> dict[str, list[Trial]]:
         """The recorded trials by row name, in order of replicate, without their weights.

@@ -16,6 +16,7 @@ from lstm_search.stats.rates import (
     rate_told_apart,
     success_interval,
 )
+from lstm_search.stats.remaining import Load, seconds_left
 from lstm_search.stats.sample import Interval, Times
 from lstm_search.stats.several import holm
 from lstm_search.stats.times import (

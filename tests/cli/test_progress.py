@@ -49,7 +49,19 @@ def test_every_line_fits_the_window(width: int, height: int, name: str) -> None:
     if width >= 80:
         assert all(re.search(r"17/18 solved( \[73 to 100 %\])?, 2 running, 46k seq.", line) for line in lines[:-1])
         assert all(("[73 to 100 %]" in line) == (name == "6a") for line in lines[:-1])
-        assert re.match(r"12 rows: 216 of 240 trials finished; \d+:\d\d gone, about \d+:\d\d left", lines[-1])
+        assert re.fullmatch(r"12 rows: 216 of 240 trials finished; \d+:\d\d gone *", lines[-1])
+
+
+def test_the_time_that_is_left_is_told_when_some_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    studied, clock, said = rows(2), iter(range(0, 100_000, 10)), []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    for ended in (2, 3):
+        outcomes = {row.name: Counter({Outcome.SOLVED: ended if row.name == "row0" else 0}) for row in studied}
+        times = {"row0": [9_000 + i for i in range(ended)]}
+        moments = [Moment(outcomes, {"row0": [seen]}, studied, 0, times) for seen in (1_000, 2_000)]
+        said.append(shown(studied, moments, 80, 24)[-1])
+    assert "left" not in said[0]
+    assert re.search(r"; \d+:\d\d gone, about \d+:\d\d left", said[1])
 
 
 def test_the_bar_goes_before_the_words() -> None:
