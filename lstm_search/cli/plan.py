@@ -11,6 +11,7 @@ from typing import NamedTuple
 from lstm_search.cli.shell import Exit, chosen, say
 from lstm_search.config import SECTIONS, Settings
 from lstm_search.published import published_at
+from lstm_search.report import json_text
 from lstm_search.search import Space
 from lstm_search.spec import Outcome, Row, counted, unit_of
 from lstm_search.stats import rate_told_apart
@@ -33,34 +34,63 @@ MOST_LISTED = 20
 def plan(settings: Settings) -> int:
     """Print rows, trials, caps and the cost; nothing is recorded."""
     rows = chosen(settings, "plan")
-    print(settings.definition.title, end="\n\n")
-    print("| row | trials | cap | readings | altered |\n|---|---:|---:|---|---|")
     listed = rows[:MOST_LISTED] if settings.space.axes else rows
-    for row in listed:
-        print(f"| {row.name} | {row.replicates} | {row.cap:,} | {_pairs(row.readings)} | {_pairs(row.altered)} |")
     work = _work(settings, rows)
-    if len(listed) < work.rows:
-        print(f"\nand {work.rows - len(listed):,} rows more, which the search meets")
-    what, seed = counted(unit_of(rows)), settings.definition.seed
-    print(
-        f"\n{work.trials:,} trials in {work.rows:,} rows, at most {work.sequences:,} {what} "
-        f"({work.steps:.1e} time steps), seed {seed}"
-    )
-    print(_told_apart(min(row.replicates for row in rows)))
-    for line in _searched(settings, work):
-        print(line)
-    if settings.search.pilot:
-        print(_cost(rows, work, settings))
+    cost = _cost(rows, work, settings) if settings.search.pilot else None
+    print(_json(settings, listed, work, cost) if settings.format == "json" else _text(settings, listed, work, cost))
     return Exit.DONE
 
 
+def _text(settings: Settings, listed: Sequence[Row], work: _Work, cost: _Cost | None) -> str:
+    lines = [settings.definition.title, "", "| row | trials | cap | readings | altered |", "|---|---:|---:|---|---|"]
+    lines += [
+        f"| {row.name} | {row.replicates} | {row.cap:,} | {_pairs(row.readings)} | {_pairs(row.altered)} |"
+        for row in listed
+    ]
+    if len(listed) < work.rows:
+        lines += ["", f"and {work.rows - len(listed):,} rows more, which the search meets"]
+    what, seed = counted(unit_of(listed)), settings.definition.seed
+    trials = f"{work.trials:,} trials in {work.rows:,} rows"
+    most = f"at most {work.sequences:,} {what} ({work.steps:.1e} time steps)"
+    lines += ["", f"{trials}, {most}, seed {seed}", _told_apart(work.fewest), *_searched(settings, work)]
+    return "\n".join([*lines, *([_told(cost)] if cost else [])])
+
+
+def _json(settings: Settings, listed: Sequence[Row], work: _Work, cost: _Cost | None) -> str:
+    asked, search = settings.definition, settings.search
+    told = {
+        "study": asked.name,
+        "title": asked.title,
+        "seed": asked.seed,
+        "rows": [_plain(row) for row in listed],
+        "rows_in_all": work.rows,
+        "trials": work.trials,
+        "fewest_trials": _least(settings, work),
+        "fresh_trials": _fresh(settings),
+        "most_sequences": work.sequences,
+        "most_steps": work.steps,
+        "unit": unit_of(listed),
+        "proposer": search.proposes,
+        "allocator": search.allocates,
+        "budget_hours": settings.budget_hours,
+        "cost": cost and cost._asdict(),
+    }
+    return json_text(told).rstrip()
+
+
+def _plain(row: Row) -> dict[str, object]:
+    pairs = {"readings": dict(row.readings), "altered": dict(row.altered)}
+    return {"row": row.name, "trials": row.replicates, "cap": row.cap, **pairs}
+
+
 class _Work(NamedTuple):
-    """What a study may take at most: rows, trials, training sequences and time steps."""
+    """What a study may take at most: rows, trials, training sequences and time steps. `fewest`: trials of a row."""
 
     rows: int
     trials: int
     sequences: int
     steps: float
+    fewest: int
 
 
 def _work(settings: Settings, rows: Sequence[Row]) -> _Work:
@@ -72,6 +102,7 @@ def _work(settings: Settings, rows: Sequence[Row]) -> _Work:
         cells * sum(row.replicates for row in firsts),
         cells * sum(row.replicates * row.cap for row in firsts),
         cells * sum(row.replicates * row.cap * row.cell.task.length for row in firsts),
+        min(row.replicates for row in rows),
     )
 
 
@@ -133,32 +164,59 @@ def _left_out(space: Space) -> list[str]:
     return [f"{name}: without {keys}, which it does not have or cannot take" for name, keys in lacking]
 
 
-def _cost(rows: Sequence[Row], work: _Work, settings: Settings) -> str:
-    """What the trials will cost, by a pilot of a few slices on one core of this machine: at most, and were each to take
-    as long as those that were printed, or else as those that succeeded in the pilot."""
+class _Cost(NamedTuple):
+    """What the trials will cost, in core-hours, by a pilot on this machine: at most, and were each to take as long as
+    `basis` says; that for the fewest trials. None: not known, because no trial succeeded in the pilot."""
+
+    nanoseconds_a_step: float
+    most_hours: float
+    likely_hours: float | None
+    fewest_hours: float | None
+    basis: str
+    fresh: bool
+
+
+def _cost(rows: Sequence[Row], work: _Work, settings: Settings) -> _Cost:
+    """A pilot of a few slices on one core: at most, and were each trial to take as long as those that were printed, or
+    else as those that succeeded in the pilot."""
     sample = rows[:: max(1, len(rows) // settings.search.pilot)][: settings.search.pilot]
     say(f"pilot: {len(sample)} slices of {SLICE:g} s, after compiling what is not in the cache")
     warm([(spec, PILOT_TRIALS) for spec, _ in demand(sample)], settings.execute.width)
     pilots = [_piloted(row, settings) for row in sample]
     step = sum(pilot.seconds for pilot in pilots) / sum(pilot.steps for pilot in pilots)
     fresh = _fresh(settings)
-    most = _hours(step * work.steps * (1 + fresh / work.trials)) + (", fresh seeds included" if fresh else "")
-    text = f"pilot: {1e9 * step:.0f} ns a trial and time step; at most {most}"
-    printed, all_steps = [_expected(row) for row in rows], work.steps * len(rows) / work.rows
-    solved, what = sum(pilot.solved for pilot in pilots), "to take what was printed"
+    most = step * work.steps * (1 + fresh / work.trials) / 3600
+    steps, basis = _likely_steps(rows, pilots)
+    if steps is None:
+        return _Cost(1e9 * step, most, None, None, basis, fresh > 0)
+    likely = step * steps * work.rows / len(rows) / 3600
+    least = _least(settings, work)
+    return _Cost(
+        1e9 * step, most, likely, None if least == work.trials else likely * least / work.trials, basis, fresh > 0
+    )
+
+
+def _likely_steps(rows: Sequence[Row], pilots: Sequence[_Pilot]) -> tuple[float | None, str]:
+    """How many time steps the rows are likely to take, and by what."""
+    printed, solved = [_expected(row) for row in rows], sum(pilot.solved for pilot in pilots)
     if None not in printed:
         lengths = (row.replicates * row.cell.task.length for row in rows)
-        all_steps = sum(mean * length for mean, length in zip(printed, lengths, strict=True) if mean)
-    elif solved:
-        each = sum(pilot.steps for pilot in pilots) / solved
-        all_steps = sum(row.replicates * min(each, row.cap * row.cell.task.length) for row in rows)
-        what = f"to take what the {solved} took that succeeded in the pilot"
-    else:
+        steps = sum(mean * length for mean, length in zip(printed, lengths, strict=True) if mean)
+        return steps, "what was printed"
+    if not solved:
+        return None, ""
+    each = sum(pilot.steps for pilot in pilots) / solved
+    steps = sum(row.replicates * min(each, row.cap * row.cell.task.length) for row in rows)
+    return steps, f"what the {solved} took that succeeded in the pilot"
+
+
+def _told(cost: _Cost) -> str:
+    most = f"{_hours(cost.most_hours)}{', fresh seeds included' if cost.fresh else ''}"
+    text = f"pilot: {cost.nanoseconds_a_step:.0f} ns a trial and time step; at most {most}"
+    if cost.likely_hours is None:
         return f"{text}; no trial succeeded in the pilot, so what is likely is not known: raise search.pilot"
-    likely = step * all_steps * work.rows / len(rows)
-    text += f", {_hours(likely)} were every trial {what}"
-    least = _least(settings, work)
-    return text if least == work.trials else f"{text}, {_hours(likely * least / work.trials)} were it so for the fewest"
+    text += f", {_hours(cost.likely_hours)} were every trial to take {cost.basis}"
+    return text if cost.fewest_hours is None else f"{text}, {_hours(cost.fewest_hours)} were it so for the fewest"
 
 
 def _expected(row: Row) -> float | None:
@@ -166,8 +224,8 @@ def _expected(row: Row) -> float | None:
     return printed.mean_sequences if printed else None
 
 
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.2g} core-hours"
+def _hours(hours: float) -> str:
+    return f"{hours:.2g} core-hours"
 
 
 class _Pilot(NamedTuple):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from lstm_search import study
 from lstm_search.cli.progress import display
 from lstm_search.cli.shell import Exit, chosen, same_place, say
-from lstm_search.cli.views import refuse_hash, show_table
+from lstm_search.cli.views import show_table
 from lstm_search.config import Settings
 from lstm_search.simd import full_width, gpus
 from lstm_search.spec import Row
@@ -60,7 +60,6 @@ def _workers(settings: Settings) -> int | None:
 
 def run(settings: Settings) -> int:
     """Train what is missing and print the table."""
-    refuse_hash(settings, "run")
     ended = train(settings)
     show_table(settings)
     if ended.left:

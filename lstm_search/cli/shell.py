@@ -47,8 +47,6 @@ def chosen(settings: Settings, verb: str) -> list[Row]:
     if not settings.space.bases:
         tables, tasks = (" or ".join(f"{group}={name}" for name in options(group)) for group in ("table", "task"))
         raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
-    if settings.source == "shipped":
-        raise ConfigError(f"source=shipped: {verb} takes source=record; table, plot and export show what is shipped")
     rows = settings.rows_ahead(MOST_ROWS)
     if settings.execute.device == "gpu":
         refuse(row.cell for row in rows)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from lstm_search.cli.shell import Exit, say
 from lstm_search.config import ConfigError, Settings
 from lstm_search.execute import simulates
-from lstm_search.record import Record, delete_study, existing_study, studies
-from lstm_search.spec import Outcome, Row
+from lstm_search.record import Record, delete_study, existing_study, shipped_counts, shipped_studies, studies
+from lstm_search.report import json_text
+from lstm_search.spec import Outcome
 
 
 def names(settings: Settings, *, hint: bool = False) -> list[str]:
@@ -22,25 +25,71 @@ def names(settings: Settings, *, hint: bool = False) -> list[str]:
 
 
 def status(settings: Settings) -> int:
-    """Print how far all studies are, or the one chosen."""
-    lines = [line for name in names(settings, hint=True) for line in _status_lines(settings.home, name)]
-    print("| study | row | finished | solved | capped | diverged | broken |\n|---|---|---:|---:|---:|---:|---:|")
-    for line in lines:
-        print(line)
+    """Print how far all studies are, or the one chosen; or what is shipped."""
+    if settings.source == "shipped":
+        one = settings.definition.name
+        found = [line for name in shipped_studies() if one in ("", name) for line in _shipped_states(name)]
+        if not found:
+            raise ConfigError(f"study={one}: is not shipped; those that are: {', '.join(shipped_studies())}")
+    else:
+        found = [state for name in names(settings, hint=True) for state in _states(settings.home, name)]
+    print(_LAYOUTS[settings.format](found), end="")
     return Exit.DONE
 
 
-def _status_lines(home: Path, name: str) -> list[str]:
+class _State(NamedTuple):
+    """How far a row of a study is. `planned`: None where only what is there is known; `at_most`: a race may end it
+    earlier."""
+
+    study: str
+    row: str
+    finished: int
+    planned: int | None
+    at_most: bool
+    solved: int
+    capped: int
+    diverged: int
+    broken: int
+    simulated: bool
+
+
+def _states(home: Path, name: str) -> list[_State]:
     with Record.read(home, name) as record:
         counts, definition = record.counts(), record.definition()
-    rows, shown = definition.rows, f"{name} (simulated)" if simulates(definition) else name
-    return [f"| {shown} | {row.name} | {_status(row, counts[row.name])} |" for row in rows]
+    simulated = simulates(definition)
+    return [
+        _state(name, row.name, counts[row.name], row.replicates, race=row.purpose == "race", simulated=simulated)
+        for row in definition.rows
+    ]
 
 
-def _status(row: Row, counts: Counter[Outcome]) -> str:
-    told = [counts[outcome] for outcome in (Outcome.SOLVED, Outcome.CAPPED, Outcome.DIVERGED)]
-    most = f"{counts.total()} of {'at most ' if row.purpose == 'race' else ''}{row.replicates}"
-    return " | ".join(map(str, [most, *told, counts.total() - sum(told)]))
+def _shipped_states(name: str) -> list[_State]:
+    return [_state(name, row, counts, None) for row, counts in shipped_counts(name).items()]
+
+
+def _state(
+    study: str, row: str, counts: Counter[Outcome], planned: int | None, *, race: bool = False, simulated: bool = False
+) -> _State:
+    solved, capped, diverged = (counts[outcome] for outcome in (Outcome.SOLVED, Outcome.CAPPED, Outcome.DIVERGED))
+    broken = counts.total() - solved - capped - diverged
+    return _State(study, row, counts.total(), planned, race, solved, capped, diverged, broken, simulated)
+
+
+def _markdown(states: Sequence[_State]) -> str:
+    head = "| study | row | finished | solved | capped | diverged | broken |\n|---|---|---:|---:|---:|---:|---:|\n"
+    return head + "".join(f"| {' | '.join(map(str, _cells(state)))} |\n" for state in states)
+
+
+def _cells(state: _State) -> list[object]:
+    study = f"{state.study} (simulated)" if state.simulated else state.study
+    of = "" if state.planned is None else f" of {'at most ' if state.at_most else ''}{state.planned}"
+    return [study, state.row, f"{state.finished}{of}", state.solved, state.capped, state.diverged, state.broken]
+
+
+_LAYOUTS: dict[str, Callable[[Sequence[_State]], str]] = {
+    "markdown": _markdown,
+    "json": lambda states: json_text([state._asdict() for state in states]),
+}
 
 
 def delete(settings: Settings) -> int:

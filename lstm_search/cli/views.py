@@ -11,12 +11,10 @@ from lstm_search.cli.seen import Seen, see
 from lstm_search.cli.shell import Exit
 from lstm_search.config import ConfigError, Settings, fixed_words, recorded_settings
 from lstm_search.report import (
-    RENDERERS,
     Standing,
-    compare,
-    comparison_table,
     export_trials,
     render,
+    render_comparison,
     render_search,
     summaries,
     summarise,
@@ -31,7 +29,6 @@ MOST_REPORTED = 20
 
 def show_table(settings: Settings) -> int:
     """Print the study's table beside the published rows."""
-    refuse_hash(settings, "table")
     seen = see(settings)
     if settings.format == "markdown" and _is_search(seen):
         print(_search_table(settings, seen), end="")
@@ -82,14 +79,8 @@ def show_comparison(settings: Settings) -> int:
     if settings.definition.rows:
         raise ConfigError("compare: takes studies as they were recorded, without table= or task=")
     a, b = (see(replace(settings, definition=replace(settings.definition, name=name))) for name in settings.studies)
-    print(comparison_table(compare(a[:2], b[:2]), *settings.studies), end="")
+    print(render_comparison(a[:2], b[:2], settings.format), end="")
     return Exit.DONE
-
-
-def refuse_hash(settings: Settings, verb: str) -> None:
-    """Raises ConfigError for a format that only `export` has."""
-    if settings.format not in RENDERERS:
-        raise ConfigError(f"format={settings.format}: {verb} prints {', '.join(RENDERERS)}; take export")
 
 
 def show_figures(settings: Settings) -> int:

@@ -5,6 +5,7 @@ the trials that are shipped with the package.
 from lstm_search.record.changes import DefinitionChanged
 from lstm_search.record.record import Record
 from lstm_search.record.shipped import FOLDER as SHIPPED
+from lstm_search.record.shipped import counts as shipped_counts
 from lstm_search.record.shipped import studies as shipped_studies
 from lstm_search.record.shipped import trials as shipped_trials
 from lstm_search.record.study_file import (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from lstm_search.spec import Definition, Reached, Trial, TrialSpec, from_plain, trial_from_plain
+from lstm_search.spec import Definition, Outcome, Reached, Trial, TrialSpec, from_plain, trial_from_plain
 
 FOLDER = Path(__file__).parent / "shipped_trials"
 
@@ -16,6 +17,14 @@ FOLDER = Path(__file__).parent / "shipped_trials"
 def studies(folder: Path = FOLDER) -> list[str]:
     """The names of the shipped studies, sorted."""
     return sorted(path.stem for path in folder.glob("*.csv"))
+
+
+def counts(name: str, folder: Path = FOLDER) -> dict[str, Counter[Outcome]]:
+    """How many trials of a shipped study ended how, by row name."""
+    found: dict[str, Counter[Outcome]] = {}
+    for lines in _lines_by_key(folder / f"{name}.csv").values():
+        found.setdefault(lines[-1]["row"], Counter())[Outcome(lines[-1]["outcome"])] += 1
+    return found
 
 
 def trials(asked: Definition, folder: Path = FOLDER) -> Mapping[str, Sequence[Trial]]:

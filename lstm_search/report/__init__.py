@@ -3,8 +3,16 @@ recorded trials and of what was printed in 1997; nothing here reads or writes a 
 """
 
 from lstm_search.report.columns import curve_lines, settings_by_row
-from lstm_search.report.comparison import compare, comparison_table
+from lstm_search.report.comparison import COMPARED, render_comparison
+from lstm_search.report.layout import json_text
 from lstm_search.report.plot import write_figures
 from lstm_search.report.standings import Standing, render_search
 from lstm_search.report.summary import Summary, summaries, summarise
-from lstm_search.report.table import RENDERERS, export_trials, render, summary_line, trial_lines
+from lstm_search.report.table import (
+    EXPORTERS,
+    RENDERERS,
+    export_trials,
+    render,
+    summary_line,
+    trial_lines,
+)

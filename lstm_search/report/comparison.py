@@ -7,9 +7,10 @@ Otherwise their success rates are compared by Boschloo's exact test, which is mo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from lstm_search import stats
+from lstm_search.report.layout import json_text
 from lstm_search.spec import BROKEN, Definition, Row, Trial, TrialResult, unit_of
 
 Recorded = tuple[Definition, Mapping[str, Sequence[Trial]]]
@@ -25,28 +26,37 @@ class Comparison:
     `k` of `n` trials reached the milestone in each study. `p_rate`: McNemar's exact test where all trials are paired
     (`pairs` have a seed in common, and of `only` so many one study alone was solved), else Boschloo's; `p_time`: the
     log-rank test on the times; both are adjusted for the number of rows compared (Holm). `ratio`: expected running time
-    of the first over the second.
+    of the first over the second. `finished` of the `planned` trials have ended. Where some have not, and are not held
+    back by a race, what would be told of both is None: the first to end are the fast ones.
     """
 
     name: str
     milestone: str
     k: tuple[int, int]
     n: tuple[int, int]
+    finished: tuple[int, int]
+    planned: tuple[int, int]
     ert: tuple[float | None, float | None]
     pairs: int
     only: tuple[int, int]
-    p_rate: float
-    p_time: float
+    p_rate: float | None
+    p_time: float | None
     ratio: float | None
-    ratio_interval: stats.Interval
+    ratio_interval: stats.Interval | None
     unit: str
+    race: tuple[bool, bool] = (False, False)
+
+    @property
+    def compared(self) -> bool:
+        """Whether all trials are there that are to be compared."""
+        return self.p_time is not None
 
 
 def compare(first: Recorded, second: Recorded) -> list[Comparison]:
     """The rows that two studies have in common, at each milestone that both have.
 
     Rows are matched by name; two studies of one row each are compared whatever the names. Raises ValueError where
-    nothing matches, or where a row has no trial yet.
+    nothing matches, or where no matching rows have trials yet.
     """
     unit_of([*first[0].rows, *second[0].rows])
     found = [
@@ -55,8 +65,25 @@ def compare(first: Recorded, second: Recorded) -> list[Comparison]:
         for stop in a.cell.stop
         if stop.milestone in [other.milestone for other in b.cell.stop]
     ]
-    rates, times = (stats.holm([getattr(entry, name) for entry in found]) for name in ("p_rate", "p_time"))
+    if not any(min(entry.n) for entry in found):
+        empty = next(study for study, n in zip((first, second), found[0].n, strict=True) if not n)
+        raise ValueError(f"study={empty[0].name}: no row has a finished trial yet that can be compared; train it first")
+    rates, times = (_adjusted([getattr(entry, name) for entry in found]) for name in ("p_rate", "p_time"))
     return [replace(entry, p_rate=p, p_time=q) for entry, p, q in zip(found, rates, times, strict=True)]
+
+
+def _adjusted(values: Sequence[float | None]) -> list[float | None]:
+    """By Holm's method, for the number of those that were compared."""
+    known = iter(stats.holm([value for value in values if value is not None]))
+    return [value if value is None else next(known) for value in values]
+
+
+def unmatched(first: Definition, second: Definition) -> tuple[list[str], list[str]]:
+    """The rows that only one of two studies has, of each."""
+    if len(first.rows) == len(second.rows) == 1:
+        return [], []
+    a, b = ([row.name for row in study.rows] for study in (first, second))
+    return [name for name in a if name not in b], [name for name in b if name not in a]
 
 
 def _matched(first: Definition, second: Definition) -> list[tuple[Row, Row]]:
@@ -81,31 +108,35 @@ def _compared(first: Recorded, a: Row, second: Recorded, b: Row, milestone: str)
     n = len(results[0]), len(results[1])
     k = len(times[0][0]), len(times[1][0])
     ert = stats.expected_running_time(*times[0]), stats.expected_running_time(*times[1])
+    finished = len(a.finished(first[1].get(a.name, ()))), len(b.finished(second[1].get(b.name, ())))
+    race = a.purpose == "race", b.purpose == "race"
+    planned = a.replicates, b.replicates
+    whole = min(n) > 0 and all(race[i] or finished[i] >= planned[i] for i in range(2))
     paired = len(shared) == max(n)
     return Comparison(
         name=a.name if a.name == b.name else f"{a.name} / {b.name}",
         milestone=milestone,
         k=k,
         n=n,
+        finished=finished,
+        planned=planned,
         ert=ert,
         pairs=len(shared),
         only=only,
-        p_rate=stats.mcnemar_p(*only) if paired else stats.boschloo_p(k[0], n[0], k[1], n[1]),
-        p_time=stats.logrank_p(*times),
-        ratio=ert[0] / ert[1] if ert[0] and ert[1] and k[1] else None,
-        ratio_interval=stats.ratio_interval(*times),
+        p_rate=(stats.mcnemar_p(*only) if paired else stats.boschloo_p(k[0], n[0], k[1], n[1])) if whole else None,
+        p_time=stats.logrank_p(*times) if whole else None,
+        ratio=ert[0] / ert[1] if whole and ert[0] and ert[1] and k[1] else None,
+        ratio_interval=stats.ratio_interval(*times) if whole else None,
         unit=a.unit,
+        race=race,
     )
 
 
 def _valid(study: Recorded, row: Row) -> dict[int, TrialResult]:
-    """Results by replicate, without those that broke. Raises ValueError for none."""
+    """Results by replicate, without those that broke."""
     trials = study[1].get(row.name, ())
     ended = {result.key: result for result in row.finished(trials) if result.outcome not in BROKEN}
-    found = {trial.spec.replicate: ended[trial.spec.key] for trial in trials if trial.spec.key in ended}
-    if not found:
-        raise ValueError(f"study={study[0].name}: row {row.name} has no finished trial yet; train it first")
-    return found
+    return {trial.spec.replicate: ended[trial.spec.key] for trial in trials if trial.spec.key in ended}
 
 
 HEADER = ("row", "{a}", "{b}", "p (rate)", "ERT {a}", "ERT {b}", "ratio", "p (times)")
@@ -118,22 +149,54 @@ LEGEND = (
 )
 
 
-def comparison_table(found: Sequence[Comparison], a: str, b: str) -> str:
-    """The comparison as a table of Markdown, `a` and `b` being the names of the studies."""
+LEGEND_UNFINISHED = (
+    "unfinished: not compared yet, because the first trials to end are the fast ones; replicates=N compares the first "
+    "N of each row."
+)
+
+
+def render_comparison(first: Recorded, second: Recorded, format: str = "markdown") -> str:  # noqa: A002
+    """Two studies side by side as text; `format` is one of COMPARED. Raises what `compare` raises."""
+    found, alone = compare(first, second), unmatched(first[0], second[0])
+    return COMPARED[format](found, (first[0].name, second[0].name), alone)
+
+
+def _markdown(found: Sequence[Comparison], names: tuple[str, str], alone: tuple[list[str], list[str]]) -> str:
+    a, b = names
     head = [text.format(a=a, b=b) for text in HEADER]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *map(_cells, found))]
-    return "\n".join([*lines, "", LEGEND.format(a=a, b=b, unit=found[0].unit), ""])
+    legend = [LEGEND.format(a=a, b=b, unit=found[0].unit)]
+    legend += [LEGEND_UNFINISHED] if not all(entry.compared for entry in found) else []
+    legend += [f"only in {name}: {', '.join(rows)}." for name, rows in zip(names, alone, strict=True) if rows]
+    return "\n".join([*lines, "", *legend, ""])
+
+
+def _json(found: Sequence[Comparison], names: tuple[str, str], alone: tuple[list[str], list[str]]) -> str:
+    rows = [{**asdict(entry), "compared": entry.compared} for entry in found]
+    return json_text({"studies": names, "rows": rows, "unmatched": alone})
+
+
+COMPARED = {"markdown": _markdown, "json": _json}
 
 
 def _cells(entry: Comparison) -> list[str]:
     name = entry.name if entry.milestone == "solved" else f"{entry.name} {entry.milestone}"
-    low, high = entry.ratio_interval
     pairs = f" ({entry.pairs} pairs: {entry.only[0]} and {entry.only[1]} alone)" if entry.pairs else ""
+    low, high = entry.ratio_interval or (None, None)
     return [
         name,
-        *(f"{k}/{n}" for k, n in zip(entry.k, entry.n, strict=True)),
-        f"{entry.p_rate:.2g}{pairs}",
+        *(_solved(entry, i) for i in range(2)),
+        "-" if entry.p_rate is None else f"{entry.p_rate:.2g}{pairs}",
         *("-" if ert is None else f"{ert:,.0f}" for ert in entry.ert),
-        f"{'-' if entry.ratio is None else f'{entry.ratio:.2f}'} [{low:.2f} to {high:.2f}]",
-        f"{entry.p_time:.2g}",
+        "-" if low is None else f"{'-' if entry.ratio is None else f'{entry.ratio:.2f}'} [{low:.2f} to {high:.2f}]",
+        "-" if entry.p_time is None else f"{entry.p_time:.2g}",
     ]
+
+
+def _solved(entry: Comparison, i: int) -> str:
+    """Solved of the valid trials of the i-th study, and whether some are still to come."""
+    rate = f"{entry.k[i]}/{entry.n[i]}"
+    if entry.race[i]:
+        return f"{rate} (of at most {entry.planned[i]})"
+    unfinished = entry.finished[i] < entry.planned[i]
+    return f"{rate} (unfinished: {entry.finished[i]} of {entry.planned[i]})" if unfinished else rate

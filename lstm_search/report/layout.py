@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from lstm_search.stats import Interval
 
@@ -41,3 +43,17 @@ def cell(text: str) -> str:
 def number(value: float | None) -> str:
     """A number of sequences, without decimals."""
     return "-" if value is None else "infinite" if math.isinf(value) else f"{value:,.0f}"
+
+
+def json_text(value: Any) -> str:
+    """Plain values as indented JSON, with null for infinities and not-a-number."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for what JSON cannot hold: infinities and not-a-number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value

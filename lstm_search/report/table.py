@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -14,7 +12,7 @@ from lstm_search import stats
 from lstm_search.checks import written
 from lstm_search.published import Published
 from lstm_search.report.columns import settings_by_row
-from lstm_search.report.layout import aligned, cell, number, wrapped
+from lstm_search.report.layout import aligned, cell, json_text, number, wrapped
 from lstm_search.report.summary import Summary
 from lstm_search.spec import (
     SEQUENCES,
@@ -175,26 +173,13 @@ def _safe(value: Any) -> Any:
 
 
 def _json_table(rows: Sequence[Summary], title: str) -> str:
-    return _json({"title": title, "rows": [_named(asdict(row)) for row in rows]})
+    return json_text({"title": title, "rows": [_named(asdict(row)) for row in rows]})
 
 
 def _named(plain: dict[str, Any]) -> dict[str, Any]:
     printed = plain["published"] and _in_unit(plain["published"], plain["unit"])
     pairs = {name: dict(plain[name]) for name in ("readings", "altered")}
     return _in_unit(plain | pairs | {"published": printed}, plain["unit"])
-
-
-def _json(value: Any) -> str:
-    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """`value` with null for what JSON cannot hold: infinities and not-a-number."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
-    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 RENDERERS: dict[str, Callable[[Sequence[Summary], str], str]] = {
@@ -279,6 +264,6 @@ def _in_words(value: Any) -> Any:
 
 EXPORTERS: dict[str, Callable[[Sequence[Row], Mapping[str, Sequence[Trial]]], str]] = {
     "csv": _csv_trials,
-    "json": lambda rows, trials: _json(trial_lines(rows, trials)),
+    "json": lambda rows, trials: json_text(trial_lines(rows, trials)),
     "hash": lambda _rows, trials: canonical_hash(trials) + "\n",
 }

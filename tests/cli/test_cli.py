@@ -109,7 +109,38 @@ def test_the_recorded_configuration_makes_the_same_study(here: Path, told: Told)
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("verb", ["run", "table"])
 def test_a_table_has_no_hash(verb: str, told: Told) -> None:
-    assert f"format=hash: {verb} prints markdown, csv, json" in told(f"{verb} {GRID} format=hash", code=2)
+    assert f"format=hash: {verb} prints markdown, csv, json; export take" in told(f"{verb} {GRID} format=hash", code=2)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("verb", ["sync", "verify", "ui", "doctor", "config", "plot", "delete", "recover", "replay a"])
+def test_a_verb_without_formats_refuses_one(verb: str, told: Told) -> None:
+    name = verb.partition(" ")[0]
+    assert f"format=json: {name} has no choice of formats; run" in told(f"{verb} format=json study={NAME}", code=2)
+
+
+@pytest.mark.usefixtures("here")
+def test_status_as_json(told: Told) -> None:
+    found = json.loads(told("status format=json"))
+    assert found == [
+        {"study": NAME, "row": row, "finished": 3, "planned": 3, "at_most": False, "solved": 3, "capped": 0}
+        | {"diverged": 0, "broken": 0, "simulated": False}
+        for row in ROWS
+    ]
+
+
+@pytest.mark.usefixtures("here")
+def test_status_of_what_is_shipped(told: Told) -> None:
+    assert told("status source=shipped table=9").splitlines()[2:] == [
+        "| table-9 | 6a | 20 | 19 | 1 | 0 | 0 |",
+        "| table-9 | 6b | 10 | 7 | 3 | 0 | 0 |",
+    ]
+    every = json.loads(told("status source=shipped format=json"))
+    assert {"table-1", "table-9-best-9"} < {line["study"] for line in every}
+    assert {line["planned"] for line in every} == {None}
+    assert "study=mine: is not shipped; those that are: one-set, " in told("status source=shipped study=mine", code=2)
+    for verb in ("verify", "sync", "delete", "replay abc", "ui", "doctor"):
+        assert "takes source=record" in told(f"{verb} source=shipped study={NAME}", code=2)
 
 
 def test_bars_are_drawn_on_a_terminal_and_the_table_goes_to_stdout(tmp_path: Path) -> None:

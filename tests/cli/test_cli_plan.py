@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,22 @@ def test_plan_prints_and_does_nothing(empty: Path, capsys: pytest.CaptureFixture
         "40 trials in 2 rows, at most 6,278,000 training sequences (6.6e+08 time steps), seed 1997",
         "20 trials a row can tell success rates of 50 % and 90 % apart (Boschloo's exact test at 5 %, power 80 %)",
     ]
+    assert list(empty.iterdir()) == []
+
+
+def test_plan_as_json(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "table=9", "training.rate=0.3", "network.recurrent=all,cells", "format=json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"][1] == {
+        "row": "6a recurrent=cells",
+        "trials": 20,
+        "cap": 156_950,
+        "readings": {"network.recurrent": "cells"},
+        "altered": {"training.rate": "0.3"},
+    }
+    assert told["study"].startswith("table-9-recurrent-")
+    keys = ("seed", "rows_in_all", "trials", "fewest_trials", "unit", "allocator", "cost")
+    assert [told[key] for key in keys] == [1997, 4, 60, 60, "sequences", "full", None]
     assert list(empty.iterdir()) == []
 
 

@@ -192,7 +192,7 @@ def test_draws_and_sequences_do_not_stand_side_by_side() -> None:
 
 def test_a_comparison_of_guesses_is_one_of_draws() -> None:
     study = (Definition("guesses", synthetic.SEED, (ROW,)), {ROW.name: FOUND})
-    text = compare.comparison_table(compare.compare(study, study), "a", "b")
+    text = compare.render_comparison(study, study)
     assert "ERT: all draws spent" in text
 
 

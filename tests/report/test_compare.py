@@ -1,5 +1,6 @@
 """Two studies side by side, against figures worked out by hand and by scipy."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from helpers.program import ALONE, QUICK, Lstm
 from helpers.synthetic import CAPPED, LOST, TWO_STOPS, ended, row, solved, trials
 
 from lstm_search import stats
-from lstm_search.report.comparison import Recorded, compare, comparison_table
+from lstm_search.report.comparison import Recorded, compare, render_comparison
 from lstm_search.spec import Definition, Row, TrialResult
 
 
@@ -67,14 +68,47 @@ def test_what_cannot_be_compared_is_refused() -> None:
     two = study("c", {FAST: [solved(1)], row("6b"): [solved(1)]})
     with pytest.raises(ValueError, match=r"have no row in common; choose one of each with rows="):
         compare(study("d", {row("x"): [solved(1)]}), two)
-    with pytest.raises(ValueError, match="study=e: row 6a has no finished trial yet"):
+    with pytest.raises(ValueError, match="study=e: no row has a finished trial yet"):
         compare(A, study("e", {FAST: []}))
 
 
 def test_the_table_names_both_studies() -> None:
-    text = comparison_table(compare(A, B), "a", "b")
+    text = render_comparison(A, B)
     assert text.splitlines()[0] == "| row | a | b | p (rate) | ERT a | ERT b | ratio | p (times) |"
     assert "| 6a | 6/6 | 2/6 | 0.12 (6 pairs: 4 and 0 alone) | 350 | 2,450 | 0.14 [" in text
+
+
+def test_what_is_unfinished_is_said_and_not_compared() -> None:
+    other = row("6b", replicates=2, cap=1000)
+    whole = study("a", {FAST: [solved(100 + n) for n in range(6)], other: [solved(100)] * 2, row("7"): [solved(1)]})
+    part = study("b", {SLOW: [solved(400), ended(CAPPED, 1000)], other: [ended(CAPPED, 1000)] * 2})
+    unfinished, finished = compare(whole, part)
+    assert (unfinished.finished, unfinished.planned) == ((6, 2), (6, 6))
+    assert unfinished.p_rate is unfinished.p_time is unfinished.ratio is unfinished.ratio_interval is None
+    assert finished.p_rate == pytest.approx(2 * 0.5**2), "adjusted for those that are compared"
+    text = render_comparison(whole, part)
+    assert "| 6a | 6/6 | 1/2 (unfinished: 2 of 6) | - | 102 | 1,400 | - | - |" in text
+    assert "unfinished: not compared yet, because the first trials to end are the fast ones; replicates=N" in text
+    assert "only in a: 7." in text
+    assert "unfinished" not in render_comparison(A, B)
+
+
+def test_a_row_without_trials_is_no_reason_to_compare_nothing() -> None:
+    other = row("6b", replicates=2, cap=1000)
+    both = study("a", {FAST: [solved(100)] * 6, other: [solved(100)] * 2})
+    entry = compare(both, study("b", {SLOW: [solved(200)] * 6, other: []}))[1]
+    assert (entry.n, entry.ert, entry.compared) == ((2, 0), (100.0, None), False)
+
+
+def test_the_comparison_as_json() -> None:
+    told = json.loads(render_comparison(A, B, "json"))
+    assert told["studies"] == ["a", "b"]
+    assert told["unmatched"] == [[], []]
+    (line,) = told["rows"]
+    assert (line["name"], line["k"], line["n"], line["compared"]) == ("6a", [6, 2], [6, 6], True)
+    low, high = line["ratio_interval"]
+    assert low < 1 / 7 < high
+    assert line["ratio"] == pytest.approx(1 / 7)
 
 
 # The verb
@@ -85,7 +119,12 @@ def test_studies_are_compared_on_the_command_line(tmp_path: Path, lstm: Lstm) ->
         lstm(f"run {QUICK} {ALONE} replicates=6 training.rate={rate} study={name}", tmp_path)
     told = lstm("compare study=[a,b]", tmp_path).stdout
     assert "| temporal_order_6a | 6/6 | 6/6 | 1 (6 pairs: 0 and 0 alone) |" in told
+    assert json.loads(lstm("compare study=[a,b] format=json", tmp_path).stdout)["studies"] == ["a", "b"]
+    lstm(f"run {QUICK} {ALONE} replicates=6 training.rate=1 study=part budget.hours=1e-6", tmp_path)
     for words, what in {
+        "compare study=[a,part]": "study=part: no row has a finished trial yet that can be compared; train it first",
+        "compare study=[a,b] format=csv": "format=csv: compare prints markdown, json",
+        "compare study=[a,b] source=shipped": "source=shipped: compare takes source=record",
         "compare study=a": "takes two studies, study=[a,b]",
         "compare study=[a]": "takes one name, or in brackets the names of two",
         "compare study=[a,c]": "study=c: not recorded",
