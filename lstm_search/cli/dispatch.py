@@ -18,15 +18,17 @@ from pathlib import Path
 from types import FrameType
 
 from lstm_search import config
+from lstm_search.cli.help import overview, text
 from lstm_search.cli.outlets import outlets
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
 from lstm_search.cli.submit import ask
 from lstm_search.cli.verbs import VERBS, Verb, check
-from lstm_search.config import ConfigError, Settings, describe, nearest
+from lstm_search.config import ConfigError, Settings, hint, nearest
 from lstm_search.execute import ClusterUnreachable
 from lstm_search.record import Record, RecordFull, StudyLocked
 from lstm_search.tracking import TrackingFailed
 
+HELP = frozenset({"--help", "-h", "help"})
 UNUSABLE = frozenset({errno.ENAMETOOLONG, errno.EROFS})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM})
 
@@ -62,15 +64,18 @@ def _ended(ending: BaseException) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if not arguments or {"--help", "-h", "help"} & set(arguments):
-        print(_help())
+    if not arguments:
+        print(overview())
+        return Exit.DONE
+    if HELP & set(arguments):
+        print(text([word for word in arguments if word not in HELP]))
         return Exit.DONE
     if arguments[0] == "--version":
         print(f"lstm-search {version('lstm-search')}")
         return Exit.DONE
     name = arguments.pop(0)
     if name not in VERBS:
-        raise ConfigError(f"{ascii(name)[1:-1][:80]}: no such verb{nearest(name, VERBS)}")
+        raise ConfigError(f"{ascii(name)[1:-1][:80]}: no such verb{hint(name) or nearest(name, VERBS)}")
     verb = VERBS[name]
     positional = [arguments.pop(0)] if verb.positional and arguments and "=" not in arguments[0] else []
     if verb.positional and not positional:
@@ -93,13 +98,6 @@ def _settings(verb: Verb, arguments: list[str]) -> Settings:
         return settings
     with Record.read(settings.home, name) as record:
         return config.compose([*config.recorded_words(record.definition()), *arguments])
-
-
-def _help() -> str:
-    lines = ["usage: lstm-search VERB [KEY=VALUE ...]    for example: lstm-search run table=9", "", "Verbs:"]
-    lines += [f"  {f'{name} {verb.positional}':<36} {verb.meaning}" for name, verb in VERBS.items()]
-    lines += [f"  {'--help, --version':<36} this text; the version", "", describe()]
-    return "\n".join(lines)
 
 
 def exit_code(error: BaseException) -> int:

@@ -75,7 +75,7 @@ def _standing(candidate: Candidate, place: str, seen: Seen) -> Standing:
 def show_comparison(settings: Settings) -> int:
     """Print two studies side by side."""
     if len(settings.studies) != 2:
-        raise ConfigError("compare: takes two studies, study=[a,b]")
+        raise ConfigError("compare: takes two studies, lstm-search compare 'study=[a,b]'")
     if settings.definition.rows:
         raise ConfigError("compare: takes studies as they were recorded, without table= or task=")
     a, b = (see(replace(settings, definition=replace(settings.definition, name=name))) for name in settings.studies)

@@ -22,6 +22,7 @@ from lstm_search.checks import written
 from lstm_search.config.axes import Axis, Base, check_distinct, check_size, fit_biases, refusal, space_of
 from lstm_search.config.definition import Words, definition_of
 from lstm_search.config.grammar import row_names, split, studies_of, tables_of, text_of, value_of
+from lstm_search.config.hints import hint
 from lstm_search.config.keys import (
     GROUPS,
     SECTIONS,
@@ -77,6 +78,21 @@ def _with_recipe(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         return _compose({**named, **added, **texts}, overrides)
     except ValueError as error:
         raise ConfigError(_blamed(str(error), recipe, added)) from error
+
+
+def in_effect(overrides: Sequence[str]) -> dict[str, Any]:
+    """What holds for each key where the groups, table and recipe of these words are chosen, and those keys left out
+    that they do not set. Raises ConfigError for a choice that there is not."""
+    texts = dict(split(text) for text in overrides)
+    recipe = text_of("recipe", texts.pop("recipe", "null"))
+    texts = {**(_recipe(recipe) if recipe else {}), **texts}
+    groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
+    wanted = _wanted(texts, groups)
+    rows = wanted[0].overrides if wanted else {}
+    own = {"network"} if wanted and wanted[0].table else set()
+    tree = _tree([f"{group}={name}" for group, name in groups.items() if group not in own], rows)
+    flat = {f"{section}.{key}": value for section, values in tree.items() for key, value in values.items()}
+    return {**flat, **(_recipe(recipe) if recipe else {}), **texts, **groups}
 
 
 def _recipe(name: str) -> dict[str, str]:
@@ -222,7 +238,9 @@ def _unknown(key: str, valid: Iterable[str]) -> str:
         return f"{key}: is chosen by {group}=NAME; valid: {', '.join(options(group))}"
     if holders(key):
         return f"{key}: no such key with this {group}, or not in all rows; it belongs to {' and '.join(holders(key))}"
-    return f"{key}: no such key{nearest(key, [*GROUPS, *(name for name in valid if name not in SELECTED)])}"
+    return (
+        f"{key}: no such key{hint(key) or nearest(key, [*GROUPS, *(name for name in valid if name not in SELECTED)])}"
+    )
 
 
 def _wanted(texts: Mapping[str, str], groups: Mapping[str, str]) -> list[Wanted]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from hydra.errors import HydraException
 
 from lstm_search.checks import written
 from lstm_search.config.axes import Axis
+from lstm_search.config.hints import hint
 from lstm_search.config.keys import SECTIONS, all_keys, nearest
 from lstm_search.config.settings import ConfigError
 from lstm_search.record import check_name
@@ -37,7 +39,7 @@ def split(text: str) -> tuple[str, str]:
     if re.split(r"[./@]", key)[0] == "hydra":
         raise ConfigError(f"{text}: Hydra's own settings are not open here; lstm-search --help lists the keys that are")
     if not equals:
-        raise ConfigError(f"{text}: settings are written key=value{nearest(key.lstrip('-'), all_keys())}")
+        raise ConfigError(f"{text}: settings are written key=value{hint(key) or nearest(key.lstrip('-'), all_keys())}")
     return key, value
 
 
@@ -73,7 +75,7 @@ def _axis(key: str, text: str, sweep: Sweep) -> Axis | Span:
         raise ConfigError(f"{key}={text}: takes one value; axes are for keys of {', '.join(SECTIONS)}{hint}")
     if isinstance(sweep, IntervalSweep):
         if sweep.tags - {"log"}:
-            raise ConfigError(f"{key}={text}: takes no tag but log: {key}=tag(log,interval(0.01,1))")
+            raise ConfigError(f"{key}={text}: takes no tag but log: '{key}=tag(log,interval(0.01,1))'")
         return Span(key, float(sweep.start or 0), float(sweep.end or 0), log=bool(sweep.tags))
     if not isinstance(sweep, ChoiceSweep | RangeSweep) or sweep.shuffle or sweep.tags:
         raise ConfigError(f"{key}={text}: takes values, range(...) or choice(...); order and tags mean nothing here")
@@ -98,6 +100,10 @@ def _range(key: str, text: str, sweep: RangeSweep) -> Axis:
 def row_names(texts: Mapping[str, str]) -> tuple[str, ...] | None:
     """What `rows=` selects: one name, or a list in brackets; None for all. Raises ConfigError for anything else."""
     text = texts.get("rows", "null")
+    if re.match(r"\[?[^'\"]*=", text):
+        raise ConfigError(
+            f"rows={text}: a name with = in it stands in quotes, which the shell must leave: {_quoted(text)}"
+        )
     parsed = parse("rows", text)
     if isinstance(parsed, Sweep | Glob):
         raise ConfigError(f"rows={text}: several rows are written in brackets: rows=[{text}]")
@@ -107,6 +113,13 @@ def row_names(texts: Mapping[str, str]) -> tuple[str, ...] | None:
     if not names or not all(names):
         raise ConfigError(f"rows={text}: takes at least one row, for example rows=6a or rows=[6a,6b]")
     return tuple(dict.fromkeys(names))
+
+
+def _quoted(text: str) -> str:
+    """What selects these rows, as it is typed in a shell."""
+    names = [f"'{name.strip()}'" for name in (text.strip("[]").split(",") if text.startswith("[") else [text])]
+    word = f"rows=[{','.join(names)}]" if text.startswith("[") else f"rows={names[0]}"
+    return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
 
 
 def tables_of(text: str) -> list[str]:

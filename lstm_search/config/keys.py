@@ -3,7 +3,7 @@ and the nearest to a mistyped name."""
 
 from __future__ import annotations
 
-import json
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]  # OmegaConf lets it through
 
-from lstm_search.checks import setting_of
+from lstm_search.checks import setting_of, written
 from lstm_search.config.settings import Budget, ConfigError, General, TrackingSettings
 from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.networks import NETWORKS
@@ -60,6 +60,10 @@ READINGS = frozenset(
     if setting_of(of).reading
 )
 """Keys where the paper is silent or contradicts itself: another choice is another reading, not another experiment."""
+
+
+COLUMNS, _LEFT = 80, 27
+"""Columns of a line of help, and those of what stands left in it."""
 
 
 def class_of(section: str, values: Mapping[str, Any]) -> Any:
@@ -194,20 +198,23 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"; nearest: {', '.join(close[:4])}" if close else "; lstm-search --help lists all"
 
 
-def describe() -> str:
-    """The groups with their choices, and all keys with default and meaning."""
+def describe(values: Mapping[str, Any]) -> str:
+    """The groups with their choices, and all keys with their meaning; those that `values` has, with its value."""
     lines = ["Groups (GROUP=CHOICE):"]
     for group in GROUPS:
-        lines += [_entry(f"{group}={name}", _summary(group, name)) for name in options(group)]
-    lines += [_entry(f"table={name}", _title(_file("table", name))) for name in options("table")]
-    lines += [_entry(f"recipe={name}", _summary("recipe", name)) for name in options("recipe")]
-    lines += ["", "Keys (KEY=VALUE, the default shown). Those of task, network, training and stop also take several"]
-    lines += ["values, the axes of a grid: 0.1,0.5 or 'range(1,5)' or 'choice(all,cells)', in quotes for the shell."]
-    return "\n".join([*lines, *(_entry(f"{key}={_plain(value)}", text) for key, (value, text) in _explained().items())])
+        lines += [entry(f"{group}={name}", _summary(group, name)) for name in options(group)]
+    lines += [entry(f"table={name}", _title(_file("table", name))) for name in options("table")]
+    lines += [entry(f"recipe={name}", _summary("recipe", name)) for name in options("recipe")]
+    lines += ["", "Keys (KEY=VALUE, with what holds if they are left out). Those of task, network,"]
+    lines += ["training and stop also take several values, the axes of a grid: 0.1,0.5 or"]
+    lines += ["'range(1,5)' or 'choice(all,cells)', in quotes for the shell."]
+    return "\n".join([*lines, describe_keys(_explained(), values)])
 
 
-def _plain(default: Any) -> str:
-    return default if isinstance(default, str) else json.dumps(default)
+def describe_keys(keys: Iterable[str], values: Mapping[str, Any]) -> str:
+    """Keys with meaning and value: that of `values`, or the default."""
+    explained = _explained()
+    return "\n".join(entry(f"{key}={written(values.get(key, explained[key][0]))}", explained[key][1]) for key in keys)
 
 
 def holders(key: str) -> list[str]:
@@ -241,8 +248,11 @@ def read(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-def _entry(left: str, right: str) -> str:
-    return f"  {left:<36} {right}"
+def entry(left: str, right: str) -> str:
+    """A line of help, and further ones where it would be wider than a terminal."""
+    lines = textwrap.wrap(right, COLUMNS - _LEFT - 3, break_long_words=False, break_on_hyphens=False)
+    first, *rest = lines if len(left) <= _LEFT else ["", *lines]
+    return "\n".join([f"  {left:<{_LEFT}} {first}".rstrip(), *(" " * (_LEFT + 3) + line for line in rest)])
 
 
 def _file(group: str, name: str) -> Path:

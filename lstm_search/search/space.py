@@ -28,9 +28,9 @@ class Span:
     def __post_init__(self) -> None:
         text = f"{self.key}=interval({self.low:g},{self.high:g})"
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ValueError(f"{text}: takes finite bounds, for example {self.key}=interval(0.1,1)")
+            raise ValueError(f"{text}: takes finite bounds, for example '{self.key}=interval(0.1,1)'")
         if self.low >= self.high:
-            raise ValueError(f"{text}: is empty; the lower bound comes first, for example {self.key}=interval(0.1,1)")
+            raise ValueError(f"{text}: is empty; the lower bound comes first, for example '{self.key}=interval(0.1,1)'")
         if self.log and self.low <= 0:
             raise ValueError(f"tag(log,{text.partition('=')[2]}) for {self.key}: takes a lower bound above 0")
 

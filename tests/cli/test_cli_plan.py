@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,17 +12,60 @@ import pytest
 
 from lstm_search import config
 from lstm_search.cli import dispatch as cli
+from lstm_search.cli.help import PAGES
+from lstm_search.cli.verbs import VERBS, check
+
+
+def helped(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert cli.main(words.split()) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    return text
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--help"]) == cli.main([]) == cli.main(["run", "--help"]) == 0
-    text = capsys.readouterr().out
-    for verb in ["run", "plan", "status", "table", "plot", "export", "replay", "sync", "ui", "config", "verify"]:
-        assert f"  {verb} " in text
+    text = helped("--help", capsys)
+    for verb in VERBS:
+        assert f"\n  {verb} " in text
     for key in ("training.rate=0.5", "task=adding", "table=9", "execute.workers=null"):
-        assert f"  {key} " in text
-    assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("lstm-search 0.")
+        assert f"\n  {key} " in text
+    assert helped("", capsys) in text
+    assert helped("--version", capsys).startswith("lstm-search 0.")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_a_page_of_its_own(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = helped(f"{verb} --help", capsys)
+    assert text == helped(f"help {verb}", capsys)
+    assert text.startswith(f"usage: lstm-search {verb} ")
+    assert text.index("Examples:") < text.find("Settings") or verb == "completion"
+    assert text.count("\n") <= 60
+
+
+@pytest.mark.parametrize(
+    "command", [command for page in PAGES.values() for command, _ in page.examples if "lstm-search" not in command]
+)
+def test_an_example_is_good_input(command: str) -> None:
+    verb, *words = shlex.split(command)
+    settings = config.compose([word for word in words if "=" in word])
+    check(verb, settings)
+
+
+def test_help_shows_what_holds_for_the_choices_on_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = {
+        "run": "search.confirm=0",
+        "run task=adding search=race": "search.confirm=30",
+        "run search=random": "search.cells=20",
+        "run search=race search.confirm=5": "search.confirm=5",
+        "run table=7": "training.rate=0.5",
+        "run task=embedded_reber": "training.rate=0.1",
+        "table=4": "training.rate=1",
+        "execute=inline network=rtrl": "network.wiring=full",
+    }
+    for words, entry in shown.items():
+        assert f"\n  {entry} " in helped(f"{words} --help", capsys), words
+    assert cli.main(["run", "--help", "search=gird"]) == 2
+    assert "search=gird: no such search; nearest: grid" in capsys.readouterr().err
 
 
 def test_plan_prints_and_does_nothing(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
