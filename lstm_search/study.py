@@ -29,7 +29,8 @@ SLICE = 0.5
 
 @dataclass(frozen=True)
 class Publishing:
-    """Where the study is shown, how long its end may wait for that (seconds), and who hears of trouble."""
+    """Where the study is shown, how long its end waits for a further trial to be taken (seconds), and who hears of
+    trouble."""
 
     tracker: Tracker
     wait: float
@@ -90,7 +91,7 @@ def run(
             loop = _Loop(record, space, search, retry, watch, background.notify if background else lambda: None)
             left = loop.train(execute, hours)
             watch(replace(loop.moment({}), running={}))
-            published = background.close(publishing.wait) if background and publishing else True
+            published = background.close(publishing.wait, publishing.warn) if background and publishing else True
         return Ended(record.counts(), left, published, background.error if background and not published else "")
 
 

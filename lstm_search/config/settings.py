@@ -31,7 +31,10 @@ class TrackingSettings:
         kinds=("mlflow",),
     )
     wait: float = setting(
-        60, "seconds to wait for MLflow after the last trial; later, sync publishes the rest", low=0, kinds=("mlflow",)
+        60,
+        "seconds in which MLflow must take a further trial at the end; else sync publishes the rest later",
+        low=0,
+        kinds=("mlflow",),
     )
     port: int = setting(5000, "where ui serves the dashboard, on 127.0.0.1", low=1, high=65535, kinds=("mlflow",))
 

@@ -6,10 +6,14 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 
 from lstm_search.tracking.projection import StudyView
 from lstm_search.tracking.tracker import Tracker, without_password
+
+QUIET = 5.0
+"""Seconds that the end of a study waits before it says what for."""
 
 
 class BackgroundTracker:
@@ -35,6 +39,7 @@ class BackgroundTracker:
         self._pause, self._patience = pause, patience
         self._failing_since: float | None = None
         self._published = False
+        self._furthest, self._moved = -1, -math.inf
         # requests silences this itself at import, but MLflow is imported in our thread while another imports Ray, and
         # both save and restore the filters; one that was there before survives that.
         warnings.filterwarnings("ignore", "SOCKS support in urllib3", module=r"urllib3\.contrib\.socks")
@@ -46,17 +51,30 @@ class BackgroundTracker:
         """Say that the record has grown. Returns at once."""
         self._news.set()
 
-    def close(self, wait: float) -> bool:
-        """Publish what is left, for `wait` seconds at most; whether all is published. `error` says why not."""
+    def close(self, wait: float, tell: Callable[[str], None] | None = None) -> bool:
+        """Publish what is left, for `wait` seconds at most; whether all is published. `error` says why not. With
+        `tell`, which hears of a longer wait, it goes on while MLflow takes a further trial every `wait` seconds."""
         self._closing.set()
         self._news.set()
-        self._thread.join(wait)
+        self._await(wait, tell)
         if self._published:
             return True
         self._stop.set()
         self._thread.join(2)  # so that the run being written is ended
-        self.error = self.error or f"MLflow at {without_password(self._tracker.uri)} needs more than {wait:g} s"
+        self.error = self.error or f"MLflow at {without_password(self._tracker.uri)} has taken nothing for {wait:g} s"
         return False
+
+    def _await(self, wait: float, tell: Callable[[str], None] | None) -> None:
+        began = time.monotonic()
+        if tell is not None:
+            self._thread.join(min(wait, QUIET))
+            if self._thread.is_alive():
+                tell("all trials are recorded; MLflow is still being brought up to date")
+        while self._thread.is_alive():
+            last = began if tell is None else max(began, self._moved)
+            if (left := last + wait - time.monotonic()) <= 0:
+                return
+            self._thread.join(min(left, 1.0))
 
     def _work(self) -> None:
         backoff = 1.0
@@ -82,12 +100,24 @@ class BackgroundTracker:
         try:
             view = self._snapshot()
             pause = max(self._pause, 20 * (time.monotonic() - began))
-            self._tracker.sync(view, self._stop.is_set)
+            self._tracker.sync(view, self._stopped(count()))
         except Exception as error:  # noqa: BLE001  (whatever happens here must not reach the study)
             self._remember(error, began)
             return None
         self.error, self._failing_since = "", None
         return None if self._stop.is_set() else pause
+
+    def _stopped(self, trials: Iterator[int]) -> Callable[[], bool]:
+        """What a pass asks before each trial whether it shall stop. It has made headway when it asks for a trial that
+        none has come to; one that fails again at the same place has not."""
+
+        def stopped() -> bool:
+            place = next(trials)
+            if place > self._furthest:
+                self._furthest, self._moved = place, time.monotonic()
+            return self._stop.is_set()
+
+        return stopped
 
     def _remember(self, error: Exception, began: float) -> None:
         self.error = str(error)

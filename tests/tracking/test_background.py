@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +94,23 @@ def test_an_error_of_ones_own_is_no_success(tracker: Tracker) -> None:
     until(lambda: background.error)
     assert not background.close(0.5)
     assert "the record is gone" in background.error
+
+
+@pytest.mark.parametrize(("fails", "published"), [(False, True), (True, False)])
+def test_its_end_waits_as_long_as_there_is_headway(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, *, fails: bool, published: bool
+) -> None:
+    told: list[str] = []
+
+    def slow(_view: StudyView, stop: Callable[[], bool]) -> int:
+        for place in range(80):
+            if stop() or (fails and place == 20):
+                raise TrackingFailed("not this one")
+            time.sleep(0.1)
+        return 80
+
+    monkeypatch.setattr(tracker, "sync", slow)
+    background = BackgroundTracker(tracker, lambda: study("slow"), lambda _: None, pause=0.01)
+    background.notify()
+    assert background.close(5, told.append) is published  # all of it takes eight seconds
+    assert told == ["all trials are recorded; MLflow is still being brought up to date"]
