@@ -12,7 +12,7 @@ from lstm_search.cli.shell import Exit, say
 from lstm_search.config import ConfigError, Settings
 from lstm_search.execute import simulates
 from lstm_search.record import Record, delete_study, existing_study, shipped_counts, shipped_studies, studies
-from lstm_search.report import json_text
+from lstm_search.report import cell, json_text
 from lstm_search.spec import Outcome
 
 
@@ -83,7 +83,7 @@ def _markdown(states: Sequence[_State]) -> str:
 def _cells(state: _State) -> list[object]:
     study = f"{state.study} (simulated)" if state.simulated else state.study
     of = "" if state.planned is None else f" of {'at most ' if state.at_most else ''}{state.planned}"
-    return [study, state.row, f"{state.finished}{of}", state.solved, state.capped, state.diverged, state.broken]
+    return [study, cell(state.row), f"{state.finished}{of}", state.solved, state.capped, state.diverged, state.broken]
 
 
 _LAYOUTS: dict[str, Callable[[Sequence[_State]], str]] = {

@@ -11,7 +11,7 @@ from lstm_search.cli.seen import see
 from lstm_search.cli.shell import Exit, refuse_untracked, same_place, say
 from lstm_search.cli.studies import names
 from lstm_search.config import ConfigError, Settings
-from lstm_search.record import existing_study
+from lstm_search.record import existing_study, holder
 from lstm_search.tracking import Tracker
 from lstm_search.tracking import ui as served
 
@@ -44,17 +44,19 @@ def ui(settings: Settings) -> int:
 
 
 def verify(settings: Settings) -> int:
-    """Compare how many trials are planned, recorded and published, of one study or of all."""
+    """Compare how many trials are planned, recorded and published, of one study or of all. Of a study that runs nothing
+    can be told yet: the exit code is LOCKED."""
     one = settings.definition.name
-    agree = True
+    codes = {Exit.DONE}
     for name in names(settings, hint=True):
+        held = holder(settings.home, name)  # asked first: what has ended meanwhile is counted as it ended
         counts = _counts(settings if one else replace(settings, definition=replace(settings.definition, name=name)))
         if one:
             print(*(f"{what}: {count:,}" for what, count in counts.items()), sep="\n")
         else:
             print(f"{name}:", ", ".join(f"{count:,} {what}" for what, count in counts.items()))
-        agree &= _agree(settings, name, counts)
-    return Exit.DONE if agree else Exit.MISMATCH
+        codes.add(_still_running(name, held, counts) if held else _agree(settings, name, counts))
+    return max(codes)
 
 
 def _counts(settings: Settings) -> dict[str, int]:
@@ -69,15 +71,25 @@ def _counts(settings: Settings) -> dict[str, int]:
     return counts
 
 
-def _agree(settings: Settings, name: str, counts: Mapping[str, int]) -> bool:
+def _still_running(name: str, held: str, counts: Mapping[str, int]) -> Exit:
+    """Say what is still to come."""
+    missing = counts["planned"] - counts["recorded"]
+    runs = f", {counts['runs not published']:,} runs to be published" if "runs not published" in counts else ""
+    say(f"study {name} runs, by {held}: {missing:,} trials are still to come{runs}; verify it when that has ended")
+    return Exit.LOCKED
+
+
+def _agree(settings: Settings, name: str, counts: Mapping[str, int]) -> Exit:
     """Whether nothing is missing; what is, is told."""
     missing, unpublished = counts["planned"] - counts["recorded"], counts.get("runs not published", 0)
     if missing:
-        say(f"{missing:,} trials of study {name} are planned and not recorded: its lstm-search run command trains them")
+        say(
+            f"{missing:,} trials of study {name} are planned and not recorded: lstm-search run study={name} trains them"
+        )
     if unpublished:
         sync = f"lstm-search sync study={name}{same_place(settings)}"
         say(f"{unpublished:,} runs of study {name} are not in MLflow as recorded: {sync} writes them")
-    return not missing and not unpublished
+    return Exit.MISMATCH if missing or unpublished else Exit.DONE
 
 
 def recover(settings: Settings) -> int:

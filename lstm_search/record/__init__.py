@@ -15,6 +15,7 @@ from lstm_search.record.study_file import (
     UnknownStudy,
     acquire,
     check_name,
+    holder,
     named_errors,
     studies,
 )

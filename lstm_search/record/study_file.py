@@ -63,6 +63,19 @@ def delete(home: Path, name: str) -> None:
             file.unlink(missing_ok=True)
 
 
+def holder(home: Path, name: str) -> str:
+    """Which process holds the study; empty where none does. Nothing is written."""
+    try:
+        with (home / f"{name}.lock").open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "another process"
+    except OSError:  # nobody has run it here, or may
+        return ""
+    return ""
+
+
 def now() -> str:
     """The time as it is recorded."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -4,7 +4,7 @@ recorded trials and of what was printed in 1997; nothing here reads or writes a 
 
 from lstm_search.report.columns import curve_lines, settings_by_row
 from lstm_search.report.comparison import COMPARED, render_comparison
-from lstm_search.report.layout import json_text
+from lstm_search.report.layout import cell, json_text
 from lstm_search.report.plot import write_figures
 from lstm_search.report.standings import Standing, render_search
 from lstm_search.report.summary import Summary, summaries, summarise

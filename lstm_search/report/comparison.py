@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from lstm_search import stats
-from lstm_search.report.layout import json_text
+from lstm_search.report.layout import cell, json_text
 from lstm_search.spec import BROKEN, Definition, Row, Trial, TrialResult, unit_of
 
 Recorded = tuple[Definition, Mapping[str, Sequence[Trial]]]
@@ -184,7 +184,7 @@ def _cells(entry: Comparison) -> list[str]:
     pairs = f" ({entry.pairs} pairs: {entry.only[0]} and {entry.only[1]} alone)" if entry.pairs else ""
     low, high = entry.ratio_interval or (None, None)
     return [
-        name,
+        cell(name),
         *(_solved(entry, i) for i in range(2)),
         "-" if entry.p_rate is None else f"{entry.p_rate:.2g}{pairs}",
         *("-" if ert is None else f"{ert:,.0f}" for ert in entry.ert),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -76,9 +77,14 @@ def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path, lstm
         refused = lstm(f"{line} replicates=5", tmp_path, code=6)
         assert f"study={NAME} is held by process {first.pid} on {socket.gethostname()}" in refused.stderr
         assert refused.stdout == ""
+        told = lstm("verify tracking=none", tmp_path, code=6)
+        assert re.fullmatch(rf"{NAME}: 5,000 planned, [\d,]+ recorded\n", told.stdout)
+        assert f"study {NAME} runs, by process {first.pid} on {socket.gethostname()}" in told.stderr
+        assert re.search(r": [\d,]+ trials are still to come; verify it when that has ended\n", told.stderr)
         assert first.poll() is None
         first.kill()
         first.wait()
+        assert "trials of study" in lstm("verify tracking=none", tmp_path, code=7).stderr
         assert "5/5" in lstm(f"{line} replicates=5", tmp_path).stdout
 
 
