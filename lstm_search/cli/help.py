@@ -144,8 +144,8 @@ def text(words: Sequence[str]) -> str:
     """The help that a command line asks for: of the verb in it, with what holds for the choices in it. Raises
     ConfigError for a choice that there is not."""
     verb = next((word for word in words if word in VERBS), None)
-    values = in_effect([word for word in words if "=" in word and not word.startswith("study=[")])
-    return _page(verb, values) if verb else "\n".join([overview(), "", describe(values)])
+    with in_effect([word for word in words if "=" in word and not word.startswith("study=[")]) as values:
+        return _page(verb, values) if verb else "\n".join([overview(), "", describe(values)])
 
 
 def overview() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -61,9 +62,14 @@ def compose(overrides: Sequence[str]) -> Settings:
 
     Raises ConfigError, or another ValueError of a setting's own check, for whatever cannot be used."""
     texts = dict(split(text) for text in overrides)
-    conf = text_of("conf", texts.get("conf", "null"))
-    with beside(None if conf is None else Path(conf).expanduser().absolute()):
+    with _beside(texts):
         return _with_recipe(texts, overrides)
+
+
+def _beside(texts: Mapping[str, str]) -> AbstractContextManager[None]:
+    """For the time of a `with` block files are also found in the folder that `conf=` names."""
+    conf = text_of("conf", texts.get("conf", "null"))
+    return beside(None if conf is None else Path(conf).expanduser().absolute())
 
 
 def _with_recipe(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
@@ -80,19 +86,21 @@ def _with_recipe(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         raise ConfigError(_blamed(str(error), recipe, added)) from error
 
 
-def in_effect(overrides: Sequence[str]) -> dict[str, Any]:
-    """What holds for each key where the groups, table and recipe of these words are chosen, and those keys left out
-    that they do not set. Raises ConfigError for a choice that there is not."""
+@contextmanager
+def in_effect(overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """For the time of a `with` block, what holds for each key where the groups, table and recipe of these words are
+    chosen, without the keys that they do not set. Raises ConfigError for a choice that there is not."""
     texts = dict(split(text) for text in overrides)
-    recipe = text_of("recipe", texts.pop("recipe", "null"))
-    texts = {**(_recipe(recipe) if recipe else {}), **texts}
-    groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
-    wanted = _wanted(texts, groups)
-    rows = wanted[0].overrides if wanted else {}
-    own = {"network"} if wanted and wanted[0].table else set()
-    tree = _tree([f"{group}={name}" for group, name in groups.items() if group not in own], rows)
-    flat = {f"{section}.{key}": value for section, values in tree.items() for key, value in values.items()}
-    return {**flat, **(_recipe(recipe) if recipe else {}), **texts, **groups}
+    with _beside(texts):
+        recipe = text_of("recipe", texts.pop("recipe", "null"))
+        texts = {**(_recipe(recipe) if recipe else {}), **texts}
+        groups = {key: _option(key, value) for key, value in texts.items() if key in GROUPS}
+        wanted = _wanted(texts, groups)
+        own = {"network"} if wanted and wanted[0].table else set()
+        choices = [f"{group}={name}" for group, name in groups.items() if group not in own]
+        tree = _tree(choices, wanted[0].overrides if wanted else {})
+        flat = {f"{section}.{key}": value for section, values in tree.items() for key, value in values.items()}
+        yield {**flat, **texts, **groups}
 
 
 def _recipe(name: str) -> dict[str, str]:
