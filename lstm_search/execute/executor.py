@@ -36,9 +36,10 @@ _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-F
 _REAL = ("inline", "local", "ray")
 _MOST_WORKERS, _MOST_SIMULATED = 10_000, 100_000
 
-_START_SECONDS = 300
-"""How long a process of a cluster of our own may take to start: 5 where nothing else runs. Ray would give up after 30
-to 60, which are too few on a machine whose cores are shared by thirty processes."""
+_START_SECONDS = 120
+"""How long a process of a cluster of our own may take to start: 5 where nothing else runs, 38 were seen where each core
+was shared by fifteen processes. Ray by itself would give up after 30 to 60. One limit cannot be set: where the agent of
+a node takes more than 15, Ray ends the node, and this time is waited for nothing."""
 
 
 @dataclass(frozen=True)
