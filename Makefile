@@ -60,6 +60,11 @@ reproduce: $(VENV)/installed ## train tables 1 to 9, as written and under the re
 docs: $(VENV)/installed ## train the studies that the documentation shows, and renew its tables and figures
 	$(VENV)/bin/lstm-search run table=7 rows=T100 training.rate=0.25,0.5 network.recurrent=all,cells,none \
 		network.cell_bias=random,none network.output=logistic,linear search=race seed=1999 study=adding-race
+	$(VENV)/bin/lstm-search run 'table=[1,3,9]' \
+		'rows=[1/lstm-3x2-0.5,1/lstm-4x1-0.5,1/lstm-3x2-0.2,1/lstm-3x2-0.1,3/q50-p50,9/6a]' search=race \
+		search.joint=true search.objective=published search.finalists=1 replicates=5 search.confirm=10 seed=1998 \
+		'training.targets=[0.05,0.95]' network.output_bias=true network.direct=false,true network.h=bipolar,double \
+		network.recurrent_to=all,gates training.error_scale=0.5,1 study=joint
 	$(VENV)/bin/python docs/reproduce.py
 	$(VENV)/bin/python docs/reproduce.py report
 	$(VENV)/bin/python docs/readings.py

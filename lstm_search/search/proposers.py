@@ -1,4 +1,5 @@
-"""Who says which point of the space is met next. A proposer is one file and one line of `PROPOSERS`."""
+"""Who says which point of the space is met next. A proposer is one file, one line of `PROPOSERS` and its name among the
+values of `search.proposer`."""
 
 from __future__ import annotations
 
