@@ -11,8 +11,7 @@ from pathlib import Path
 
 from lstm_search.record import Record, acquire, check_name, named_errors
 from lstm_search.report import Summary, render, summaries, write_figures
-from lstm_search.search import FINALIST
-from lstm_search.spec import SEQUENCES, Candidate, Definition, Trial
+from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Trial
 from lstm_search.tracking import CellView, NotRecoverable, Recovered, StudyView, Tracker, recovered
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lstm_search.record import DefinitionChanged, Record
-from lstm_search.search import FINALIST, Space
-from lstm_search.spec import Candidate
+from lstm_search.search import Space
+from lstm_search.spec import FINALIST, Candidate
 
 
 def met_again(record: Record, space: Space) -> list[Candidate]:

@@ -22,7 +22,7 @@ from lstm_search.cli.help import overview, text
 from lstm_search.cli.outlets import outlets
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
 from lstm_search.cli.submit import ask
-from lstm_search.cli.verbs import VERBS, Verb, check
+from lstm_search.cli.verbs import VERBS, Verb, checked
 from lstm_search.config import ConfigError, Settings, hint, nearest
 from lstm_search.execute import ClusterUnreachable
 from lstm_search.record import Record, RecordFull, StudyLocked
@@ -83,7 +83,7 @@ def _dispatch(arguments: list[str]) -> int:
     settings = _settings(verb, arguments)
     if settings.studies and name != "compare":
         raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
-    check(name, settings)
+    settings = checked(name, settings)
     if settings.source == "cluster":
         return ask(settings, name)
     return verb.call(settings, *positional)

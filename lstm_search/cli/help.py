@@ -53,6 +53,7 @@ PAGES: Mapping[str, Page] = {
         (
             ("table study=rates", "a study by its name"),
             ("table study=rates format=csv", "for a spreadsheet"),
+            ("table study=rates format=latex", "for a paper"),
             ("table table=9 source=shipped", "what comes with the program"),
             ("table study=rates \"rows='rate=0.5'\"", "one row of it"),
         ),
@@ -70,6 +71,14 @@ PAGES: Mapping[str, Page] = {
         (
             ("plot study=rates", "writes two figures, prints their paths"),
             ("plot table=9 source=shipped", "what comes with the program"),
+            ("plot study=rates format=pdf width=single", "for one column of a paper"),
+        ),
+        (*_WHICH, "format", "width", "source"),
+    ),
+    "report": Page(
+        (
+            ("report study=rates", "writes a page of HTML, prints its path"),
+            ("report table=9 source=shipped", "what comes with the program"),
         ),
         (*_WHICH, "source"),
     ),

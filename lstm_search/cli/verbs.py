@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from lstm_search.cli import completion
@@ -14,9 +15,9 @@ from lstm_search.cli.shell import Exit
 from lstm_search.cli.studies import delete, status
 from lstm_search.cli.submit import submit
 from lstm_search.cli.sync import recover, sync, ui, verify
-from lstm_search.cli.views import export, show_comparison, show_config, show_figures, show_table
+from lstm_search.cli.views import export, show_comparison, show_config, show_figures, show_report, show_table
 from lstm_search.config import ConfigError, Settings
-from lstm_search.report import COMPARED, EXPORTERS, RENDERERS
+from lstm_search.report import COMPARED, EXPORTERS, FIGURE_FORMATS, RENDERERS
 
 
 class Verb(NamedTuple):
@@ -42,7 +43,7 @@ def complete(_: Settings) -> int:
     return Exit.DONE
 
 
-SHOWN, EXPORTED = tuple(RENDERERS), ("markdown", *EXPORTERS)
+SHOWN = tuple(RENDERERS)
 
 VERBS = {
     "run": Verb("train what is missing of a study; again to resume it", run, resumes=True, formats=SHOWN),
@@ -50,8 +51,9 @@ VERBS = {
     "status": Verb("how far all studies are, or one", status, formats=TEXT, sources=ANYWHERE),
     "table": Verb("the study's table beside the published rows", show_table, formats=SHOWN, sources=ANYWHERE),
     "compare": Verb("two studies side by side, 'study=[a,b]'", show_comparison, formats=tuple(COMPARED)),
-    "plot": Verb("solved fraction and learning curves as PNG", show_figures, sources=HERE),
-    "export": Verb("one line a trial and milestone", export, formats=EXPORTED, sources=ANYWHERE),
+    "plot": Verb("solved fraction and learning curves", show_figures, formats=FIGURE_FORMATS, sources=HERE),
+    "report": Verb("the study on one page, to look at and to send", show_report, formats=("html",), sources=HERE),
+    "export": Verb("one line a trial and milestone", export, formats=tuple(EXPORTERS), sources=ANYWHERE),
     "replay": Verb("train one trial again and compare its weights", replay, "KEY_OR_RUN_ID"),
     "sync": Verb("bring MLflow up to date with the record", sync),
     "submit": Verb("run a study as a job of a Ray cluster; again to attach to it", submit, formats=SHOWN),
@@ -65,10 +67,12 @@ VERBS = {
 }
 
 
-def check(name: str, settings: Settings) -> None:
-    """Raises ConfigError for a format that the verb does not print, or a source that it does not show."""
+def checked(name: str, settings: Settings) -> Settings:
+    """The settings, with the verb's first format where none was asked for.
+
+    Raises ConfigError for a format that the verb does not print, or a source that it does not show."""
     verb = VERBS[name]
-    if settings.format not in verb.formats:
+    if settings.format not in ("", *verb.formats):
         able = [other for other, one in VERBS.items() if settings.format in one.formats]
         prints = f"prints {', '.join(verb.formats)}" if len(verb.formats) > 1 else "has no choice of formats"
         raise ConfigError(f"format={settings.format}: {name} {prints}; {', '.join(able)} take it")
@@ -77,3 +81,4 @@ def check(name: str, settings: Settings) -> None:
         raise ConfigError(
             f"source={settings.source}: {name} takes source={' or '.join(verb.sources)}; {', '.join(able)} take it"
         )
+    return replace(settings, format=settings.format or verb.formats[0])

@@ -1,27 +1,29 @@
-"""The verbs that show what is recorded (`table`, `compare`, `plot`, `export`) and what is configured (`config`)."""
+"""The verbs that show what is recorded (`table`, `compare`, `plot`, `report`, `export`) and what is configured
+(`config`)."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import replace
 
-from lstm_search import config
+from lstm_search import config, overview
 from lstm_search.checks import written
 from lstm_search.cli.seen import Seen, see
 from lstm_search.cli.shell import Exit
-from lstm_search.config import ConfigError, Settings, fixed_words, recorded_settings
+from lstm_search.config import ConfigError, Settings, fixed_words, recorded_settings, recorded_words
+from lstm_search.record import Record
 from lstm_search.report import (
-    Standing,
+    SHEETS,
+    Figures,
+    Sheet,
     export_trials,
     render,
     render_comparison,
-    render_search,
+    search_sheet,
     summaries,
-    summarise,
     write_figures,
 )
-from lstm_search.search import serves, standings
-from lstm_search.spec import Candidate
+from lstm_search.search import SearchSettings
 
 MOST_REPORTED = 20
 """Cells of a study that chooses nothing that are shown like the rows of a table of the paper."""
@@ -30,8 +32,8 @@ MOST_REPORTED = 20
 def show_table(settings: Settings) -> int:
     """Print the study's table beside the published rows."""
     seen = see(settings)
-    if settings.format == "markdown" and _is_search(seen):
-        print(_search_table(settings, seen), end="")
+    if settings.format in SHEETS and _is_search(seen):
+        print(SHEETS[settings.format](_search_sheet(settings, seen)), end="")
         return Exit.DONE
     rows = summaries(seen.definition.rows, seen.trials)
     print(render(rows, settings.format, seen.definition.title), end="")
@@ -45,31 +47,19 @@ def _is_search(seen: Seen) -> bool:
     return len(met) > 1 and (chosen or len(met) > MOST_REPORTED)
 
 
-def _search_table(settings: Settings, seen: Seen) -> str:
+def _search_sheet(settings: Settings, seen: Seen) -> Sheet:
     """A line a candidate, the best first, and how the best is trained again."""
-    asked = recorded_settings(seen.definition)
-    search = settings.search if settings.space.axes or asked is None else asked.search
-    placed = [_standing(one, place, seen) for one, place in standings(search, seen.candidates, seen.trials)]
-    text = render_search(placed, seen.definition.title, settings.lines)
+    placed = overview.standings_of(_search(settings, seen), *seen)
     best = shlex.join(
         [*fixed_words(seen.definition), *(f"{key}={written(value)}" for key, value in placed[0].candidate.point)]
     )
-    return f"{text}\nthe best: lstm-search run {best}\n"
+    return search_sheet(placed, seen.definition.title, settings.lines, best)
 
 
-def _standing(candidate: Candidate, place: str, seen: Seen) -> Standing:
-    """A candidate with what its trials come to, on the replicates it was chosen by and on fresh ones."""
-    again = {row.cell.digest: row for row in seen.definition.rows if row.first}
-    fresh = [again[row.cell.digest] for row in candidate.rows if row.cell.digest in again]
-    fresh = fresh if len(fresh) == len(candidate.rows) else []
-    return Standing(
-        candidate,
-        place,
-        [summarise(row, seen.trials[row.name])[-1] for row in candidate.rows],
-        [serves(row, row.finished(seen.trials[row.name])) for row in candidate.rows],
-        [summarise(row, seen.trials[row.name])[-1] for row in fresh],
-        [serves(row, row.finished(seen.trials[row.name])) for row in fresh],
-    )
+def _search(settings: Settings, seen: Seen) -> SearchSettings:
+    """How the study was searched: as it is asked for now, or as it was recorded."""
+    asked = recorded_settings(seen.definition)
+    return settings.search if settings.space.axes or asked is None else asked.search
 
 
 def show_comparison(settings: Settings) -> int:
@@ -88,17 +78,46 @@ def show_figures(settings: Settings) -> int:
     seen = see(settings, curves=True)
     settings.home.mkdir(parents=True, exist_ok=True)
     curves = settings.source == "record"  # what is shipped has none
-    prefix = f"{seen.definition.name}-"
-    for path in write_figures(seen.definition.rows, seen.trials, settings.home, prefix, curves=curves):
+    dropped = {row.name: one.left for one in seen.candidates if one.dropped for row in one.rows}
+    figures = Figures(settings.format, settings.width, dropped, curves=curves)
+    for path in write_figures(seen.definition.rows, seen.trials, settings.home, f"{seen.definition.name}-", figures):
         print(path)
     return Exit.DONE
+
+
+def show_report(settings: Settings) -> int:
+    """Write the study on one page into the home folder and print its path."""
+    seen = see(settings, curves=True)
+    text = overview.report(
+        _search(settings, seen), *seen, provenance=_provenance(settings, seen), command=_command(seen)
+    )
+    settings.home.mkdir(parents=True, exist_ok=True)
+    path = settings.home / f"{seen.definition.name}-report.html"
+    path.write_text(text, encoding="utf-8")
+    print(path)
+    return Exit.DONE
+
+
+def _provenance(settings: Settings, seen: Seen) -> dict[str, str]:
+    """When and with what the study was first recorded; of what is shipped nothing is known of that."""
+    if settings.source != "record":
+        return {"trials": "as shipped with the program, without learning curves"}
+    with Record.read(settings.home, seen.definition.name) as record:
+        return {"recorded since": f"{record.created():%Y-%m-%d %H:%M} UTC", **record.environment()}
+
+
+def _command(seen: Seen) -> str:
+    """The words that repeat the study; empty where an earlier release recorded it, which did not keep them."""
+    try:
+        return shlex.join(["lstm-search", "run", *recorded_words(seen.definition)])
+    except ConfigError:
+        return ""
 
 
 def export(settings: Settings) -> int:
     """Print one line a trial and milestone."""
     seen = see(settings)
-    form = "csv" if settings.format == "markdown" else settings.format
-    print(export_trials(seen.definition.rows, seen.trials, form), end="")
+    print(export_trials(seen.definition.rows, seen.trials, settings.format), end="")
     return Exit.DONE
 
 

@@ -86,8 +86,12 @@ class General:
         None, "a folder with recipes, tables and tasks of your own (recipe/, table/, task/), beside the program's"
     )
     home: str = setting("studies", "folder of the records and of the MLflow store")
-    format: Literal["markdown", "csv", "json", "hash"] = setting(
-        "markdown", "how results are printed: markdown, csv or json; export also takes hash"
+    format: Literal["markdown", "csv", "json", "latex", "html", "hash", "png", "svg", "pdf"] | None = setting(
+        None, "in what results are shown; null takes the first of the verb's formats, which its --help lists"
+    )
+    width: Literal["text", "single", "double"] = setting(
+        "text",
+        "width of figures: 6 inches (text), or those of one and two columns of a journal, 3.5 and 7.2 (single, double)",
     )
     source: Literal["record", "shipped", "cluster"] = setting(
         "record",
@@ -137,6 +141,7 @@ class Settings:
     tracking: TrackingSettings
     home: Path
     format: str
+    width: str
     source: str
     budget_hours: float | None
     max_failed: float

@@ -1,16 +1,19 @@
-"""What trials come to: summaries with intervals and verdicts, tables, plots and comparisons. Pure functions of the
-recorded trials and of what was printed in 1997; nothing here reads or writes a record.
+"""What trials come to: summaries with intervals and verdicts, tables, plots, comparisons, and the page of a study. Pure
+functions of the recorded trials and of what was printed in 1997; nothing here reads or writes a record.
 """
 
+from lstm_search.report.canvas import Figures
 from lstm_search.report.columns import curve_lines, settings_by_row
 from lstm_search.report.comparison import COMPARED, render_comparison
-from lstm_search.report.layout import cell, json_text
-from lstm_search.report.plot import write_figures
-from lstm_search.report.standings import Standing, render_search
+from lstm_search.report.layout import Sheet, cell, json_text
+from lstm_search.report.page import Contents, render_page
+from lstm_search.report.plot import FIGURE_FORMATS, write_figures
+from lstm_search.report.standings import Standing, search_sheet
 from lstm_search.report.summary import Summary, summaries, summarise
 from lstm_search.report.table import (
     EXPORTERS,
     RENDERERS,
+    SHEETS,
     export_trials,
     render,
     summary_line,

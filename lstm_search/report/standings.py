@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lstm_search.checks import written
-from lstm_search.report.layout import aligned, cell, number, share, wrapped
-from lstm_search.report.summary import Summary
+from lstm_search.report.layout import Bar, Sheet, number, share
+from lstm_search.report.summary import Summary, rate_bar
 from lstm_search.spec import Candidate, Row, counted, short_names
 
 
@@ -16,7 +16,8 @@ from lstm_search.spec import Candidate, Row, counted, short_names
 class Standing:
     """A candidate as it stands: `place` says how, in a word or a phrase; `summaries` are of the rows by which it was
     chosen (the last milestone of each), `fresh` of those on fresh replicates. `served`: whether the printed figures of
-    a row may be its own; None where nothing is printed or no trial has ended."""
+    a row may be its own; None where nothing is printed or no trial has ended. `worth`: what it competes by; None where
+    no trial has ended, infinite where that needs a success and there is none."""
 
     candidate: Candidate
     place: str
@@ -24,6 +25,7 @@ class Standing:
     served: Sequence[bool | None] = ()
     fresh: Sequence[Summary] = ()
     fresh_served: Sequence[bool | None] = ()
+    worth: float | None = None
 
 
 LEGEND = (
@@ -45,38 +47,48 @@ _BY_WHOM = re.compile(r"(?<=worse) than .*(?= \(p = )|(?<=reach) of .*")
 """In why a candidate left, the name of the leader of then."""
 
 
-def render_search(standings: Sequence[Standing], title: str, most: int) -> str:
-    """The table in Markdown, `most` lines of it (0: all)."""
+def search_sheet(standings: Sequence[Standing], title: str, most: int, best: str = "") -> Sheet:
+    """The table, `most` lines of it (0: all); `best`: the words that train the best one again."""
     shown = standings[:most] if most else standings
     joint = any(len(one.candidate.rows) > 1 for one in standings)
     head, lines = (_joint if joint else _single)(shown)
     unit = standings[0].candidate.rows[0].unit
     legend = LEGEND.format(unit=unit, counted=counted(unit))
     more = len(standings) - len(shown)
-    parts = [
-        cell(title),
-        "",
-        *aligned([head, *lines]),
-        "",
-        *([f"{more} further candidates are not shown; lines=0 shows all", ""] if more else []),
-        wrapped(f"{LEGEND_JOINT} {legend}" if joint else legend),
-        "",
-    ]
-    return "\n".join(parts)
+    return Sheet(
+        title,
+        head,
+        lines,
+        f"{LEGEND_JOINT} {legend}" if joint else legend,
+        more=f"{more} further candidates are not shown; lines=0 shows all" if more else "",
+        last=f"the best: lstm-search run {best}" if best else "",
+        bars={} if joint else _bars(head, shown),
+    )
+
+
+def _bars(head: Sequence[str], standings: Sequence[Standing]) -> dict[tuple[int, int], Bar]:
+    """Of each line the solved fraction, on the trials it was chosen by and on fresh ones."""
+    found = {}
+    for line, one in enumerate(standings):
+        for column, some in (("chosen by", one.summaries), ("fresh seeds", one.fresh)):
+            bar = rate_bar(some[-1]) if some else None
+            if bar is not None:
+                found[line, head.index(column)] = bar
+    return found
 
 
 def _single(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
     keys = list(dict.fromkeys(key for one in standings for key, _ in one.candidate.point))
     short = short_names(keys)
     unit = standings[0].candidate.rows[0].unit
-    bases = {_base(one.candidate) for one in standings}
+    bases = {one.candidate.base for one in standings}
     fresh = any(one.fresh for one in standings)
     head = [*(["row"] if len(bases) > 1 else []), *(short[key] for key in keys), "standing", "chosen by", unit, "ERT"]
     head += ["fresh seeds", unit, "ERT", "published", "verdict"] if fresh else []
     lines = []
     for one in standings:
         point = dict(one.candidate.point)
-        line = [*([_base(one.candidate)] if len(bases) > 1 else [])]
+        line = [*([one.candidate.base] if len(bases) > 1 else [])]
         line += [
             *(written(point[key]) if key in point else "-" for key in keys),
             _place(one),
@@ -95,12 +107,6 @@ def _single(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
 def _place(one: Standing) -> str:
     """How it stands, in a word or two."""
     return _BY_WHOM.sub("", one.place)
-
-
-def _base(candidate: Candidate) -> str:
-    """The name of the row before its axes vary."""
-    row = candidate.rows[0]
-    return row.name.partition(" ")[0] if row.table else row.cell.task.name
 
 
 def _figures(row: Summary) -> list[str]:

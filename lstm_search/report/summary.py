@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lstm_search import stats
 from lstm_search.published import CAP_FACTOR, Published, published_at
+from lstm_search.report.layout import Bar
 from lstm_search.spec import BROKEN, SEQUENCES, Outcome, Purpose, Reached, Row, Trial, TrialResult
 
 TESTED = 2560
@@ -73,6 +74,13 @@ class Summary:
     def finished(self) -> int:
         """Trials that ended in any way."""
         return self.n + self.broken
+
+
+def rate_bar(row: Summary) -> Bar | None:
+    """The solved fraction with its interval and the printed one; None while no trial has ended."""
+    printed = row.published
+    rate = printed.successes / printed.trials if printed and printed.successes is not None and printed.trials else None
+    return Bar(row.success_interval[0], row.k / row.n, row.success_interval[1], rate) if row.n else None
 
 
 def summarise(row: Row, trials: Sequence[Trial]) -> tuple[Summary, ...]:

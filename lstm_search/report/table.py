@@ -12,8 +12,9 @@ from lstm_search import stats
 from lstm_search.checks import written
 from lstm_search.published import Published
 from lstm_search.report.columns import settings_by_row
-from lstm_search.report.layout import aligned, cell, json_text, number, wrapped
-from lstm_search.report.summary import Summary
+from lstm_search.report.layout import Bar, Sheet, json_text, markdown, number, time_bars
+from lstm_search.report.summary import Summary, rate_bar
+from lstm_search.report.typeset import html, latex
 from lstm_search.spec import (
     SEQUENCES,
     Outcome,
@@ -53,17 +54,26 @@ LEGEND_CHOICE = (
 )
 
 
-def _markdown(rows: Sequence[Summary], title: str) -> str:
+def sheet(rows: Sequence[Summary], title: str = "") -> Sheet:
+    """The table as it is read: a line a summary, and below it what the figures mean and how each line is judged."""
     rows = sorted(rows, key=_standing)
     unit = rows[0].unit if rows else SEQUENCES
-    head = [text.format(unit=unit) for text in HEADER]
-    notes = [wrapped(f"- {cell(_note(row))}") for row in rows]
     legend = LEGEND.format(unit=unit, counted=counted(unit))
     if any(row.purpose != "report" for row in rows):
         legend += f" {LEGEND_CHOICE}"
-    return "\n".join(
-        [cell(_caption(rows, title)), "", *aligned([head, *map(_columns, rows)]), "", wrapped(legend), "", *notes, ""]
+    head = [text.format(unit=unit) for text in HEADER]
+    notes = [_note(row) for row in rows]
+    return Sheet(_caption(rows, title), head, [_columns(row) for row in rows], legend, notes, bars=_bars(rows))
+
+
+def _bars(rows: Sequence[Summary]) -> dict[tuple[int, int], Bar]:
+    """Of each line the solved fraction and the mean, beside what was printed."""
+    solved = {(line, HEADER.index("solved")): rate_bar(row) for line, row in enumerate(rows)}
+    means = time_bars(
+        [(row.mean_interval, row.mean, row.published.mean_sequences if row.published else None) for row in rows]
     )
+    both = solved | {(line, HEADER.index("{unit}")): bar for line, bar in enumerate(means)}
+    return {place: bar for place, bar in both.items() if bar is not None}
 
 
 def _standing(row: Summary) -> tuple[bool, float]:
@@ -182,10 +192,15 @@ def _named(plain: dict[str, Any]) -> dict[str, Any]:
     return _in_unit(plain | pairs | {"published": printed}, plain["unit"])
 
 
+SHEETS: dict[str, Callable[[Sheet], str]] = {"markdown": markdown, "latex": latex, "html": html}
+"""In what a table that is read is written."""
+
 RENDERERS: dict[str, Callable[[Sequence[Summary], str], str]] = {
-    "markdown": _markdown,
+    "markdown": lambda rows, title: markdown(sheet(rows, title)),
     "csv": _csv_table,
     "json": _json_table,
+    "latex": lambda rows, title: latex(sheet(rows, title)),
+    "html": lambda rows, title: html(sheet(rows, title)),
 }
 
 

@@ -51,6 +51,30 @@ class Objective:
         cost = math.fsum(math.log(max(_ert_of_half(*some), 1.0)) for some in times) / len(times)
         return (-_mean_rate(times), cost) if self.kind == "success" else (cost,)
 
+    @property
+    def meaning(self) -> str:
+        """What the first part of a loss is, as a person reads it (`worth`)."""
+        several = len(self.milestones) > 1
+        return {
+            "ert": "ERT, geometric mean over rows" if several else "ERT",
+            "success": "mean success rate" if several else "success rate",
+            "published": "printed rows served" if several else "distance to the printed row",
+        }[self.kind]
+
+    def worth(self, loss: Sequence[float]) -> float:
+        """The first part of a loss as a person reads it: a time, a rate, a number of rows, or a distance."""
+        if self.kind == "ert":
+            return math.exp(loss[0]) if len(self.milestones) > 1 else loss[0]
+        return loss[0] if self.kind == "published" and len(self.milestones) == 1 else -loss[0]
+
+    def level(self, loss: Sequence[float]) -> float:
+        """A loss as one finite number that cells are compared by: times as logarithms, half a success counted where
+        there is none. Not finite where there is no trial."""
+        if self.kind == "ert" and len(self.milestones) == 1:
+            spent = loss[0] if math.isfinite(loss[0]) else 2 * loss[1]
+            return math.log(spent) if spent > 0 else math.nan
+        return min(loss[0], 9.0)
+
     def _loss(self, times: Times) -> tuple[float, ...]:
         reached, censored = times
         if self.printed:

@@ -13,13 +13,10 @@ from lstm_search.search.objective import objective_of, problem_of
 from lstm_search.search.proposers import PROPOSERS, Proposer
 from lstm_search.search.settings import SearchSettings
 from lstm_search.search.space import Base, Fixed, Space
-from lstm_search.spec import BROKEN, Candidate, Row, Trial, TrialSpec
+from lstm_search.spec import BROKEN, FINALIST, Candidate, Row, Trial, TrialSpec
 
 FRESH = ", fresh seeds"
 """The end of the name of a row of fresh replicates: nothing was chosen by the results of its trials."""
-
-FINALIST = "finalist"
-"""Why a candidate gets no further trials but those on fresh replicates."""
 
 
 @dataclass
@@ -186,7 +183,7 @@ def _ranked(
     contests: dict[object, list[tuple[bool, bool, tuple[float, ...], int]]] = {}
     for number, candidate in enumerate(candidates):
         begun = not all(trials[row.name] for row in candidate.rows)
-        place = candidate.left not in ("", FINALIST), begun, loss_of(settings, candidate, trials), number
+        place = candidate.dropped, begun, loss_of(settings, candidate, trials), number
         contests.setdefault(problem_of(candidate.rows), []).append(place)
     return [[candidates[number] for *_, number in sorted(entries)] for entries in contests.values()]
 

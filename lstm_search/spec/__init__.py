@@ -5,11 +5,13 @@ values for the record, for files and for MLflow. Plain data that every room abov
 from lstm_search.spec.canonical import canonical, canonical_json, digest, flat
 from lstm_search.spec.cell import NUMERICS_VERSION, SCHEMA_VERSION, SEQUENCES, Cell, cell_from_dict
 from lstm_search.spec.row import (
+    FINALIST,
     Candidate,
     Definition,
     Purpose,
     Row,
     counted,
+    points_of,
     row_from_plain,
     settings_of,
     short_names,

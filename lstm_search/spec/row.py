@@ -12,6 +12,9 @@ from lstm_search.spec.trial import BROKEN, Outcome, Trial, TrialResult, TrialSpe
 
 Purpose = Literal["report", "tune", "race"]
 
+FINALIST = "finalist"
+"""Why a candidate gets no further trials but those on fresh replicates."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -92,6 +95,27 @@ class Candidate:
     def name(self) -> str:
         """The name of its row; of several rows, the settings that they have in common."""
         return self.rows[0].name if len(self.rows) == 1 else settings_of(self.point)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it left because it was found worse than another."""
+        return self.left not in ("", FINALIST)
+
+    @property
+    def base(self) -> str:
+        """The name of its first row before its axes vary."""
+        row = self.rows[0]
+        return row.name.partition(" ")[0] if row.table else row.cell.task.name
+
+
+def points_of(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """The settings of candidates by short name. Where they vary more than one row, the row is one of the settings."""
+    short = short_names(list(dict.fromkeys(key for one in candidates for key, _ in one.point)))
+    several = len({one.base for one in candidates}) > 1 and all(len(one.rows) == 1 for one in candidates)
+    return [
+        {**({"row": one.base} if several else {}), **{short[key]: value for key, value in one.point}}
+        for one in candidates
+    ]
 
 
 def settings_of(point: Iterable[tuple[str, Any]]) -> str:

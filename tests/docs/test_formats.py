@@ -45,5 +45,4 @@ def test_the_formats_are_those_that_verbs_take() -> None:
             verbs, formats = (re.findall(r"`(\w+)`", part) for part in line.split("|")[1:3])
             listed |= {verb: set(formats) for verb in verbs}
     for name, verb in VERBS.items():
-        found = set(verb.formats) - ({"markdown"} if name == "export" else set())
-        assert listed.get(name, {"markdown"}) == found
+        assert listed.get(name, {"markdown"}) == set(verb.formats)

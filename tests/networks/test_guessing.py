@@ -18,8 +18,8 @@ from helpers.naive_tasks import draw, two_sequence, uniform
 from lstm_search import config
 from lstm_search.networks import Guessing
 from lstm_search.record import shipped
+from lstm_search.report import canvas, summary, table
 from lstm_search.report import comparison as compare
-from lstm_search.report import plot, summary, table
 from lstm_search.simd.draws import CHECKS, WEIGHTS, stream_key
 from lstm_search.spec import Cell, Definition, Outcome, Row, Stop, Training, TrialResult, TrialSpec, cell_from_dict
 from lstm_search.tasks import Adding, EmbeddedReber, TwoSequence
@@ -175,8 +175,8 @@ def test_runs_of_mlflow_have_draws() -> None:
 
 
 def test_a_figure_of_draws_says_so() -> None:
-    assert plot._xlabel([ROW]) == "draws"  # the label would otherwise have to be read from pixels
-    assert plot._xlabel([synthetic.row("6a")]) == "training sequences"
+    assert canvas.xlabel([ROW]) == "draws"  # the label would otherwise have to be read from pixels
+    assert canvas.xlabel([synthetic.row("6a")]) == "training sequences"
 
 
 def test_draws_and_sequences_do_not_stand_side_by_side() -> None:
@@ -187,7 +187,7 @@ def test_draws_and_sequences_do_not_stand_side_by_side() -> None:
     with pytest.raises(ValueError, match="count draws and sequences"):
         table.export_trials([ROW, other], {})
     with pytest.raises(ValueError, match="count sequences and draws"):
-        plot._xlabel([other, ROW])
+        canvas.xlabel([other, ROW])
 
 
 def test_a_comparison_of_guesses_is_one_of_draws() -> None:

@@ -7,10 +7,14 @@ from dataclasses import replace
 from helpers.races import Cells
 from helpers.synthetic import SEED, ended, solved, trials
 
-from lstm_search.report import Standing, render_search, summarise
+from lstm_search.report import SHEETS, Standing, search_sheet, summarise
 from lstm_search.spec import Candidate, Outcome, Row
 
 CELLS = Cells(replicates=4)
+
+
+def render_search(standings: list[Standing], title: str, most: int) -> str:
+    return SHEETS["markdown"](search_sheet(standings, title, most))
 
 
 def standing(rate: float, place: str, *, fresh: bool = False, bases: tuple[Cells, ...] = (CELLS,)) -> Standing:

@@ -1,0 +1,84 @@
+"""A table for a paper, in LaTeX, and for a page, in HTML. Whatever a name holds is shown and not obeyed."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from lstm_search.report.layout import Sheet
+
+_NUMBER = re.compile(r"([-\d.,]+|infinite)(\s.*)?")
+
+_LATEX = {
+    **{char: f"\\{char}" for char in "#$%&_{}"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\textasciigrave{}",
+    "…": r"\dots{}",
+}
+
+
+def latex(sheet: Sheet) -> str:
+    r"""The table in LaTeX with the rules of `booktabs`; it is as wide as the page where that has two columns. The notes
+    stand as comments."""
+    lines = [f"    {' & '.join(map(_cell, line))} \\\\" for line in sheet.lines]
+    comments = [text for text in (sheet.more, *sheet.notes, sheet.last) if text]
+    parts = [
+        r"% in the preamble: \usepackage{booktabs}",
+        r"\begin{table*}",
+        r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        f"  \\caption{{{escaped(sheet.title)}}}",
+        f"  \\begin{{tabular}}{{@{{}}{''.join(_alignments(sheet))}@{{}}}}",
+        r"    \toprule",
+        f"    {' & '.join(map(_cell, sheet.head))} \\\\",
+        r"    \midrule",
+        *lines,
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        f"  \\par\\medskip\\parbox{{\\linewidth}}{{\\scriptsize {escaped(sheet.legend)}}}",
+        r"\end{table*}",
+        *(f"% {_line(text)}" for text in comments),
+    ]
+    return "\n".join([*parts, ""])
+
+
+def escaped(text: str) -> str:
+    """`text` in one line of LaTeX."""
+    return "".join(_LATEX.get(char, char) for char in _line(text)).replace("--", "-{}-")
+
+
+def _cell(text: str) -> str:
+    r"""A cell of a line; one that begins with a bracket or a star would else be an option of the \\ before it."""
+    return "--" if text == "-" else f"{'{}' if text.startswith(('[', '*')) else ''}{escaped(text)}"
+
+
+def _line(text: str) -> str:
+    """`text` in one line, without characters that control anything."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _alignments(sheet: Sheet) -> list[str]:
+    """Numbers stand to the right, words to the left."""
+    columns = zip(*sheet.lines, strict=True) if sheet.lines else [()] * len(sheet.head)
+    return ["r" if column and all(map(_NUMBER.fullmatch, column)) else "l" for column in columns]
+
+
+def html(sheet: Sheet, *, bars: bool = False) -> str:
+    """The table in HTML, to be put into a page; `bars`: with its intervals drawn, for a page that has the style."""
+    numbers = [alignment == "r" for alignment in _alignments(sheet)]
+    return str(templates().get_template("table.html").render(sheet=sheet, numbers=numbers, bars=bars))
+
+
+@cache
+def templates() -> Any:
+    """The templates beside this file. They escape all that is put into them."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("lstm_search.report")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
