@@ -199,7 +199,7 @@ def _heat(cells: Cells, across: Sequence[Any], up: Sequence[Any]) -> list[dict[s
 
 
 def _field(cells: Cells, i: int) -> str:
-    return compact(cells.worths[i]) + (" (dropped)" if cells.standings[i].candidate.dropped else "")
+    return compact(cells.worths[i]) + ("<br>dropped" if cells.standings[i].candidate.dropped else "")
 
 
 def _scattered(cells: Cells, across: Sequence[Any], up: Sequence[Any]) -> list[dict[str, Any]]:

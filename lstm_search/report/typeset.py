@@ -25,22 +25,23 @@ _LATEX = {
 
 
 def latex(sheet: Sheet) -> str:
-    r"""The table in LaTeX with the rules of `booktabs`; it is as wide as the page where that has two columns. The notes
-    stand as comments."""
+    r"""The table in LaTeX with the rules of `booktabs`, over both columns where a page has two; one that is wider than
+    the text is made smaller. The notes stand as comments."""
     lines = [f"    {' & '.join(map(_cell, line))} \\\\" for line in sheet.lines]
     comments = [text for text in (sheet.more, *sheet.notes, sheet.last) if text]
     parts = [
-        r"% in the preamble: \usepackage{booktabs}",
+        r"% in the preamble: \usepackage{booktabs,graphicx}",
         r"\begin{table*}",
         r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
         f"  \\caption{{{escaped(sheet.title)}}}",
+        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         f"  \\begin{{tabular}}{{@{{}}{''.join(_alignments(sheet))}@{{}}}}",
         r"    \toprule",
         f"    {' & '.join(map(_cell, sheet.head))} \\\\",
         r"    \midrule",
         *lines,
         r"    \bottomrule",
-        r"  \end{tabular}",
+        r"  \end{tabular}}",
         f"  \\par\\medskip\\parbox{{\\linewidth}}{{\\scriptsize {escaped(sheet.legend)}}}",
         r"\end{table*}",
         *(f"% {_line(text)}" for text in comments),
@@ -50,7 +51,7 @@ def latex(sheet: Sheet) -> str:
 
 def escaped(text: str) -> str:
     """`text` in one line of LaTeX."""
-    return "".join(_LATEX.get(char, char) for char in _line(text)).replace("--", "-{}-")
+    return re.sub("-(?=-)", "-{}", "".join(_LATEX.get(char, char) for char in _line(text)))
 
 
 def _cell(text: str) -> str:

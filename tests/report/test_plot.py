@@ -20,7 +20,7 @@ from lstm_search.report import canvas, curves
 from lstm_search.report import solved as fraction
 from lstm_search.spec import CurvePoint, Row, Trial
 
-Draw = Callable[[Sequence[Row], Mapping[str, Sequence[Trial]], Path], None]
+Draw = Callable[..., None]
 BOTH = pytest.mark.parametrize("draw", [fraction.solved_fraction, curves.learning_curves])
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -67,6 +67,66 @@ def test_other_endings_give_other_formats(ending: str, tmp_path: Path) -> None:
     assert path.read_bytes()[:5] in (b"%PDF-", b"<?xml")
 
 
+@pytest.mark.parametrize(("width", "inches"), [("text", 6.0), ("single", 3.5), ("double", 7.2)])
+@BOTH
+def test_a_figure_is_as_wide_as_asked_for(draw: Draw, width: str, inches: float, tmp_path: Path) -> None:
+    path = tmp_path / "figure.png"
+    draw(*synthetic.study(), path, canvas.Figures(width=width))
+    assert int.from_bytes(path.read_bytes()[16:20]) == round(200 * inches)
+
+
+@BOTH
+def test_letters_are_embedded_in_a_pdf_and_an_svg_is_the_same_every_time(draw: Draw, tmp_path: Path) -> None:
+    first, second, page = tmp_path / "a.svg", tmp_path / "b.svg", tmp_path / "c.pdf"
+    for path in (first, second, page):
+        draw(*synthetic.study(), path)
+    assert first.read_bytes() == second.read_bytes()
+    assert b"/FontFile2" in page.read_bytes()
+    assert b"/Type3" not in page.read_bytes()
+
+
+def many(count: int) -> tuple[list[Row], dict[str, list[Trial]]]:
+    """Rows of which the later ones are the better ones."""
+    rows = [row(f"r{index}", replicates=2, purpose="race") for index in range(count)]
+    return rows, {one.name: trials(one, solved(9000 - 100 * i), solved(9000)) for i, one in enumerate(rows)}
+
+
+def test_of_many_rows_the_best_are_told_apart_and_the_dropped_are_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = canvas.Figures(dropped={"r19": "worse than r18 (p = 0.001)", "r18": "out of reach of r17"})
+    figure = drawn(*many(20), tmp_path / "f.png", monkeypatch, draw=fraction.solved_fraction, how=how)
+    axes = figure.axes[0]
+    assert [text.get_text().split()[0] for text in axes.texts] == [f"r{index}" for index in range(17, 5, -1)]
+    grey = [line for line in axes.lines if line.get_color() == canvas.PALE and line.get_marker() != "x"]
+    assert len(grey) == 8
+    assert len(marks(axes, "x")) == 2
+    assert [text.get_text() for text in axes.get_legend().get_texts()][-2:] == ["dropped by the search", "8 others"]
+
+
+def test_twelve_rows_are_all_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    how = canvas.Figures(dropped={"r3": "worse than r11 (p = 0.001)"})
+    axes = drawn(*many(12), tmp_path / "f.png", monkeypatch, draw=fraction.solved_fraction, how=how).axes[0]
+    assert [text.get_text() for text in axes.texts][3] == "r3  2/2 (dropped)"
+    assert canvas.PALE not in {line.get_color() for line in axes.lines}
+
+
+def test_the_medians_of_the_others_share_the_last_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    how = canvas.Figures(dropped={"r19": "worse than r18 (p = 0.001)"})
+    panels = [panel for panel in drawn(*many(20), tmp_path / "f.png", monkeypatch, how=how).axes if panel.get_visible()]
+    assert len(panels) == 12
+    assert panels[-1].get_title(loc="left") == "9 other rows: their medians"
+    assert len(panels[-1].lines) == 9
+    assert panels[0].get_title(loc="left").startswith("r18")
+
+
+def test_rows_of_different_tasks_have_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, record = many(13)
+    rows[0] = replace(rows[0], cell=synthetic.ADDING)
+    axes = drawn(rows, record, tmp_path / "f.png", monkeypatch, draw=fraction.solved_fraction).axes[0]
+    assert [text.get_text().split()[0] for text in axes.texts] == [f"r{index}" for index in range(12)]
+
+
 def test_a_curve_holds_steps_ends_and_both_means() -> None:
     line = row("6a", replicates=5, cap=1000, table="9", published="6a")
     curve = fraction._line(
@@ -96,9 +156,15 @@ def test_the_median_is_over_the_trials_still_training_and_ends_where_most_are_do
 
 
 def drawn(
-    rows: Sequence[Row], record: Mapping[str, Sequence[Trial]], path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: Sequence[Row],
+    record: Mapping[str, Sequence[Trial]],
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    draw: Draw = curves.learning_curves,
+    how: canvas.Figures = canvas.Figures(),  # noqa: B008  (frozen)
 ) -> Figure:
-    """The figure of learning curves as it would be written; to draw it once is enough."""
+    """The figure as it would be written; to draw it once is enough."""
     figures = []
 
     def keep(figure: Figure, part: Path, **_: Any) -> None:
@@ -106,7 +172,7 @@ def drawn(
         part.touch()
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    curves.learning_curves(rows, record, path)
+    draw(rows, record, path, how)
     figures[0].draw_without_rendering()  # extents in the figure's own resolution, not in that of the file
     return figures[0]
 
