@@ -156,16 +156,16 @@ def map_chart(cells: Cells, importances: Mapping[str, float]) -> Chart | None:
     known = set(zip(across, up, strict=True))
     columns, lines = _sorted(across), _sorted(up)
     full = 2 * len(known) >= len(columns) * len(lines)
-    if full and max(len(columns), len(lines)) <= MOST_VALUES:
-        traces, more = _heat(cells, across, up), {"xaxis": _words(keys[0], columns), "yaxis": _words(keys[1], lines)}
-    else:
-        traces, more = _scattered(cells, across, up), {"xaxis": _scale(keys[0], across), "yaxis": _scale(keys[1], up)}
     best = _best(cells, range(len(across)))
-    rest = ", the best over the other axes" if len(cells.axes) > 2 else ""
     at = ", ".join(f"{key}={written(cells.points[best].get(key))}" for key in keys)
-    caption = f"{cells.meaning} over {keys[0]} and {keys[1]}{rest}"
-    alt = f"The best, {told(cells.worths[best])}, is at {at}."
-    return Chart("map", caption, alt, traces, more, 180 + 36 * min(12, max(6, len(lines))))
+    caption, alt = f"{cells.meaning} over {keys[0]} and {keys[1]}", f"The best, {told(cells.worths[best])}, is at {at}."
+    if not full or max(len(columns), len(lines)) > MOST_VALUES:
+        layout = {"xaxis": _scale(keys[0], across), "yaxis": _scale(keys[1], up)}
+        return Chart("map", f"{caption}, a dot a cell", alt, _scattered(cells, across, up), layout, 460)
+    rest = ", the best over the other axes" if len(cells.axes) > 2 else ""
+    layout = {"xaxis": _words(keys[0], columns), "yaxis": _words(keys[1], lines)}
+    height = 180 + 36 * min(12, max(6, len(lines)))
+    return Chart("map", f"{caption}{rest}", alt, _heat(cells, across, up), layout, height)
 
 
 def _words(key: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lstm_search.report.axes import Cells, axis_charts, cells_of, importance_chart, map_chart, parallel_chart
@@ -23,8 +23,8 @@ from lstm_search.report.table import canonical_hash, sheet
 from lstm_search.report.typeset import html, templates
 from lstm_search.spec import Definition, Trial
 
-MOST_ROWS, MOST_CANDIDATES = 20, 50
-"""Rows that are shown like those of a table of the paper, and lines of a table of candidates."""
+MOST_ROWS = 20
+"""Rows that are shown like those of a table of the paper; of more candidates, the best ones."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def _results(contents: Contents) -> Section:
     text = f"{trials:,} trials in {len(definition.rows):,} rows, seed {definition.seed}."
     text += " A bar is a 95 % interval, the line in it the estimate, a mark in another colour what was printed in 1997."
     if len(standings) > 1 and (chosen or len(definition.rows) > MOST_ROWS):
-        found = search_sheet(standings, definition.title or definition.name, MOST_CANDIDATES)
+        found = search_sheet(standings, definition.title or definition.name, MOST_ROWS)
+        more = f"{len(standings) - MOST_ROWS} more: lstm-search table study={definition.name} lines=0 shows all"
+        found = replace(found, more=more if found.more else "")
     else:
         found = sheet(summaries(definition.rows, contents.trials), definition.title)
     return Section("results", "Results", text, sheets=[found])
