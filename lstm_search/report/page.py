@@ -8,6 +8,7 @@ the browser.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +22,7 @@ from lstm_search.report.standings import Standing, search_sheet
 from lstm_search.report.summary import summaries
 from lstm_search.report.table import canonical_hash, sheet
 from lstm_search.report.typeset import html, templates
-from lstm_search.spec import Definition, Trial
+from lstm_search.spec import Definition, Row, Trial
 
 MOST_ROWS = 20
 """Rows that are shown like those of a table of the paper; of more candidates, the best ones."""
@@ -46,6 +47,12 @@ class Contents:
         """Why rows were dropped, by name."""
         left = [one.candidate for one in self.standings if one.candidate.dropped]
         return {row.name: one.left for one in left for row in one.rows}
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, those of the best candidates first."""
+        placed = {row.name: row for one in self.standings for row in one.candidate.rows}
+        return list({**placed, **{row.name: row for row in self.definition.rows}}.values())
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def _results(contents: Contents) -> Section:
 
 
 def _solved(contents: Contents) -> Section:
-    chart = solved_chart(contents.definition.rows, contents.trials, contents.dropped)
+    chart = solved_chart(contents.rows, contents.trials, contents.dropped)
     title, none = "Solved fraction over training", "No trial has ended yet."
     return Section("fraction", title, "" if chart else none, [chart] if chart else [])
 
@@ -116,7 +123,9 @@ def _axes(contents: Contents) -> Section:
         why = "fewer than two cells with a result that can be drawn" if contents.standings else "no axes"
         return Section("axes", title, f"This study has {why}: there is nothing to compare over axes.")
     found = [map_chart(cells, contents.importances), *axis_charts(cells, contents.importances), parallel_chart(cells)]
-    text = f"A cell is drawn by its {cells.meaning}; those without a success stand above all others."
+    text = f"A cell is drawn by its {cells.meaning}."
+    if not all(map(math.isfinite, cells.worths)):
+        text += " Those without a success stand above all others."
     return Section("axes", title, text, [chart for chart in found if chart])
 
 
@@ -138,7 +147,7 @@ def _race(contents: Contents) -> Section:
 
 
 def _learning(contents: Contents) -> Section:
-    charts = learning_charts(contents.definition.rows, contents.trials, contents.dropped)
+    charts = learning_charts(contents.rows, contents.trials, contents.dropped)
     text = (
         "A thin line is a trial, the thick one the median of those still training; a dot is where a trial was solved, "
         "at the error of its test, a tick where it was censored."
