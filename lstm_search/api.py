@@ -19,7 +19,16 @@ from lstm_search.checks import written
 from lstm_search.cli import see, train
 from lstm_search.config import ConfigError, Settings, compose, recorded_words, words_of
 from lstm_search.record import Record, existing_study
-from lstm_search.report import curve_lines, settings_by_row, summaries, summary_line, trial_lines, write_figures
+from lstm_search.report import (
+    Figures,
+    curve_lines,
+    settings_by_row,
+    summaries,
+    summary_line,
+    trial_lines,
+    write_figures,
+)
+from lstm_search.spec import dropped_rows
 from lstm_search.tasks import check_task, register_task
 
 if TYPE_CHECKING:
@@ -121,7 +130,8 @@ class Study:
         """A figure of `lstm-search plot`: `solved_fraction` or `learning_curves`. It shows itself in a notebook."""
         seen = see(self._recorded("curves") if kind == "learning_curves" else self._settings, curves=True)
         with tempfile.TemporaryDirectory() as folder:
-            written_to = write_figures(seen.definition.rows, seen.trials, Path(folder))
+            how = Figures(dropped=dropped_rows(seen.candidates), curves=self._settings.source == "record")
+            written_to = write_figures(seen.definition.rows, seen.trials, Path(folder), how=how)
             found = {path.stem: path.read_bytes() for path in written_to}
         if kind not in found:
             raise ConfigError(f"figure {kind}: takes {' or '.join(found)}")

@@ -24,6 +24,7 @@ from lstm_search.report import (
     write_figures,
 )
 from lstm_search.search import SearchSettings
+from lstm_search.spec import dropped_rows
 
 MOST_REPORTED = 20
 """Cells of a study that chooses nothing that are shown like the rows of a table of the paper."""
@@ -78,8 +79,7 @@ def show_figures(settings: Settings) -> int:
     seen = see(settings, curves=True)
     settings.home.mkdir(parents=True, exist_ok=True)
     curves = settings.source == "record"  # what is shipped has none
-    dropped = {row.name: one.left for one in seen.candidates if one.dropped for row in one.rows}
-    figures = Figures(settings.format, settings.width, dropped, curves=curves)
+    figures = Figures(settings.format, settings.width, dropped_rows(seen.candidates), curves=curves)
     for path in write_figures(seen.definition.rows, seen.trials, settings.home, f"{seen.definition.name}-", figures):
         print(path)
     return Exit.DONE

@@ -22,7 +22,7 @@ from lstm_search.report.standings import Standing, search_sheet
 from lstm_search.report.summary import summaries
 from lstm_search.report.table import canonical_hash, sheet
 from lstm_search.report.typeset import html, templates
-from lstm_search.spec import Definition, Row, Trial
+from lstm_search.spec import Definition, Row, Trial, dropped_rows
 
 MOST_ROWS = 20
 """Rows that are shown like those of a table of the paper; of more candidates, the best ones."""
@@ -45,8 +45,7 @@ class Contents:
     @property
     def dropped(self) -> dict[str, str]:
         """Why rows were dropped, by name."""
-        left = [one.candidate for one in self.standings if one.candidate.dropped]
-        return {row.name: one.left for one in left for row in one.rows}
+        return dropped_rows([one.candidate for one in self.standings])
 
     @property
     def rows(self) -> list[Row]:

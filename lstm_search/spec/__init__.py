@@ -11,6 +11,7 @@ from lstm_search.spec.row import (
     Purpose,
     Row,
     counted,
+    dropped_rows,
     points_of,
     row_from_plain,
     settings_of,

@@ -108,6 +108,12 @@ class Candidate:
         return row.name.partition(" ")[0] if row.table else row.cell.task.name
 
 
+def dropped_rows(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Why rows were dropped, by name. A row of several sets of a joint search was when all of them were."""
+    kept = {row.name for one in candidates if not one.dropped for row in one.rows}
+    return {row.name: one.left for one in candidates for row in one.rows if row.name not in kept}
+
+
 def points_of(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """The settings of candidates by short name. Where they vary more than one row, the row is one of the settings."""
     short = short_names(list(dict.fromkeys(key for one in candidates for key, _ in one.point)))
