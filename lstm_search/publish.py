@@ -6,42 +6,83 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from lstm_search.record import Record, acquire, check_name, named_errors
-from lstm_search.report import Summary, render, summaries, write_figures
-from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Trial
-from lstm_search.tracking import CellView, NotRecoverable, Recovered, StudyView, Tracker, recovered
+from lstm_search.record import Record, acquire, check_name, holder, named_errors
+from lstm_search.report import MOST_BROKEN, Summary, render, summarise, write_figures
+from lstm_search.search import SearchSettings, loss_of
+from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Row, Trial, TrialSpec
+from lstm_search.tracking import (
+    RUN_ID,
+    CellView,
+    NotRecoverable,
+    Recovered,
+    Status,
+    StudyView,
+    Tracker,
+    recovered,
+)
+
+MOST_SHOWN = 12
+"""Cells in the description of a study's run, which MLflow limits to 8,000 characters."""
+
+FIGURES = ("solved_fraction", "learning_curves")
+"""The figures that this description shows, by the names of their files."""
 
 
-def view(home: Path, name: str) -> StudyView:
+@dataclass(frozen=True)
+class About:
+    """What the record of a study does not say in words: the command that makes it, and what its search is for."""
+
+    command: str = ""
+    objective: Literal["ert", "success", "published"] = "ert"
+
+
+@dataclass
+class Activity:
+    """What the process that trains a study knows of it: kept up by its loop, read by the thread that publishes.
+    `rows`: those it was asked for; `running`: its trials that have no result yet, by row."""
+
+    status: Status = "RUNNING"
+    rows: AbstractSet[str] = frozenset()
+    running: Mapping[str, Sequence[TrialSpec]] = field(default_factory=dict)
+
+
+def view(home: Path, name: str, about: About = About(), activity: Activity | None = None) -> StudyView:
     """All that is recorded of a study, whatever part of it was asked for last. Raises UnknownStudy."""
     with Record.read(home, name) as record:
         definition, trials = record.definition(), record.trials()
         created, environment, candidates = record.created(), record.environment(), record.candidates()
     labels = _labels(candidates)
-    found = summaries(definition.rows, trials)
-    markdown = render(found, "markdown", definition.title)
+    elsewhere = activity is None and bool(holder(home, name))
+    now = activity or Activity("RUNNING" if elsewhere else "", {row.name for row in definition.rows})
+    found = {row.name: summarise(row, trials[row.name]) for row in definition.rows}
+    cells = [_cell(row, trials[row.name], found[row.name], labels.get(row.name, {}), now) for row in definition.rows]
+    every = [summary for row in definition.rows for summary in found[row.name]]
     return StudyView(
         name=name,
         seed=definition.seed,
         created=created,
-        cells=[
-            CellView(row, trials[row.name], _metrics([s for s in found if s.row == row.name]), labels.get(row.name, {}))
-            for row in definition.rows
-        ],
+        cells=cells,
         metrics={"trials": float(sum(map(len, trials.values()))), "rows": float(len(definition.rows))},
         params=environment,
-        note=markdown,
+        note=_note(definition, cells, found, about),
         title=definition.title,
         artifacts={
-            "table.md": markdown,
-            "table.csv": render(found, "csv", definition.title),
-            "table.json": render(found, "json", definition.title),
+            "table.md": render(every, "markdown", definition.title),
+            "table.csv": render(every, "csv", definition.title),
+            "table.json": render(every, "json", definition.title),
             "config.yaml": definition.config,
             **_plots(definition, trials),
         },
+        command=about.command,
+        best=_best(definition.rows, about),
+        status=_overall(now.status, cells, [some[0] for some in found.values()]),
+        elsewhere=elsewhere,
     )
 
 
@@ -51,6 +92,85 @@ def _labels(candidates: Sequence[Candidate]) -> dict[str, dict[str, str]]:
     staying = ("", FINALIST)
     last = sorted(candidates, key=lambda one: staying.index(one.left) if one.left in staying else -1)
     return {row.name: {"proposer": one.proposer, "left": one.left} for one in last for row in one.rows}
+
+
+def _cell(
+    row: Row, trials: Sequence[Trial], found: Sequence[Summary], labels: Mapping[str, str], now: Activity
+) -> CellView:
+    """A row to publish."""
+    first, left = found[0], labels.get("left", "")
+    metrics = _metrics(found) | _distance(row, trials)
+    progress = f"{first.finished} of {row.replicates} trials" if first.finished < row.replicates else "done"
+    return CellView(
+        row,
+        trials,
+        metrics,
+        labels,
+        {"solved": f"{first.k}/{first.n}", "verdict": found[-1].verdict, "state": left or progress},
+        _status(row, first, left, now),
+        now.running.get(row.name, ()),
+    )
+
+
+def _status(row: Row, first: Summary, left: str, now: Activity) -> Status:
+    """The status of a row's run: it has ended where all its trials have, or where a search has dropped it. Whether
+    a race is over, which does not train all, only the process that trains it knows."""
+    if first.finished >= row.replicates or left:
+        return "FAILED" if first.broken > MOST_BROKEN * first.finished else "FINISHED"
+    if row.name in now.rows and (now.status == "RUNNING" or (row.purpose == "race" and now.status in ("", "FINISHED"))):
+        return now.status
+    return "KILLED"
+
+
+def _overall(told: Status, cells: Sequence[CellView], found: Sequence[Summary]) -> Status:
+    """The status of the study's run, where the process that trained it has `told` its end."""
+    if told in ("RUNNING", "FAILED", "KILLED"):
+        return told
+    statuses = {cell.status for cell in cells}
+    if "KILLED" in statuses:
+        return "KILLED"
+    if "" in statuses:
+        return ""
+    broken = sum(some.broken for some in found)
+    return "FAILED" if broken > MOST_BROKEN * sum(some.finished for some in found) else "FINISHED"
+
+
+def _best(rows: Sequence[Row], about: About) -> str:
+    """The metric that the best cell has the least of (of the success rate, the most)."""
+    unit = rows[0].unit if rows else SEQUENCES
+    ert = "ert" if unit == SEQUENCES else f"ert_{unit}"
+    return {"ert": ert, "success": "success_rate", "published": "distance_to_published"}[about.objective]
+
+
+def _distance(row: Row, trials: Sequence[Trial]) -> dict[str, float]:
+    """How far the row is from the printed one, as a search for it counts; nothing where nothing is printed."""
+    try:
+        candidate = Candidate((), (row,), "")
+        loss = loss_of(SearchSettings(objective="published"), candidate, {row.name: trials})
+    except ValueError:
+        return {}
+    return {"distance_to_published": loss[0]}
+
+
+def _note(
+    definition: Definition, cells: Sequence[CellView], found: Mapping[str, Sequence[Summary]], about: About
+) -> str:
+    """What the study's page shows first: the table (the best first, where nothing is printed beside the rows; of many
+    the best alone), the figures, and the command."""
+    best = _best(definition.rows, about)
+    sign = -1 if best == "success_rate" else 1
+
+    def place(cell: CellView) -> tuple[bool, float]:
+        figure = sign * cell.metrics.get(best, math.nan)
+        return math.isnan(figure), figure
+
+    printed = any(row.published for row in definition.rows) and len(cells) <= MOST_SHOWN
+    shown = list(cells) if printed else sorted(cells, key=place)[:MOST_SHOWN]
+    table = render([some for cell in shown for some in found[cell.row.name]], "markdown", definition.title)
+    more = f"\nThe best {len(shown)} of {len(cells)} cells; table.md below Artifacts has all.\n"
+    images = "".join(f"\n![{name}](get-artifact?path={name}.png&run_uuid={RUN_ID})\n" for name in FIGURES)
+    command = f"\nMade by\n\n    {about.command}\n" if about.command else ""
+    return table + (more if len(shown) < len(cells) else "") + images + command
 
 
 def _metrics(found: Sequence[Summary]) -> dict[str, float]:
@@ -72,7 +192,23 @@ def _metrics(found: Sequence[Summary]) -> dict[str, float]:
             "test_error": row.test_error,
         }
         figures |= {prefix + name: math.nan if value is None else float(value) for name, value in numbers.items()}
+        figures |= {prefix + name: value for name, value in _printed(row).items() if value is not None}
     return figures
+
+
+def _printed(row: Summary) -> dict[str, float | None]:
+    """What was printed in 1997 beside the figures of the same names."""
+    printed = row.published
+    if printed is None:
+        return {}
+    rate = None if printed.success_percent is None else printed.success_percent / 100
+    return {
+        "published_n": printed.trials,
+        "published_success_rate": rate,
+        f"published_mean_{row.unit}": printed.mean_sequences,
+        "published_wrong_of_2560": printed.wrong_of_2560,
+        "published_test_error": printed.test_error,
+    }
 
 
 def _plots(definition: Definition, trials: Mapping[str, Sequence[Trial]]) -> dict[str, bytes]:

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from lstm_search.execute import ExecuteSettings, Executor, open_executor
-from lstm_search.publish import view
+from lstm_search.publish import About, Activity, view
 from lstm_search.record import Record
 from lstm_search.resume import met_again
 from lstm_search.search import Search, SearchSettings, Space, finalists, first_rows, fresh, plain
-from lstm_search.spec import BROKEN, Candidate, Definition, Outcome, Row, Trial
+from lstm_search.spec import BROKEN, Candidate, Definition, Outcome, Row, Trial, TrialSpec
 from lstm_search.tracking import BackgroundTracker, Tracker
 from lstm_search.worker import demand, warm
 
@@ -29,12 +29,13 @@ SLICE = 0.5
 
 @dataclass(frozen=True)
 class Publishing:
-    """Where the study is shown, how long its end waits for a further trial to be taken (seconds), and who hears of
-    trouble."""
+    """Where the study is shown, how long its end waits for a further trial to be taken (seconds), who hears of
+    trouble, and what is shown that the record does not say."""
 
     tracker: Tracker
     wait: float
     warn: Callable[[str], None]
+    about: About
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,18 @@ def run(
     """
     definition = execute.recorded_as(definition)  # a simulated trial has the key of a real one
     with Record.open(home, definition) as record:
-        with _background(publishing, home, definition.name) as background:
-            loop = _Loop(record, space, search, retry, watch, background.notify if background else lambda: None)
+        activity = Activity()
+        with _background(publishing, home, definition.name, activity) as background:
+            notify = background.notify if background else lambda: None
+            loop = _Loop(record, space, search, retry, watch, notify, activity)
             left = loop.train(execute, hours)
             watch(replace(loop.moment({}), running={}))
-            published = background.close(publishing.wait, publishing.warn) if background and publishing else True
+            activity.status, activity.running = "KILLED" if left else "FINISHED", {}
+            published = (
+                background.close(publishing.wait, activity.status, publishing.warn)
+                if background and publishing
+                else True
+            )
         return Ended(record.counts(), left, published, background.error if background and not published else "")
 
 
@@ -105,11 +113,13 @@ class _Loop:
     retry: Sequence[str]
     watch: Callable[[Moment], None]
     notify: Callable[[], None]
+    activity: Activity
     search: Search = field(default_factory=lambda: plain((), 0))
     dropped: AbstractSet[str] = frozenset()
     row_of: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Counter[Outcome]] = field(default_factory=dict)
     ended: dict[str, list[int]] = field(default_factory=dict)
+    asked: dict[str, TrialSpec] = field(default_factory=dict)
     shown: float = 0.0
 
     def train(self, execute: ExecuteSettings, hours: float | None) -> int:
@@ -172,6 +182,7 @@ class _Loop:
             new = self.search.ask(executor.room)
             self.record.meet(self.search.news())
             self.row_of |= self.search.names(new)
+            self.asked |= {spec.key: spec for spec in new}
             executor.submit(new)
             self._take(executor.gather(SLICE))
             self._show(executor.progress())
@@ -186,13 +197,26 @@ class _Loop:
                 self.counts.setdefault(row, Counter())[trial.result.outcome] += 1
                 if trial.result.outcome not in BROKEN:
                     self.ended.setdefault(row, []).append(trial.result.sequences)
+                del self.asked[trial.spec.key]
             self.notify()
 
     def _show(self, progress: Mapping[str, int]) -> None:
         """Tell who watches, not more often than a person can read."""
         if time.monotonic() - self.shown >= SLICE:
             self.shown = time.monotonic()
-            self.watch(self.moment(progress))
+            now = self.moment(progress)
+            self._tell(progress, now.rows)
+            self.watch(now)
+
+    def _tell(self, progress: Mapping[str, int], rows: Sequence[Row]) -> None:
+        """Tell who publishes which trials run; what is new is published with the next results, or now."""
+        running: dict[str, list[TrialSpec]] = {}
+        for key in progress:
+            running.setdefault(self.row_of[key], []).append(self.asked[key])
+        new = {spec.key for some in self.activity.running.values() for spec in some} ^ progress.keys()
+        self.activity.rows, self.activity.running = {row.name for row in rows}, running
+        if new:
+            self.notify()
 
     def moment(self, progress: Mapping[str, int]) -> Moment:
         """How far the study is, with the running trials by key as far as they are."""
@@ -210,15 +234,19 @@ class _Loop:
 
 
 @contextmanager
-def _background(publishing: Publishing | None, home: Path, name: str) -> Iterator[BackgroundTracker | None]:
+def _background(
+    publishing: Publishing | None, home: Path, name: str, activity: Activity
+) -> Iterator[BackgroundTracker | None]:
     """A thread that shows the study as it grows. However the study ends, no run is left open."""
     if publishing is None:
         yield None
         return
-    background = BackgroundTracker(publishing.tracker, partial(view, home, name), publishing.warn)
+    snapshot = partial(view, home, name, publishing.about, activity)
+    background = BackgroundTracker(publishing.tracker, snapshot, publishing.warn)
     background.notify()
     try:
         yield background
-    except BaseException:
-        background.close(wait=3)
+    except BaseException as ending:
+        activity.status, activity.running = "FAILED" if isinstance(ending, Exception) else "KILLED", {}
+        background.close(3, activity.status)
         raise

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from lstm_search import study
 from lstm_search.cli.progress import display
+from lstm_search.cli.seen import about
 from lstm_search.cli.shell import Exit, chosen, same_place, say
 from lstm_search.cli.views import show_table
 from lstm_search.config import Settings
@@ -27,7 +28,7 @@ def train(settings: Settings) -> study.Ended:
         _check_tasks(rows)
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
-        publishing = study.Publishing(tracker, settings.tracking.wait, say)
+        publishing = study.Publishing(tracker, settings.tracking.wait, say, about(settings.definition, settings))
     with display(settings.definition.rows, _workers(settings)) as watch:
         return study.run(
             settings.definition,

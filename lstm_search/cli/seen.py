@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from lstm_search.cli.shell import say
-from lstm_search.config import ConfigError, Settings, nearest
+from lstm_search.config import ConfigError, Settings, nearest, recorded_settings, recorded_words
 from lstm_search.execute import simulates
+from lstm_search.publish import About
 from lstm_search.record import Record, shipped_trials, studies
 from lstm_search.spec import Candidate, Definition, Trial
 
@@ -38,6 +40,17 @@ def see(settings: Settings, *, curves: bool = False) -> Seen:
         names = {row.name for row in record.definition().rows}
         met = [one for one in record.candidates() if all(row.name in names for row in one.rows)]
         return Seen(record.definition(), record.trials(curves=curves), met)
+
+
+def about(definition: Definition, settings: Settings | None = None) -> About:
+    """What is shown of a study that its record does not say; `settings` are those that it was composed to."""
+    try:
+        words = recorded_words(definition)
+    except ConfigError:  # an earlier release recorded it
+        return About()
+    composed = settings or recorded_settings(definition)
+    command = shlex.join(["lstm-search", "run", *words])
+    return About(command, composed.search.objective if composed else "ert")
 
 
 def _asked(settings: Settings, recorded: Definition) -> Definition:

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from lstm_search import publish
-from lstm_search.cli.seen import see
+from lstm_search.cli.seen import about, see
 from lstm_search.cli.shell import Exit, refuse_untracked, same_place, say
 from lstm_search.cli.studies import names
 from lstm_search.config import ConfigError, Settings
-from lstm_search.record import existing_study, holder
-from lstm_search.tracking import Tracker
+from lstm_search.record import Record, existing_study, holder
+from lstm_search.tracking import StudyView, Tracker
 from lstm_search.tracking import ui as served
 
 
@@ -22,8 +22,14 @@ def sync(settings: Settings) -> int:
     refuse_untracked(settings, "sync")
     tracker = Tracker(settings.tracking.uri, settings.home)
     for name in names(settings, hint=True):
-        print(f"{name}: {tracker.sync(publish.view(settings.home, name))} runs written")
+        print(f"{name}: {tracker.sync(_view(settings, name))} runs written")
     return Exit.DONE
+
+
+def _view(settings: Settings, name: str) -> StudyView:
+    with Record.read(settings.home, name) as record:
+        definition = record.definition()
+    return publish.view(settings.home, name, about(definition))
 
 
 def ui(settings: Settings) -> int:
@@ -32,6 +38,7 @@ def ui(settings: Settings) -> int:
     name, uri = settings.definition.name or None, settings.tracking.uri
     if name:
         existing_study(settings.home, name)
+    _catch_up(settings)
     if not (uri or "").startswith("http"):
         say("starting the MLflow server ...")
     with suppress(KeyboardInterrupt):  # the way to end it
@@ -41,6 +48,15 @@ def ui(settings: Settings) -> int:
         return Exit.DONE
     say("stopped")
     return Exit.DONE
+
+
+def _catch_up(settings: Settings) -> None:
+    """Correct what MLflow shows as running although nothing runs it, and what an earlier release has published."""
+    tracker = Tracker(settings.tracking.uri, settings.home)
+    for name in names(settings):
+        if tracker.is_behind(name) and not holder(settings.home, name):
+            say(f"bringing study {name} up to date in MLflow ...")
+            tracker.sync(_view(settings, name))
 
 
 def verify(settings: Settings) -> int:
@@ -67,7 +83,7 @@ def _counts(settings: Settings) -> dict[str, int]:
     counts = {"planned": planned, "recorded": sum(len(seen.trials[row.name]) for row in seen.definition.rows)}
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
-        counts["runs not published"] = tracker.unpublished(publish.view(settings.home, seen.definition.name))
+        counts["runs not published"] = tracker.unpublished(_view(settings, seen.definition.name))
     return counts
 
 

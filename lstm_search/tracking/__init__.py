@@ -4,6 +4,6 @@ else; results never wait for it.
 
 from lstm_search.tracking.background import BackgroundTracker
 from lstm_search.tracking.dashboard import PortTaken
-from lstm_search.tracking.projection import CellView, StudyView
+from lstm_search.tracking.projection import RUN_ID, CellView, Status, StudyView
 from lstm_search.tracking.recovery import NotRecoverable, Recovered, recovered
 from lstm_search.tracking.tracker import Tracker, TrackingFailed, ui, without_password

@@ -7,9 +7,10 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 
-from lstm_search.tracking.projection import StudyView
+from lstm_search.tracking.projection import Status, StudyView
 from lstm_search.tracking.tracker import Tracker, without_password
 
 QUIET = 5.0
@@ -38,8 +39,9 @@ class BackgroundTracker:
         self._tracker, self._snapshot, self._warn = tracker, snapshot, warn
         self._pause, self._patience = pause, patience
         self._failing_since: float | None = None
-        self._published = False
+        self._published, self._study = False, ""
         self._furthest, self._moved = -1, -math.inf
+        self._ended: Status = "KILLED"
         # requests silences this itself at import, but MLflow is imported in our thread while another imports Ray, and
         # both save and restore the filters; one that was there before survives that.
         warnings.filterwarnings("ignore", "SOCKS support in urllib3", module=r"urllib3\.contrib\.socks")
@@ -51,16 +53,18 @@ class BackgroundTracker:
         """Say that the record has grown. Returns at once."""
         self._news.set()
 
-    def close(self, wait: float, tell: Callable[[str], None] | None = None) -> bool:
-        """Publish what is left, for `wait` seconds at most; whether all is published. `error` says why not. With
-        `tell`, which hears of a longer wait, it goes on while MLflow takes a further trial every `wait` seconds."""
+    def close(self, wait: float, status: Status = "KILLED", tell: Callable[[str], None] | None = None) -> bool:
+        """Publish what is left, for `wait` seconds at most; whether all is published. `error` says why not. The study
+        ended with `status`. With `tell`, which hears of a longer wait, it goes on while MLflow takes a further trial
+        every `wait` seconds."""
+        self._ended = status
         self._closing.set()
         self._news.set()
         self._await(wait, tell)
         if self._published:
             return True
         self._stop.set()
-        self._thread.join(2)  # so that the run being written is ended
+        self._thread.join(5)  # so that the run being written, and all that are shown as running, are ended
         self.error = self.error or f"MLflow at {without_password(self._tracker.uri)} has taken nothing for {wait:g} s"
         return False
 
@@ -93,12 +97,16 @@ class BackgroundTracker:
             else:
                 backoff = 1.0
                 self._closing.wait(pause)
+        with suppress(Exception):  # what is shown as running is corrected by the next sync
+            if self._study:
+                self._tracker.settle(self._study, self._ended)
 
     def _publish(self) -> float | None:
         """One pass; the seconds to pause after it, or None where it failed or was stopped."""
         began = time.monotonic()
         try:
             view = self._snapshot()
+            self._study = view.name
             pause = max(self._pause, 20 * (time.monotonic() - began))
             self._tracker.sync(view, self._stopped(count()))
         except Exception as error:  # noqa: BLE001  (whatever happens here must not reach the study)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lstm_search.tracking.projection import KEY, KIND, ROW, SCHEMA, STATE, Run, as_bytes
-from lstm_search.tracking.reader import has_ended, runs_of
+from lstm_search.tracking.projection import KEY, KIND, OPEN, ROW, RUN_ID, SCHEMA, STATE, Run, Status, as_bytes
+from lstm_search.tracking.reader import runs_of
 
 _LONGEST_NAME = 250
+
+_AS_GOOD_AS: dict[str, set[str]] = {"": {"FINISHED", "FAILED", "KILLED"}, "KILLED": {"KILLED", "FAILED"}}
+"""By the status that a run shall have, those that it may keep: what failed was interrupted, too."""
 
 
 @dataclass(frozen=True)
@@ -20,22 +24,35 @@ class _Stored:
 
     run_id: str
     state: str
-    ended: bool
+    status: str
     start: int
     schema: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has a result."""
+        return self.status in {"FINISHED", "FAILED"}
 
 
 class Experiment:
     """The runs of one experiment that this package made, by identity."""
 
-    def __init__(self, client: Any, experiment_id: str) -> None:
+    def __init__(self, client: Any, experiment: Any) -> None:
         self.client = client
-        self.experiment_id = experiment_id
+        self.experiment_id = experiment.experiment_id
+        self._tags = dict(experiment.tags)
         self._written: set[str] = set()
         self._stored: dict[tuple[str, str, str], _Stored] = {}
         self._ghosts: list[str] = []
-        for run in runs_of(client, experiment_id):
+        for run in runs_of(client, self.experiment_id):
             self._meet(run)
+
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Give the experiment tags, as far as it has others."""
+        for name, value in tags.items():
+            if self._tags.get(name) != value:
+                self.client.set_experiment_tag(self.experiment_id, name, value)
+                self._tags[name] = value
 
     def count_written(self) -> int:
         """How many runs were written since this was asked last."""
@@ -46,7 +63,10 @@ class Experiment:
     def _meet(self, run: Any) -> None:
         tags, info = run.data.tags, run.info
         identity = (tags[KIND], tags.get(ROW, ""), tags.get(KEY, ""))
-        stored = _Stored(info.run_id, tags.get(STATE, ""), has_ended(run), info.start_time, tags.get(SCHEMA, "1"))
+        state = tags.get(STATE, "")
+        if state.startswith(OPEN) and run.data.params:  # cut off while it was filled
+            state = "unknown"
+        stored = _Stored(info.run_id, state, info.status, info.start_time, tags.get(SCHEMA, "1"))
         twin = self._stored.get(identity)
         if twin is not None:  # a ghost of a lost reply, or of two processes that published at once
             stored, twin = (stored, twin) if stored.ended and not twin.ended else (twin, stored)
@@ -80,44 +100,92 @@ class Experiment:
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
         made = self.client.create_run(self.experiment_id, run.start, tags | dict(run.tags), run.name[:_LONGEST_NAME])
-        self._stored[run.identity] = _Stored(made.info.run_id, state, False, run.start, run.tags.get(SCHEMA, ""))
+        self._stored[run.identity] = _Stored(made.info.run_id, state, "RUNNING", run.start, run.tags.get(SCHEMA, ""))
         self._written.add(made.info.run_id)
         return str(made.info.run_id)
 
     def holds(self, run: Run) -> bool:
-        """Whether the run is there, ended, and as it shall be."""
+        """Whether the run is there, has the status that it shall have, and is as it shall be."""
         stored = self._stored.get(run.identity)
-        return stored is not None and stored.ended and stored.state == run.state
+        return stored is not None and stored.state == run.state and _has(stored, run.status)
+
+    def is_open(self, run: Run) -> bool:
+        """Whether MLflow shows the run as running."""
+        stored = self._stored.get(run.identity)
+        return stored is not None and stored.status == "RUNNING"
+
+    def begin(self, run: Run, parent: str) -> None:
+        """Show a trial as running; one that has a result keeps it until there is another."""
+        stored = self._stored.get(run.identity)
+        if stored is not None and not stored.ended and stored.state != run.state:  # under another cap
+            self._delete(run)
+        elif stored is not None and stored.ended:
+            return
+        self.ensure(run, parent)
+        self._finish(run)
+
+    def end_open(self, alive: Container[str] = (), summaries: Status = "") -> None:
+        """End the runs of trials that run no more, but for those whose keys are `alive`, and, where a status is given,
+        those of summaries."""
+        for (kind, _, key), stored in list(self._stored.items()):
+            if stored.status == "RUNNING" and (key not in alive if kind == "trial" else summaries):
+                status = "KILLED" if kind == "trial" else summaries
+                self.client.set_terminated(stored.run_id, status, int(time.time() * 1000))
+                self._written.add(stored.run_id)
+                self._stored[kind, _, key] = replace(stored, status=status)
 
     def write(self, run: Run, parent: str | None) -> None:
         """Make the run hold what it shall hold; nothing where it does."""
         if self.holds(run):
             return
         stored = self._stored.get(run.identity)
-        if stored is not None and run.kind == "trial" and stored.state != run.state:  # superseded: another result
-            self.client.delete_run(stored.run_id)
-            del self._stored[run.identity]
+        if stored is not None and run.kind == "trial" and stored.state not in (run.state, *run.earlier):
+            self._delete(run)  # superseded: another result
         run_id = self.ensure(run, parent)
-        stored = self._stored[run.identity]
-        if run.kind == "trial" or stored.state != run.state:  # a summary gets its state when all the rest is there
-            self._fill(run_id, run, new=not stored.ended)
-        self.client.set_terminated(run_id, run.status, run.end)
-        self._stored[run.identity] = replace(stored, state=run.state, ended=True)
-        self._written.add(run_id)
+        if run.kind == "trial" or self._stored[run.identity].state != run.state:
+            self._fill(run_id, run)  # a summary gets its state when all the rest is there
+        self._stored[run.identity] = replace(self._stored[run.identity], state=run.state)
+        self._finish(run)
 
-    def _fill(self, run_id: str, run: Run, *, new: bool) -> None:
+    def _delete(self, run: Run) -> None:
+        self.client.delete_run(self._stored[run.identity].run_id)
+        del self._stored[run.identity]
+
+    def _finish(self, run: Run) -> None:
+        """Give the run its status, the last thing that it gets."""
+        stored = self._stored[run.identity]
+        if _has(stored, run.status):
+            return
+        status = run.status or "KILLED"
+        if status == "RUNNING":
+            self.client.update_run(stored.run_id, status)
+        else:
+            self.client.set_terminated(stored.run_id, status, run.end)
+        self._stored[run.identity] = replace(stored, status=status)
+        self._written.add(stored.run_id)
+
+    def _fill(self, run_id: str, run: Run) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        params = [Param(name, str(value)) for name, value in run.params.items()] if new else []
-        self.client.log_batch(run_id, [Metric(*entry) for entry in run.metrics], params)
+        state = self._stored[run.identity].state
+        trial, filled = run.kind == "trial", bool(state)
+        tags = [RunTag(name, value.replace(RUN_ID, run_id)) for name, value in {**run.tags, STATE: run.state}.items()]
+        params = [Param(name, str(value)) for name, value in run.params.items()] if trial or not filled else []
+        at_once = tags if trial and state != run.state else []  # a trial that is made with its result has its tags
+        self.client.log_batch(run_id, [Metric(*entry) for entry in run.metrics], params, at_once)
         if run.artifacts:
             self._attach(run_id, run.artifacts)
-        if run.kind != "trial":  # a trial has had its tags since it was made
-            tags = [RunTag(name, value) for name, value in {**run.tags, STATE: run.state}.items()]
+        if not trial:
             self.client.log_batch(run_id, tags=tags)
+        self._written.add(run_id)
 
     def _attach(self, run_id: str, artifacts: Mapping[str, str | bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in artifacts.items():
                 (Path(folder) / name).write_bytes(as_bytes(content))
             self.client.log_artifacts(run_id, folder)
+
+
+def _has(stored: _Stored, status: str) -> bool:
+    """Whether a run has the status that it shall have."""
+    return stored.status == status or stored.status in _AS_GOOD_AS.get(status, ())

@@ -1,6 +1,9 @@
 """What MLflow shall show of a study: its runs as plain values, computed from the record's trials and their summaries.
 Together they hold all that a lost record is rebuilt from (`recover`), but for the trials' weights.
 
+A run has the status of what it shows: RUNNING while it is trained, FINISHED, FAILED where it broke (a summary: where
+too many trials did), KILLED where it was interrupted.
+
 Times are derived from the record: a run starts a millisecond before the one that stands above it (newest first is then
 the table's order) and lasts as long as the core time spent. Only the figures of a summary carry the clock's time,
 because they change as the study grows and MLflow shows the value with the latest stamp.
@@ -17,9 +20,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from lstm_search.spec import BROKEN, NUMERICS_VERSION, SCHEMA_VERSION, SEQUENCES, Outcome, Row, Trial, digest, flat
+from lstm_search.spec import (
+    BROKEN,
+    NUMERICS_VERSION,
+    SCHEMA_VERSION,
+    SEQUENCES,
+    Outcome,
+    Row,
+    Trial,
+    TrialResult,
+    TrialSpec,
+    digest,
+    flat,
+)
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", ""]
+"""Of a run in MLflow. Empty where the record cannot tell whether what it shows has ended: it stays as it was left."""
 
 TEXTS = ("outcome", "weights_sha256", "host")
 """Values of a trial (`Trial.plain`) that its run has as tags."""
@@ -40,6 +58,16 @@ SCHEMA = "lstm_search.schema"
 KIND, ROW, KEY, STATE = (f"lstm_search.{name}" for name in ("kind", "row", "key", "state"))
 """Tags of a run: its identity, and what its contents shall be."""
 
+OPEN = "open"
+"""Begins the state of a trial's run that has no result yet."""
+
+RUN_ID = "{run_id}"
+"""In the description of a run: its own id."""
+
+_LAYOUT = " v2"
+"""Ends the state of a trial's run. Version 1, which wrote nothing here, showed no hyperparameters, and no curve up to
+the solution."""
+
 _FENCE, _FENCE_END = "```\n", "\n```"
 _PART = 4_000  # characters of a definition in one tag, which leaves room for letters of several bytes
 
@@ -47,18 +75,23 @@ _PART = 4_000  # characters of a definition in one tag, which leaves room for le
 @dataclass(frozen=True)
 class CellView:
     """A row to publish: its recorded trials and its summary (`n`, `success_rate`, ...; NaN or inf where undefined).
-    `labels`: what else is said of it in tags."""
+    `labels`: what else is said of it in tags; `columns`: what is read in the table of runs, in tags without our prefix.
+    `running`: its trials that have no result yet."""
 
     row: Row
     trials: Sequence[Trial]
     metrics: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    status: Status = "FINISHED"
+    running: Sequence[TrialSpec] = ()
 
 
 @dataclass(frozen=True)
 class StudyView:
     """A study to publish. `created` as in its record, `params` such as versions, `note` its table in Markdown,
-    `artifacts` contents by file name (table, plots, configuration), `title` as in its definition."""
+    `artifacts` contents by file name (table, plots, configuration), `title` as in its definition; `command` makes it,
+    `best` is the metric that its cells are sorted by. `elsewhere`: another process trains it and knows what runs."""
 
     name: str
     seed: int
@@ -69,11 +102,21 @@ class StudyView:
     note: str = ""
     artifacts: Mapping[str, str | bytes] = field(default_factory=dict)
     title: str = ""
+    command: str = ""
+    best: str = "ert"
+    status: Status = "FINISHED"
+    elsewhere: bool = False
+
+    @property
+    def unfinished(self) -> set[str]:
+        """The keys of the trials that run."""
+        return {spec.key for cell in self.cells for spec in cell.running}
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of MLflow shall hold. `start` and `end` in milliseconds; `metrics`: name, value, time, step."""
+    """What a run of MLflow shall hold. `start` and `end` in milliseconds; `metrics`: name, value, time, step. A trial's
+    run of one of the states `earlier` is filled up; of any other it shows another result, and gives way."""
 
     kind: str
     row: str
@@ -85,8 +128,9 @@ class Run:
     tags: Mapping[str, str]
     params: Mapping[str, object]
     metrics: Sequence[tuple[str, float, int, int]]
-    status: str = "FINISHED"
+    status: Status = "FINISHED"
     artifacts: Mapping[str, str | bytes] = field(default_factory=dict)
+    earlier: Sequence[str] = ()
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -101,11 +145,14 @@ def study_run(view: StudyView) -> Run:
     tags = (
         _note(view.note)
         | {SCHEMA: str(SCHEMA_VERSION)}
+        | ({"command": view.command} if view.command else {})
         | definition_tags({**identity, "created": view.created.isoformat()})
     )
     summary = _summary(view, view.metrics, tags, 0, seconds, artifacts=view.artifacts)
     params = {"seed": view.seed, **view.params}
-    return Run("study", "", str(view.seed), view.name, params=params, artifacts=view.artifacts, **summary)
+    return Run(
+        "study", "", str(view.seed), view.name, params=params, artifacts=view.artifacts, status=view.status, **summary
+    )
 
 
 def cell_run(view: StudyView, number: int) -> Run:
@@ -118,10 +165,14 @@ def cell_run(view: StudyView, number: int) -> Run:
     labels |= {name: ", ".join(f"{key}={value}" for key, value in pairs) for name, pairs in lists.items()}
     labels |= cell.labels
     tags = {f"lstm_search.{name}": value for name, value in labels.items() if value}
+    tags |= {name: value for name, value in cell.columns.items() if value}
     tags |= definition_tags({"ordinal": number, **asdict(row), "cell": row.cell.as_dict()})
     seconds = sum(trial.result.seconds for trial in cell.trials)
     summary = _summary(view, cell.metrics, tags, number + 1, seconds)
-    return Run("cell", row.name, f"{row.cell.digest}/{view.seed}", row.name, params=flat(row.cell.as_dict()), **summary)
+    params = flat(row.cell.as_dict())
+    return Run(
+        "cell", row.name, f"{row.cell.digest}/{view.seed}", row.name, params=params, status=cell.status, **summary
+    )
 
 
 def _summary(
@@ -147,28 +198,52 @@ def _summary(
     }
 
 
+def open_run(view: StudyView, row: Row, spec: TrialSpec) -> Run:
+    """The run of a trial that has no result yet."""
+    start = _milliseconds(view.created) - spec.replicate - 1
+    name, state = f"{row.name} #{spec.replicate}", f"{OPEN} cap={spec.cap}"
+    return Run("trial", row.name, spec.key, name, start, start, state, {}, {}, [], "RUNNING")
+
+
 def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
     """A trial's run. Its state names all that decides its figures: outcome, cap, final weights."""
     asked, result, plain = trial.spec, trial.result, trial.plain()
-    created = _milliseconds(view.created)
-    start = created - asked.replicate - 1
-    failed = result.outcome in BROKEN
+    created, opened = _milliseconds(view.created), open_run(view, row, asked)
+    state = f"{result.outcome} cap={asked.cap} weights={result.weights_sha256}"
     return Run(
         kind="trial",
         row=row.name,
         key=result.key,
-        name=f"{row.name} #{asked.replicate}",
-        start=start,
-        end=start + int(result.seconds * 1000),
-        state=f"{result.outcome} cap={asked.cap} weights={result.weights_sha256}",
+        name=opened.name,
+        start=opened.start,
+        end=opened.start + int(result.seconds * 1000),
+        state=state + _LAYOUT,
         tags={
             **{f"lstm_search.{name}": plain[name] for name in TEXTS},
             **_note(f"{_FENCE}{result.error}{_FENCE_END}" if result.error else ""),
         },
-        params={"row": row.name, **{name: plain[name] for name in _ASKED}},
-        metrics=[(metric_name(name), value, created, step) for name, value, step in _figures(trial)],
-        status="FAILED" if failed else "FINISHED",
+        params={"row": row.name, **{name: plain[name] for name in _ASKED}, **flat(asked.cell.as_dict())},
+        metrics=[
+            *((metric_name(name), value, created, step) for name, value, step in _figures(trial)),
+            *((name, value, created + 1, result.sequences) for name, value in _solution(result)),
+        ],
+        status="FAILED" if result.outcome in BROKEN else "FINISHED",
+        earlier=(opened.state, state),
     )
+
+
+def _solution(result: TrialResult) -> list[tuple[str, float]]:
+    """The last point of the learning curve of a trial that was solved between two checkpoints: what its test found, or,
+    where it was not tested, what was seen at the last checkpoint. It is no part of the record, so it has a later time
+    than the checkpoints: what is rebuilt from MLflow leaves it out."""
+    if result.outcome != Outcome.SOLVED or not result.curve or result.curve[-1].sequences >= result.sequences:
+        return []
+    tests = [there for there in result.milestones if there.sequences == result.sequences and there.test_sequences]
+    last = result.curve[-1]
+    error, wrong = (
+        (tests[-1].test_error, tests[-1].test_wrong / tests[-1].test_sequences) if tests else (last.error, last.wrong)
+    )
+    return [("curve/error", error), ("curve/wrong", wrong)]
 
 
 def _figures(trial: Trial) -> Iterator[tuple[str, float, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def runs_of(client: Any, experiment_id: str) -> Iterator[Any]:
 
 
 def has_ended(run: Any) -> bool:
-    """Whether the run's status, which is set last, is there."""
+    """Whether the run's status, which is set last, is that of a result: one that was interrupted has none."""
     return run.info.status in {"FINISHED", "FAILED"}
 
 
@@ -55,12 +55,18 @@ def _stored(client: Any, run: Any) -> Stored:
     data, run_id = run.data, run.info.run_id
     kind = data.tags[KIND]
     curves = {
-        name: {entry.step: entry.value for entry in client.get_metric_history(run_id, name)}
+        name: _checkpoints(client.get_metric_history(run_id, name))
         for name in CURVES
         if kind == "trial" and name in data.metrics
     }
     config = _config(client, run_id) if kind == "study" else ""
     return Stored(kind, has_ended(run), dict(data.tags), dict(data.params), dict(data.metrics), curves, config)
+
+
+def _checkpoints(history: Sequence[Any]) -> dict[int, float]:
+    """A learning curve by step, without the point of the solution, which has a later time."""
+    recorded = min(entry.timestamp for entry in history)
+    return {entry.step: entry.value for entry in history if entry.timestamp == recorded}
 
 
 def _config(client: Any, run_id: str) -> str:

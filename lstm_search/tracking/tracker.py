@@ -3,7 +3,8 @@
 Experiment = study. One run for the study (table, plots, exact configuration), below it one run a row, below that one
 run a trial with its learning curve. Every run carries its identity as tags and is looked up before it is made; its
 status is set last; a run whose tag `lstm_search.state` is what it should be is left alone. So a second `sync` writes
-nothing, an interrupted one is completed, and an emptied server is filled again.
+nothing, an interrupted one is completed, and an emptied server is filled again. A trial that runs has a run already,
+with the status RUNNING and no result; making it sooner takes no further request.
 """
 
 from __future__ import annotations
@@ -21,8 +22,19 @@ from urllib.parse import quote
 from lstm_search.tracking import dashboard, reader
 from lstm_search.tracking.dashboard import Dashboard
 from lstm_search.tracking.experiment import Experiment
-from lstm_search.tracking.projection import KEY, KIND, StudyView, cell_run, study_run, trial_run
+from lstm_search.tracking.projection import (
+    KEY,
+    KIND,
+    CellView,
+    Status,
+    StudyView,
+    cell_run,
+    open_run,
+    study_run,
+    trial_run,
+)
 from lstm_search.tracking.reader import Stored
+from lstm_search.tracking.saved_views import CELLS, experiment_tags, has_views, page
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -60,22 +72,42 @@ class Tracker:
             study = study_run(view)
             experiment.remove_outdated(study)
             experiment.remove_ghosts()
+            if not view.elsewhere:
+                recorded = (trial.spec.key for cell in view.cells for trial in cell.trials)
+                experiment.end_open({*recorded, *view.unfinished})
             parent = experiment.ensure(study, None)
+            experiment.describe(experiment_tags(view, experiment.experiment_id))
             for number, cell in enumerate(view.cells):
                 row = cell_run(view, number)
                 row_id = experiment.ensure(row, parent)
-                for trial in cell.trials:
-                    if stop():
-                        break
-                    experiment.write(trial_run(view, cell.row, trial), row_id)
+                self._trials(experiment, view, cell, row_id, stop)
                 experiment.write(row, parent)
             experiment.write(study, None)
             return experiment.count_written()
 
-    def unpublished(self, view: StudyView) -> int:
-        """How many of the view's runs MLflow does not hold as they are now. TrackingFailed where MLflow fails.
+    def _trials(
+        self, experiment: Experiment, view: StudyView, cell: CellView, row_id: str, stop: Callable[[], bool]
+    ) -> None:
+        """Write a row's trials; once `stop()` is true only those that MLflow shows as running."""
+        for spec in cell.running:
+            if not stop():
+                experiment.begin(open_run(view, cell.row, spec), row_id)
+        for trial in cell.trials:
+            run = trial_run(view, cell.row, trial)
+            if experiment.is_open(run) or not stop():
+                experiment.write(run, row_id)
 
-        Nothing is written.
+    def settle(self, study: str, status: Status) -> None:
+        """End what MLflow shows as running of a study that is published no further: its summaries get `status`, its
+        trials are KILLED; the next `sync` corrects it. TrackingFailed where MLflow fails."""
+        with self._failures():
+            if self._client().get_experiment_by_name(study):
+                self._experiment(study).end_open(summaries=status)
+
+    def unpublished(self, view: StudyView) -> int:
+        """How many of the view's runs MLflow does not hold as they are now; those of running trials are not counted.
+
+        Nothing is written. TrackingFailed where MLflow fails.
         """
         with self._failures():
             found = self._client().get_experiment_by_name(view.name) if self._exists else None
@@ -121,9 +153,22 @@ class Tracker:
             client = self._client()
             found = client.get_experiment_by_name(study) if study else None
             own = client.search_runs([found.experiment_id], f"tags.`{KIND}` = 'study'") if found else []
-        places = [f"/{found.experiment_id}/runs" if found else ""]
-        places += [f"{places[0]}/{run.info.run_id}" for run in own[:1]]
-        return [f"/#/experiments{place}?workflowType=machine_learning" for place in places]
+        if not found:
+            return ["/#/experiments?workflowType=machine_learning"]
+        number, view = found.experiment_id, CELLS if has_views(found.tags) else ""
+        own_pages = [f"/#/experiments/{number}/runs/{run.info.run_id}?workflowType=machine_learning" for run in own[:1]]
+        return [page(number, view), *own_pages]
+
+    def is_behind(self, study: str) -> bool:
+        """Whether MLflow shows runs of a study as running, or shows them as earlier releases did: looked at before it
+        is shown. False where it shows none. TrackingFailed where MLflow fails."""
+        with self._failures():
+            found = self._client().get_experiment_by_name(study) if self._exists else None
+            if found is None or found.lifecycle_stage == "deleted":
+                return False
+            wanted = f"tags.`{KIND}` LIKE '%'" if has_views(found.tags) else f"tags.`{KIND}` = 'study'"
+            running = " AND attributes.status = 'RUNNING'" if has_views(found.tags) else ""
+            return bool(self._client().search_runs([found.experiment_id], wanted + running, max_results=1))
 
     @property
     def _is_server(self) -> bool:
@@ -162,7 +207,7 @@ class Tracker:
                 found = client.get_experiment(client.create_experiment(name, artifact_location=folder))
             elif found.lifecycle_stage == "deleted":
                 client.restore_experiment(found.experiment_id)
-            self._experiments[name] = Experiment(client, found.experiment_id)
+            self._experiments[name] = Experiment(client, found)
         return self._experiments[name]
 
     @contextmanager

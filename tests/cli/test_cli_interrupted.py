@@ -51,7 +51,8 @@ def test_an_interrupted_study_ends_all_it_started_and_goes_on(
     until(lambda: not members & processes().keys(), pause=0.3)
     if tracking == "mlflow":
         told("sync study=half")  # a busy machine has not shown all of it in the last seconds
-    assert set(statuses(copied)) == {"FINISHED"}
+        assert "KILLED" in statuses(copied, "half")
+        assert set(statuses(copied)) == {"FINISHED", "KILLED"}
     before = recorded(copied, "half")
     assert 0 < len(before) < 16
     table = told(f"run {HALF_ENDLESS} cap=20000 {ALONE}")
@@ -61,12 +62,13 @@ def test_an_interrupted_study_ends_all_it_started_and_goes_on(
     assert len(recorded(copied, "half")) == 16
 
 
-def statuses(home: Path) -> list[str]:
-    """Of all runs in MLflow, read beside it; none while its tables are made."""
+def statuses(home: Path, name: str = "") -> list[str]:
+    """Of all runs in MLflow, or those of a name, read beside it; none while its tables are made."""
     if (home / "mlflow.db").exists():
         with closing(sqlite3.connect(f"{(home / 'mlflow.db').as_uri()}?mode=ro", PATIENCE, uri=True)) as db:
             if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
-                return [status for (status,) in db.execute("SELECT status FROM runs")]
+                found = db.execute("SELECT name, status FROM runs").fetchall()
+                return [status for run, status in found if name in ("", run)]
     return []
 
 

@@ -40,7 +40,7 @@ def server(tracker: Tracker, home: Path) -> Iterator[str]:
 def test_the_link_opens_the_runs_of_the_study(server: str, tracker: Tracker) -> None:
     number = tracker._client().get_experiment_by_name("served").experiment_id
     address, _, page = server.partition("/#")
-    assert page == f"/experiments/{number}/runs?workflowType=machine_learning"
+    assert page == f"/experiments/{number}/runs?workflowType=machine_learning&viewStateShareKey=cells"
     with urllib.request.urlopen(address, timeout=PATIENCE) as reply:  # noqa: S310  (our own server)
         assert b"MLflow" in reply.read()
     over_http = Tracker(address, tracker.home)

@@ -15,7 +15,7 @@ from helpers.program import free_port
 from helpers.published import ROWS, history, stored, study, trial
 from helpers.waiting import PATIENCE
 
-from lstm_search.spec import Outcome, Reached
+from lstm_search.spec import CurvePoint, Outcome, Reached, flat
 from lstm_search.tracking import CellView, Tracker, TrackingFailed
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
@@ -50,6 +50,37 @@ def test_what_is_read_back_is_what_was_published(tracker: Tracker, home: Path) -
     for name, content in view.artifacts.items():
         (file,) = home.joinpath("artifacts", "read_back").rglob(name)
         assert file.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+
+
+def test_trials_carry_their_hyperparameters_and_cells_what_was_printed(tracker: Tracker) -> None:
+    view = study("carried")
+    cell = replace(view.cells[0], metrics={"published_n": 20}, columns={"verdict": "differs", "solved": ""})
+    tracker.sync(replace(view, cells=[cell], command="lstm-search run table=9"))
+    runs = stored(tracker, "carried")
+    settings = flat(cell.row.cell.as_dict())
+    assert len(settings) > 30
+    for run in (runs["6a"], runs["6a #1"]):
+        assert settings.keys() <= run.data.params.keys()
+        assert all(run.data.params[name] == str(value) for name, value in settings.items())
+    assert (runs["6a"].data.tags["verdict"], runs["6a"].data.metrics["published_n"]) == ("differs", 20)
+    assert "solved" not in runs["6a"].data.tags
+    assert runs["carried"].data.tags["command"] == "lstm-search run table=9"
+
+
+def test_a_curve_ends_where_the_trial_was_solved(tracker: Tracker) -> None:
+    points = (CurvePoint(10, 0.5, 1.0), CurvePoint(79, 0.25, 0.5))
+    solved, capped = trial(ROWS[0], 0, curve=points), trial(ROWS[0], 1, Outcome.CAPPED, curve=points)
+    untested = trial(ROWS[0], 2, curve=points, milestones=(Reached("solved", 300, 0, 0, 0.0),))
+    tracker.sync(study("curved", cells=[CellView(ROWS[0], [solved, capped, untested])]))
+    runs = stored(tracker, "curved")
+    recorded = [(10, 0.5), (79, 0.25)]
+    assert history(tracker, runs["6a #0"], "curve/error") == [*recorded, (100, 0.1 / 3)]
+    assert history(tracker, runs["6a #0"], "curve/wrong") == [(10, 1.0), (79, 0.5), (100, 0.0)]
+    assert runs["6a #0"].data.metrics["curve/error"] == 0.1 / 3
+    assert history(tracker, runs["6a #1"], "curve/error") == recorded
+    assert history(tracker, runs["6a #2"], "curve/error") == [*recorded, (300, 0.25)]
+    curves = {run.params["replicate"]: run.curves for run in tracker.stored("curved") if run.kind == "trial"}
+    assert curves["0"]["curve/error"] == dict(recorded), "it is no part of the record"
 
 
 def test_the_newest_first_order_is_the_order_of_the_table(tracker: Tracker) -> None:
