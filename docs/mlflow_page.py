@@ -1,0 +1,81 @@
+"""Renew docs/images/mlflow-*.png: MLflow's pages of a study, as Chromium shows them.
+
+A study of 12 cells and 288 trials is simulated in a temporary folder, `lstm-search ui` is started on it, and the
+pages behind its two links are photographed without a window. Takes chromium and chromium-driver (Debian's packages).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pages import ROOT, printed
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+STUDY = (
+    "run task=adding task.T=20 training.rate=0.1,0.2,0.5,1,2,5 network.size=1,2 replicates=24 execute=simulated "
+    "study=simulated tracking.wait=600"
+)
+PICTURES = {"mlflow-cells": ".ag-center-cols-container .ag-row", "mlflow-study": "img[alt=solved_fraction]"}
+"""The pictures, and what the page shows when it is ready."""
+
+PATIENCE = 300.0  # seconds until a page shows it
+
+
+@contextmanager
+def chromium(width: int, height: int) -> Iterator[webdriver.Chrome]:
+    """Debian's Chromium without a window."""
+    options = Options()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={width},{height}"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    try:
+        driver.set_page_load_timeout(PATIENCE)
+        yield driver
+    finally:
+        driver.quit()
+
+
+def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
+    """The texts of the elements that the selector finds, once there are some. TimeoutError where there are none."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := driver.find_elements(By.CSS_SELECTOR, selector):
+            return [" ".join(element.text.split()) for element in found]
+        time.sleep(0.3)
+    raise TimeoutError(f"{driver.current_url} does not show {selector}")
+
+
+def open_page(driver: webdriver.Chrome, link: str, selector: str) -> list[str]:
+    """Open a link, shut MLflow's assistant, unfold the description; the texts that `shown` finds."""
+    driver.get(link)
+    shown(driver, "h2, h3, .ag-row")
+    for button in driver.find_elements(By.CSS_SELECTOR, "button"):
+        if button.get_attribute("aria-label") == "Close" or button.text == "Show more":
+            button.click()
+    return shown(driver, selector)
+
+
+def main() -> None:
+    """Simulate the study, serve it, photograph its pages."""
+    with tempfile.TemporaryDirectory() as home:
+        printed(f"{STUDY} home={home}")
+        command = [sys.executable, "-m", "lstm_search", "ui", "study=simulated", f"home={home}", "tracking.port=5055"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui, chromium(1400, 800) as driver:
+            for (name, selector), link in zip(PICTURES.items(), ui.stdout or (), strict=False):
+                open_page(driver, link.strip(), selector)
+                time.sleep(3)  # columns take their widths
+                driver.save_screenshot(str(ROOT / "docs" / "images" / f"{name}.png"))
+            ui.terminate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What MLflow shall show of a study as it is recorded: whether it runs, has ended, or was interrupted."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import synthetic
+from helpers.records import batch
+
+from lstm_search.publish import About, Activity, view
+from lstm_search.record import Record, acquire
+from lstm_search.spec import Candidate, Definition, Outcome, Row
+from lstm_search.tracking import StudyView
+
+FULL = replace(synthetic.row("full", synthetic.ADDING, 4), table="7", published="T100")
+PART = synthetic.row("part", synthetic.QUICK, 4)
+BROKEN = synthetic.row("broken", synthetic.TEMPORAL, 2)
+RACING = synthetic.row("racing", synthetic.STEPWISE, 30, purpose="race")
+DROPPED = synthetic.row("dropped", replace(synthetic.STEPWISE, training=synthetic.Training(0.7)), 30, purpose="race")
+
+
+def recorded(home: Path, *rows: Row) -> Path:
+    """A study with all trials of `full`, one of two broken ones, and three of each other row."""
+    with Record.open(home, Definition("study", 7, rows, "A title")) as record:
+        for row in rows:
+            some = row.trials(7)[: 4 if row is FULL else 3]
+            record.add(batch(some[:1]) + batch(some[1:], Outcome.FAILED if row is BROKEN else Outcome.SOLVED))
+        record.meet([Candidate((("training.rate", 0.7),), (row,), "grid", "worse") for row in rows if row is DROPPED])
+    return home
+
+
+def statuses(shown: StudyView) -> dict[str, str]:
+    return {"study": shown.status} | {cell.row.name: cell.status for cell in shown.cells}
+
+
+def test_without_a_process_that_trains_it_an_unfinished_study_was_interrupted(tmp_path: Path) -> None:
+    shown = view(recorded(tmp_path, FULL, PART), "study")
+    assert statuses(shown) == {"study": "KILLED", "full": "FINISHED", "part": "KILLED"}
+    assert [cell.columns["state"] for cell in shown.cells] == ["done", "3 of 4 trials"]
+    assert [cell.columns["solved"] for cell in shown.cells] == ["4/4", "3/3"]
+    assert not shown.elsewhere
+    with closing(acquire(tmp_path, "study")):
+        running = view(tmp_path, "study")
+    assert statuses(running) == {"study": "RUNNING", "full": "FINISHED", "part": "RUNNING"}
+    assert running.elsewhere
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "FINISHED", "KILLED", "FAILED"])
+def test_the_process_that_trains_a_study_tells_how_it_ends(tmp_path: Path, status: str) -> None:
+    rows = (FULL, RACING, DROPPED)
+    waiting = {"racing": RACING.trials(7)[3:5]} if status == "RUNNING" else {}
+    activity = Activity(status, {"full", "racing", "dropped"}, waiting)  # type: ignore[arg-type]  # one of them
+    shown = view(recorded(tmp_path, *rows), "study", activity=activity)
+    race = {"RUNNING": "RUNNING", "FINISHED": "FINISHED"}.get(status, "KILLED")
+    assert statuses(shown) == {"study": status, "full": "FINISHED", "racing": race, "dropped": "FINISHED"}
+    assert shown.cells[2].columns["state"] == "worse"
+    assert shown.unfinished == {spec.key for some in waiting.values() for spec in some}
+
+
+def test_the_record_cannot_tell_whether_a_race_is_over(tmp_path: Path) -> None:
+    assert statuses(view(recorded(tmp_path, FULL, RACING), "study")) == {"study": "", "full": "FINISHED", "racing": ""}
+
+
+def test_rows_that_were_not_asked_for_do_not_run(tmp_path: Path) -> None:
+    shown = view(recorded(tmp_path, FULL, PART, RACING), "study", activity=Activity("RUNNING", {"racing"}))
+    assert statuses(shown) == {"study": "RUNNING", "full": "FINISHED", "part": "KILLED", "racing": "RUNNING"}
+
+
+def test_where_too_many_trials_broke_the_run_has_failed(tmp_path: Path) -> None:
+    shown = view(recorded(tmp_path, BROKEN), "study")
+    assert statuses(shown) == {"study": "FAILED", "broken": "FAILED"}
+
+
+def test_cells_carry_what_was_printed_and_the_best_metric_follows_the_objective(tmp_path: Path) -> None:
+    shown = view(recorded(tmp_path, FULL, PART), "study", About("lstm-search run table=7", "published"))
+    printed = {name: value for name, value in shown.cells[0].metrics.items() if name.startswith("published_")}
+    assert printed["published_mean_sequences"] == 74_000
+    assert printed["published_n"] == 10
+    assert shown.cells[0].columns["verdict"] in {"consistent", "differs", "cannot tell"}
+    assert shown.best == "distance_to_published" in shown.cells[0].metrics
+    assert not any(name.startswith("published_") for name in shown.cells[1].metrics)
+    assert view(tmp_path, "study", About(objective="success")).best == "success_rate"
+    assert "lstm-search run table=7" in shown.note
+    assert "solved_fraction.png" in shown.note
+
+
+def test_of_many_cells_the_note_shows_the_best(tmp_path: Path) -> None:
+    rates = [0.01 * number for number in range(1, 31)]
+    rows = [
+        synthetic.row(f"rate={rate:g}", replace(synthetic.QUICK, training=synthetic.Training(rate)), 1)
+        for rate in rates
+    ]
+    with Record.open(tmp_path, Definition("study", 7, tuple(rows))) as record:
+        record.add(batch([spec for row in rows for spec in row.trials(7)]))
+    shown = view(tmp_path, "study")
+    best = sorted(shown.cells, key=lambda cell: cell.metrics["ert"])
+    assert f"| {best[0].row.name} " in shown.note
+    assert f"| {best[-1].row.name} " not in shown.note
+    assert "The best 12 of 30 cells" in shown.note
+    assert len(shown.note) < 7_500
