@@ -22,7 +22,7 @@ run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=
 test: $(VENV)/installed ## run the tests (about 10 minutes on two cores)
 	$(VENV)/bin/python -m pytest --ignore=tests/integration --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
-test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql)
+test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql chromium chromium-driver)
 	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs
 
 check: $(VENV)/installed ## lint, types, import floors, the compose file, and that the lock names no host
@@ -72,6 +72,7 @@ docs: $(VENV)/installed ## train the studies that the documentation shows, and r
 	$(VENV)/bin/python docs/drift.py
 	$(VENV)/bin/python docs/conflict.py
 	$(VENV)/bin/python docs/refresh.py
+	$(VENV)/bin/python docs/mlflow_page.py
 
 lock: ## resolve the dependencies anew (takes uv)
 	uv pip compile --quiet --generate-hashes --no-header --universal --python-version 3.11 --group dev \

@@ -35,7 +35,7 @@ class Publishing:
     tracker: Tracker
     wait: float
     warn: Callable[[str], None]
-    about: About
+    about: About = field(default_factory=About)
 
 
 @dataclass(frozen=True)

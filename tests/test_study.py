@@ -26,7 +26,7 @@ from lstm_search.report.table import canonical_hash
 from lstm_search.search import Search
 from lstm_search.spec import Outcome, TrialSpec
 from lstm_search.study import Ended, Moment, Publishing
-from lstm_search.tracking import Tracker
+from lstm_search.tracking import StudyView, Tracker
 from lstm_search.worker.trial import Progress, Worker
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -349,15 +349,17 @@ class FakeBackground:
     made: list[FakeBackground] = []  # noqa: RUF012  (emptied by the test)
     error = "no server answers"
 
-    def __init__(self, *_: object) -> None:
-        self.notes, self.waits = 0, list[float]()
+    def __init__(self, _: object, snapshot: Callable[[], StudyView], *__: object) -> None:
+        self.notes, self.waits, self.statuses = 0, list[float](), list[tuple[str, str]]()
+        self.snapshot = snapshot
         self.made.append(self)
 
     def notify(self) -> None:
         self.notes += 1
 
-    def close(self, wait: float) -> bool:
+    def close(self, wait: float, status: str) -> bool:
         self.waits.append(wait)
+        self.statuses.append((status, self.snapshot().status))
         return False
 
 
@@ -376,4 +378,5 @@ def test_the_study_is_published_however_it_ends(tmp_path: Path, monkeypatch: pyt
     assert not run(tmp_path, "replicates=40", publishing=publishing).published
     interrupted, finished = FakeBackground.made
     assert (interrupted.waits, finished.waits) == ([3], [7.5])
+    assert (interrupted.statuses, finished.statuses) == ([("KILLED", "KILLED")], [("FINISHED", "FINISHED")])
     assert min(interrupted.notes, finished.notes) >= 2

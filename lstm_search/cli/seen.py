@@ -49,7 +49,8 @@ def about(definition: Definition, settings: Settings | None = None) -> About:
     except ConfigError:  # an earlier release recorded it
         return About()
     composed = settings or recorded_settings(definition)
-    command = shlex.join(["lstm-search", "run", *words])
+    simulated = simulates(settings.execute.recorded_as(definition) if settings else definition)
+    command = shlex.join(["lstm-search", "run", *words, *(["execute=simulated"] if simulated else [])])
     return About(command, composed.search.objective if composed else "ert")
 
 
