@@ -17,7 +17,6 @@ from pages import ROOT, printed
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
 
 STUDY = (
     "run task=adding task.T=20 training.rate=0.1,0.2,0.5,1,2,5 network.size=1,2 replicates=24 execute=simulated "
@@ -25,6 +24,12 @@ STUDY = (
 )
 PICTURES = {"mlflow-cells": ".ag-center-cols-container .ag-row", "mlflow-study": "img[alt=solved_fraction]"}
 """The pictures, and what the page shows when it is ready."""
+
+LOOK = """
+for (const button of document.querySelectorAll('button'))
+    if (button.ariaLabel === 'Close' || button.innerText === 'Show more') button.click();
+return [...document.querySelectorAll(arguments[0])].map(found => found.innerText.replace(/\\s+/g, ' ').trim());
+"""
 
 PATIENCE = 300.0  # seconds until a page shows it
 
@@ -45,22 +50,21 @@ def chromium(width: int, height: int) -> Iterator[webdriver.Chrome]:
 
 
 def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
-    """The texts of the elements that the selector finds, once there are some. TimeoutError where there are none."""
-    deadline = time.monotonic() + PATIENCE
+    """The texts of the elements that the selector finds, once there are some, and they are the same for a second;
+    meanwhile MLflow's assistant is shut and a description unfolded. TimeoutError where there are none."""
+    deadline, before = time.monotonic() + PATIENCE, list[str]()
     while time.monotonic() < deadline:
-        if found := driver.find_elements(By.CSS_SELECTOR, selector):
-            return [" ".join(element.text.split()) for element in found]
-        time.sleep(0.3)
+        found = list(driver.execute_script(LOOK, selector))
+        if found and found == before:
+            return found
+        before = found
+        time.sleep(1)
     raise TimeoutError(f"{driver.current_url} does not show {selector}")
 
 
 def open_page(driver: webdriver.Chrome, link: str, selector: str) -> list[str]:
-    """Open a link, shut MLflow's assistant, unfold the description; the texts that `shown` finds."""
+    """Open a link; the texts that `shown` finds."""
     driver.get(link)
-    shown(driver, "h2, h3, .ag-row")
-    for button in driver.find_elements(By.CSS_SELECTOR, "button"):
-        if button.get_attribute("aria-label") == "Close" or button.text == "Show more":
-            button.click()
     return shown(driver, selector)
 
 
@@ -72,7 +76,6 @@ def main() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui, chromium(1400, 800) as driver:
             for (name, selector), link in zip(PICTURES.items(), ui.stdout or (), strict=False):
                 open_page(driver, link.strip(), selector)
-                time.sleep(3)  # columns take their widths
                 driver.save_screenshot(str(ROOT / "docs" / "images" / f"{name}.png"))
             ui.terminate()
 
