@@ -22,7 +22,7 @@ STUDY = (
     "run task=adding task.T=20 training.rate=0.1,0.2,0.5,1,2,5 network.size=1,2 replicates=24 execute=simulated "
     "study=simulated tracking.wait=600"
 )
-PICTURES = {"mlflow-cells": ".ag-center-cols-container .ag-row", "mlflow-study": "img[alt=solved_fraction]"}
+PICTURES = {"mlflow-cells": ".ag-center-cols-container .ag-row", "mlflow-study": "img[src*=solved_fraction]"}
 """The pictures, and what the page shows when it is ready."""
 
 LOOK = """
