@@ -28,7 +28,9 @@ PICTURES = {"mlflow-cells": ".ag-center-cols-container .ag-row", "mlflow-study":
 LOOK = """
 for (const button of document.querySelectorAll('button'))
     if (button.ariaLabel === 'Close' || button.innerText === 'Show more') button.click();
-return [...document.querySelectorAll(arguments[0])].map(found => found.innerText.replace(/\\s+/g, ' ').trim());
+const places = [...document.querySelectorAll(arguments[0])].map(found => [found, found.getBoundingClientRect()]);
+places.sort(([, a], [, b]) => a.top - b.top || a.left - b.left);
+return places.map(([found]) => found.innerText.replace(/\\s+/g, ' ').trim());
 """
 
 PATIENCE = 300.0  # seconds until a page shows it
@@ -50,8 +52,8 @@ def chromium(width: int, height: int) -> Iterator[webdriver.Chrome]:
 
 
 def shown(driver: webdriver.Chrome, selector: str) -> list[str]:
-    """The texts of the elements that the selector finds, once there are some, and they are the same for a second;
-    meanwhile MLflow's assistant is shut and a description unfolded. TimeoutError where there are none."""
+    """The texts of the elements that the selector finds, from top to bottom and left to right, once they are the same
+    for a second; meanwhile MLflow's assistant is shut and a description unfolded. TimeoutError where there are none."""
     deadline, before = time.monotonic() + PATIENCE, list[str]()
     while time.monotonic() < deadline:
         found = list(driver.execute_script(LOOK, selector))
