@@ -108,8 +108,11 @@ def test_mlflow_holds_every_trial_with_its_learning_curve(here: Path) -> None:
         assert run.data.metrics["solved/test_error"] == result.milestones[0].test_error
         for name in ("error", "wrong"):
             curve = client.get_metric_history(run.info.run_id, f"curve/{name}")
+            there = result.milestones[0]
+            solved = {"error": there.test_error, "wrong": there.test_wrong / there.test_sequences}
             assert sorted((point.step, point.value) for point in curve) == [
-                (point.sequences, getattr(point, name)) for point in result.curve
+                *((point.sequences, getattr(point, name)) for point in result.curve),
+                (result.sequences, solved[name]),
             ]
 
 
