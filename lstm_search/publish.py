@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from lstm_search import overview
 from lstm_search.record import Record, acquire, check_name, holder, named_errors
-from lstm_search.report import MOST_BROKEN, Summary, render, summarise, write_figures
+from lstm_search.report import MOST_BROKEN, Figures, Summary, render, summarise, write_figures
 from lstm_search.search import SearchSettings, loss_of
-from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Row, Trial, TrialSpec
+from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Row, Trial, TrialSpec, dropped_rows
 from lstm_search.tracking import (
     RUN_ID,
     CellView,
@@ -77,12 +80,13 @@ def view(home: Path, name: str, about: About = About(), activity: Activity | Non
             "table.csv": render(every, "csv", definition.title),
             "table.json": render(every, "json", definition.title),
             "config.yaml": definition.config,
-            **_plots(definition, trials),
+            **_plots(definition, trials, candidates),
         },
         command=about.command,
         best=_best(definition.rows, about),
         status=_overall(now.status, cells, [some[0] for some in found.values()]),
         elsewhere=elsewhere,
+        page=partial(_page, definition, trials, candidates, provenance(created, environment), about),
     )
 
 
@@ -92,6 +96,22 @@ def _labels(candidates: Sequence[Candidate]) -> dict[str, dict[str, str]]:
     staying = ("", FINALIST)
     last = sorted(candidates, key=lambda one: staying.index(one.left) if one.left in staying else -1)
     return {row.name: {"proposer": one.proposer, "left": one.left} for one in last for row in one.rows}
+
+
+def provenance(created: datetime, environment: Mapping[str, str]) -> dict[str, str]:
+    """When and with what a study was first recorded."""
+    return {"recorded since": f"{created:%Y-%m-%d %H:%M} UTC", **environment}
+
+
+def _page(
+    definition: Definition,
+    trials: Mapping[str, Sequence[Trial]],
+    candidates: Sequence[Candidate],
+    known: Mapping[str, str],
+    about: About,
+) -> str:
+    search = SearchSettings(objective=about.objective)
+    return overview.report(search, definition, trials, candidates, provenance=known, command=about.command)
 
 
 def _cell(
@@ -211,9 +231,13 @@ def _printed(row: Summary) -> dict[str, float | None]:
     }
 
 
-def _plots(definition: Definition, trials: Mapping[str, Sequence[Trial]]) -> dict[str, bytes]:
+def _plots(
+    definition: Definition, trials: Mapping[str, Sequence[Trial]], candidates: Sequence[Candidate]
+) -> dict[str, bytes]:
+    how = Figures(dropped=dropped_rows(candidates))
     with tempfile.TemporaryDirectory() as folder:
-        return {path.name: path.read_bytes() for path in write_figures(definition.rows, trials, Path(folder))}
+        paths = write_figures(definition.rows, trials, Path(folder), how=how)
+        return {path.name: path.read_bytes() for path in paths}
 
 
 def recover(home: Path, tracker: Tracker, name: str) -> Recovered:

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from lstm_search import config, overview
 from lstm_search.checks import written
-from lstm_search.cli.seen import Seen, see
+from lstm_search.cli.seen import Seen, about, see
 from lstm_search.cli.shell import Exit
-from lstm_search.config import ConfigError, Settings, fixed_words, recorded_settings, recorded_words
+from lstm_search.config import ConfigError, Settings, fixed_words, recorded_settings
+from lstm_search.publish import provenance
 from lstm_search.record import Record
 from lstm_search.report import (
     SHEETS,
@@ -89,7 +90,7 @@ def show_report(settings: Settings) -> int:
     """Write the study on one page into the home folder and print its path."""
     seen = see(settings, curves=True)
     text = overview.report(
-        _search(settings, seen), *seen, provenance=_provenance(settings, seen), command=_command(seen)
+        _search(settings, seen), *seen, provenance=_provenance(settings, seen), command=about(seen.definition).command
     )
     settings.home.mkdir(parents=True, exist_ok=True)
     path = settings.home / f"{seen.definition.name}-report.html"
@@ -103,15 +104,7 @@ def _provenance(settings: Settings, seen: Seen) -> dict[str, str]:
     if settings.source != "record":
         return {"trials": "as shipped with the program, without learning curves"}
     with Record.read(settings.home, seen.definition.name) as record:
-        return {"recorded since": f"{record.created():%Y-%m-%d %H:%M} UTC", **record.environment()}
-
-
-def _command(seen: Seen) -> str:
-    """The words that repeat the study; empty where an earlier release recorded it, which did not keep them."""
-    try:
-        return shlex.join(["lstm-search", "run", *recorded_words(seen.definition)])
-    except ConfigError:
-        return ""
+        return provenance(record.created(), record.environment())
 
 
 def export(settings: Settings) -> int:

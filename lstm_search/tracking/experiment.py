@@ -174,7 +174,7 @@ class Experiment:
         at_once = tags if trial and state != run.state else []  # a trial that is made with its result has its tags
         self.client.log_batch(run_id, [Metric(*entry) for entry in run.metrics], params, at_once)
         if run.artifacts:
-            self._attach(run_id, run.artifacts)
+            self._attach(run_id, {**run.artifacts, **{name: make() for name, make in run.late.items()}})
         if not trial:
             self.client.log_batch(run_id, tags=tags)
         self._written.add(run_id)

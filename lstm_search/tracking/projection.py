@@ -16,7 +16,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -58,6 +58,9 @@ SCHEMA = "lstm_search.schema"
 KIND, ROW, KEY, STATE = (f"lstm_search.{name}" for name in ("kind", "row", "key", "state"))
 """Tags of a run: its identity, and what its contents shall be."""
 
+PAGE = "report.html"
+"""The artifact of a study's run that is its page."""
+
 OPEN = "open"
 """Begins the state of a trial's run that has no result yet."""
 
@@ -91,7 +94,8 @@ class CellView:
 class StudyView:
     """A study to publish. `created` as in its record, `params` such as versions, `note` its table in Markdown,
     `artifacts` contents by file name (table, plots, configuration), `title` as in its definition; `command` makes it,
-    `best` is the metric that its cells are sorted by. `elsewhere`: another process trains it and knows what runs."""
+    `best` is the metric that its cells are sorted by. `elsewhere`: another process trains it and knows what runs.
+    `page` makes the study's page of HTML, which takes seconds: it is attached when nothing runs."""
 
     name: str
     seed: int
@@ -106,6 +110,7 @@ class StudyView:
     best: str = "ert"
     status: Status = "FINISHED"
     elsewhere: bool = False
+    page: Callable[[], str] | None = None
 
     @property
     def unfinished(self) -> set[str]:
@@ -116,7 +121,8 @@ class StudyView:
 @dataclass(frozen=True)
 class Run:
     """What a run of MLflow shall hold. `start` and `end` in milliseconds; `metrics`: name, value, time, step. A trial's
-    run of one of the states `earlier` is filled up; of any other it shows another result, and gives way."""
+    run of one of the states `earlier` is filled up; of any other it shows another result, and gives way.
+    `late`: artifacts that are made only when they are written."""
 
     kind: str
     row: str
@@ -131,6 +137,7 @@ class Run:
     status: Status = "FINISHED"
     artifacts: Mapping[str, str | bytes] = field(default_factory=dict)
     earlier: Sequence[str] = ()
+    late: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -150,9 +157,10 @@ def study_run(view: StudyView) -> Run:
     )
     summary = _summary(view, view.metrics, tags, 0, seconds, artifacts=view.artifacts)
     params = {"seed": view.seed, **view.params}
-    return Run(
-        "study", "", str(view.seed), view.name, params=params, artifacts=view.artifacts, status=view.status, **summary
-    )
+    late = {PAGE: view.page} if view.page and view.status != "RUNNING" else {}
+    summary["state"] += f" {PAGE}" if late else ""
+    summary |= {"artifacts": view.artifacts, "late": late}
+    return Run("study", "", str(view.seed), view.name, params=params, status=view.status, **summary)
 
 
 def cell_run(view: StudyView, number: int) -> Run:

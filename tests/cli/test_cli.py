@@ -120,6 +120,12 @@ def test_report_writes_one_page(told: Told) -> None:
     assert "nowhere" in told("report study=nowhere", code=2)
 
 
+def test_the_page_is_an_artifact_of_the_studys_run(copied: Path, told: Told) -> None:
+    attached = list((copied / "artifacts").rglob("report.html"))
+    assert len(attached) == 1
+    assert attached[0].read_text() == Path(told(f"report study={NAME}").strip()).read_text()
+
+
 @pytest.mark.usefixtures("here")
 def test_tables_come_in_latex_and_html(told: Told) -> None:
     assert r"	oprule" in told(f"table {GRID} format=latex")
