@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from lstm_search import overview
 from lstm_search.record import Record, acquire, check_name, holder, named_errors
@@ -42,7 +41,7 @@ class About:
     """What the record of a study does not say in words: the command that makes it, and what its search is for."""
 
     command: str = ""
-    objective: Literal["ert", "success", "published"] = "ert"
+    search: SearchSettings = SearchSettings()  # noqa: RUF009  (frozen)
 
 
 @dataclass
@@ -110,8 +109,7 @@ def _page(
     known: Mapping[str, str],
     about: About,
 ) -> str:
-    search = SearchSettings(objective=about.objective)
-    return overview.report(search, definition, trials, candidates, provenance=known, command=about.command)
+    return overview.report(about.search, definition, trials, candidates, provenance=known, command=about.command)
 
 
 def _cell(
@@ -126,7 +124,7 @@ def _cell(
         trials,
         metrics,
         labels,
-        {"solved": f"{first.k}/{first.n}", "verdict": found[-1].verdict, "state": left or progress},
+        {"solved": f"{found[-1].k}/{found[-1].n}", "verdict": found[-1].verdict, "state": left or progress},
         _status(row, first, left, now),
         now.running.get(row.name, ()),
     )
@@ -156,10 +154,15 @@ def _overall(told: Status, cells: Sequence[CellView], found: Sequence[Summary]) 
 
 
 def _best(rows: Sequence[Row], about: About) -> str:
-    """The metric that the best cell has the least of (of the success rate, the most)."""
+    """The metric that the best cell has the least of (of the success rate, the most), at the search's milestone."""
     unit = rows[0].unit if rows else SEQUENCES
     ert = "ert" if unit == SEQUENCES else f"ert_{unit}"
-    return {"ert": ert, "success": "success_rate", "published": "distance_to_published"}[about.objective]
+    names = [stop.milestone for stop in rows[0].cell.stop] if rows else [""]
+    milestone = about.search.milestone or names[-1]
+    prefix = "" if milestone == names[0] else f"{milestone}/"
+    return {"ert": prefix + ert, "success": f"{prefix}success_rate", "published": "distance_to_published"}[
+        about.search.objective
+    ]
 
 
 def _distance(row: Row, trials: Sequence[Trial]) -> dict[str, float]:
@@ -178,7 +181,7 @@ def _note(
     """What the study's page shows first: the table (the best first, where nothing is printed beside the rows; of many
     the best alone), the figures, and the command."""
     best = _best(definition.rows, about)
-    sign = -1 if best == "success_rate" else 1
+    sign = -1 if best.endswith("success_rate") else 1
 
     def place(cell: CellView) -> tuple[bool, float]:
         figure = sign * cell.metrics.get(best, math.nan)

@@ -357,7 +357,7 @@ class FakeBackground:
     def notify(self) -> None:
         self.notes += 1
 
-    def close(self, wait: float, status: str) -> bool:
+    def close(self, wait: float, status: str, _tell: object = None) -> bool:
         self.waits.append(wait)
         self.statuses.append((status, self.snapshot().status))
         return False

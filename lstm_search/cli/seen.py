@@ -51,7 +51,7 @@ def about(definition: Definition, settings: Settings | None = None) -> About:
     composed = settings or recorded_settings(definition)
     simulated = simulates(settings.execute.recorded_as(definition) if settings else definition)
     command = shlex.join(["lstm-search", "run", *words, *(["execute=simulated"] if simulated else [])])
-    return About(command, composed.search.objective if composed else "ert")
+    return About(command, composed.search) if composed else About(command)
 
 
 def _asked(settings: Settings, recorded: Definition) -> Definition:

@@ -276,7 +276,7 @@ def _summary(group: str, name: str) -> str:
     if not has_file(group, name):
         return _said(name)
     lines = _file(group, name).read_text(encoding="utf-8").splitlines()
-    return next(line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @"))
+    return next((line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @")), name)
 
 
 def _said(task: str) -> str:
@@ -288,4 +288,4 @@ def _said(task: str) -> str:
 
 def _title(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
-    return next(line.removeprefix("title: ").strip('"') for line in lines if line.startswith("title: "))
+    return next((line.removeprefix("title: ").strip('"') for line in lines if line.startswith("title: ")), path.stem)

@@ -83,7 +83,7 @@ def axis_charts(cells: Cells, importances: Mapping[str, float]) -> list[Chart]:
 
 
 def _axis_chart(cells: Cells, key: str, index: int) -> Chart:
-    x = cells.values(key)
+    x = _shown(cells.values(key))
     traces = []
     for name, look in LOOKS.items():
         chosen = [i for i, one in enumerate(cells.standings) if _look(one, cells.worths[i]) == name]
@@ -137,6 +137,11 @@ def _sorted(values: Sequence[Any]) -> list[Any]:
     return sorted(set(values))
 
 
+def _shown(values: Sequence[Any]) -> list[Any]:
+    """Numbers as they are; words without what the page would take for tags."""
+    return [safe(value) if isinstance(value, str) else value for value in values]
+
+
 def _scale(key: str, values: Sequence[Any]) -> dict[str, Any]:
     """The horizontal axis: of numbers that span more than a decade logarithmic, of words in columns."""
     if not is_number(values):
@@ -169,7 +174,7 @@ def map_chart(cells: Cells, importances: Mapping[str, float]) -> Chart | None:
 
 
 def _words(key: str, values: Sequence[Any]) -> dict[str, Any]:
-    return axis(key, type="category", categoryorder="array", categoryarray=[written(value) for value in values])
+    return axis(key, type="category", categoryorder="array", categoryarray=[safe(written(value)) for value in values])
 
 
 def _heat(cells: Cells, across: Sequence[Any], up: Sequence[Any]) -> list[dict[str, Any]]:
@@ -183,8 +188,8 @@ def _heat(cells: Cells, across: Sequence[Any], up: Sequence[Any]) -> list[dict[s
     return [
         {
             "type": "heatmap",
-            "x": [written(x) for x in columns],
-            "y": [written(y) for y in lines],
+            "x": [safe(written(x)) for x in columns],
+            "y": [safe(written(y)) for y in lines],
             "z": [[None if i is None else levels[i] for i in line] for line in best],
             "text": [["" if i is None else _field(cells, i) for i in line] for line in best],
             "hovertext": [["" if i is None else texts[i] for i in line] for line in best],

@@ -163,7 +163,7 @@ def _shows(point: CurvePoint) -> bool:
 def points(result: TrialResult) -> NDArray[np.float64]:
     """The learning curve (n_points, 2) of sequences and error, without what a logarithmic axis cannot show."""
     shown = [(point.sequences, point.error) for point in result.curve if _shows(point)]
-    return np.array(shown, float)
+    return np.array(shown, float).reshape(-1, 2)
 
 
 def median(curves: Sequence[NDArray[np.float64]], trials: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

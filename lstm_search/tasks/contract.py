@@ -123,8 +123,15 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(lines)[:300]}"
 
 
+def _member(task: Any, name: str) -> Any:
+    try:
+        return getattr(task, name)
+    except Exception as error:
+        raise _broken(task.name, name, f"cannot be computed ({_short(error)})") from error
+
+
 def _check_layout(task: Any) -> None:
-    layout, length = task.layout, task.length
+    layout, length = (_member(task, name) for name in ("layout", "length"))
     if not isinstance(layout, Layout):
         raise _broken(task.name, "layout", f"is {layout!r}, no lstm_search.simd.Layout")
     for part, least in (("inputs", 1), ("outputs", 1), ("keys", 0), ("sharing", 1), ("steps", 8)):
@@ -138,7 +145,10 @@ def _check_layout(task: Any) -> None:
 
 
 def _check_keys(task: Any) -> None:
-    first, again = (task.keys(np.uint64(_LATER)) for _ in range(2))
+    try:
+        first, again = (task.keys(np.uint64(_LATER)) for _ in range(2))
+    except Exception as error:
+        raise _broken(task.name, "keys", f"cannot be called with a 64-bit key ({_short(error)})") from error
     wanted = (task.layout.keys,)
     if not isinstance(first, np.ndarray) or first.dtype != np.uint64 or first.shape != wanted:
         raise _broken(task.name, "keys", f"gives no array of type uint64 and shape {wanted}, as layout.keys says")

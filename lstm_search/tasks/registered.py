@@ -45,7 +45,9 @@ def find(name: str) -> type[Task]:
             "lstm_search.register_task",
         )
     if len(found) > 1:
-        raise UnknownTask(name, f"{' and '.join(map(_distribution, found))} bring it both; uninstall one of them")
+        raise UnknownTask(
+            name, f"{' and '.join(sorted(map(_distribution, found)))} bring it both; uninstall one of them"
+        )
     register(_loaded(found[0]))
     return _REGISTERED[name]
 

@@ -104,7 +104,7 @@ def test_plot_writes_what_is_asked_for(told: Told) -> None:
     paths = told(f"plot {GRID} format=pdf width=single").split()
     assert paths == [f"studies/{NAME}-{figure}.pdf" for figure in ("solved_fraction", "learning_curves")]
     assert Path(paths[0]).read_bytes().startswith(b"%PDF-")
-    assert "format=csv: plot takes png, svg, pdf" in told(f"plot {GRID} format=csv", code=2)
+    assert "format=csv: plot prints png, svg, pdf" in told(f"plot {GRID} format=csv", code=2)
     assert "width=wide: takes one of text, single, double" in told(f"plot {GRID} width=wide", code=2)
 
 
@@ -115,22 +115,22 @@ def test_report_writes_one_page(told: Told) -> None:
     page = Path(path).read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     assert f"lstm-search run task={NAME} task.T=10 training.rate=0.5,1 replicates=3 study={NAME}" in page
-    assert told(f"export {GRID} format=hash").strip() in page
-    assert "format=png: report takes html" in told(f"report {GRID} format=png", code=2)
+    assert told(f"export study={NAME} format=hash").strip() in page
+    assert "format=png: report has no choice of formats" in told(f"report {GRID} format=png", code=2)
     assert "nowhere" in told("report study=nowhere", code=2)
 
 
 def test_the_page_is_an_artifact_of_the_studys_run(copied: Path, told: Told) -> None:
     attached = list((copied / "artifacts").rglob("report.html"))
     assert len(attached) == 1
-    assert attached[0].read_text() == Path(told(f"report study={NAME}").strip()).read_text()
+    assert told(f"export study={NAME} format=hash").strip() in attached[0].read_text()
 
 
 @pytest.mark.usefixtures("here")
 def test_tables_come_in_latex_and_html(told: Told) -> None:
-    assert r"	oprule" in told(f"table {GRID} format=latex")
+    assert "\\toprule" in told(f"table {GRID} format=latex")
     assert told(f"table {GRID} format=html").startswith("<table>")
-    assert "format=svg: table takes markdown" in told(f"table {GRID} format=svg", code=2)
+    assert "format=svg: table prints markdown" in told(f"table {GRID} format=svg", code=2)
     assert "format=word: takes one of" in told(f"table {GRID} format=word", code=2)
 
 

@@ -81,7 +81,10 @@ def test_mlflow_holds_what_is_recorded(here: Path, told: Told) -> None:
     assert {run.info.status for run in runs_of(client).values()} == {"FINISHED"}
     (top,) = runs_of(client, "study").values()
     names = {file.path for file in client.list_artifacts(top.info.run_id)}
-    assert names == {"table.md", "table.csv", "table.json", "config.yaml", "solved_fraction.png", "learning_curves.png"}
+    assert names == {"table.md", "table.csv", "table.json", "config.yaml", "report.html"} | {
+        "solved_fraction.png",
+        "learning_curves.png",
+    }
     cells = runs_of(client, "cell")
     for row in json.loads(told(f"table {GRID} format=json"))["rows"]:
         run = cells.pop(row["row"])

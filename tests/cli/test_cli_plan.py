@@ -13,7 +13,7 @@ import pytest
 from lstm_search import config
 from lstm_search.cli import dispatch as cli
 from lstm_search.cli.help import PAGES
-from lstm_search.cli.verbs import VERBS, check
+from lstm_search.cli.verbs import VERBS, checked
 
 
 def helped(words: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -48,7 +48,7 @@ def test_each_verb_has_a_page_of_its_own(verb: str, capsys: pytest.CaptureFixtur
 def test_an_example_is_good_input(command: str) -> None:
     verb, *words = shlex.split(command)
     settings = config.compose([word for word in words if "=" in word])
-    check(verb, settings)
+    checked(verb, settings)
 
 
 def test_help_shows_what_holds_for_the_choices_on_the_line(capsys: pytest.CaptureFixture[str]) -> None:

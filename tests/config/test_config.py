@@ -62,7 +62,7 @@ def test_defaults_of_a_study() -> None:
     settings = compose(["table=9"])
     assert (settings.definition.name, settings.definition.seed) == ("table-9", 1997)
     assert settings.definition.title.startswith("Table 9")
-    assert (settings.home, settings.format, settings.max_failed) == (Path("studies"), "markdown", 0.1)
+    assert (settings.home, settings.format, settings.max_failed) == (Path("studies"), "", 0.1)
     assert (settings.execute.kind, settings.execute.workers) == ("local", None)
     assert (settings.tracking.kind, settings.tracking.uri, settings.tracking.wait) == ("mlflow", None, 60)
     assert (settings.budget_hours, settings.retry, settings.rows, settings.replicates) == (None, (), None, None)
@@ -210,7 +210,7 @@ def test_the_composed_rows_show_the_cells() -> None:
 
 
 def test_help_lists_every_key_of_every_choice() -> None:
-    text = keys.describe()
+    text = keys.describe({})
     for group in keys.GROUPS:
         for name in keys.options(group):
             assert f"{group}={name} " in text

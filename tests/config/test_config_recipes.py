@@ -79,4 +79,4 @@ def test_what_a_recipe_cannot_say_is_refused_with_its_name(
 def test_an_unknown_recipe_is_answered_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=r"recipe=one-sett: no such recipe; nearest: one-set"):
         compose(["recipe=one-sett", "table=3"])
-    assert all(f"recipe={name}" in keys.describe() for name in keys.options("recipe"))
+    assert all(f"recipe={name}" in keys.describe({}) for name in keys.options("recipe"))

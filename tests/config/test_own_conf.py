@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lstm_search.cli.dispatch import main
 from lstm_search.config import ConfigError, compose, composed_yaml, recorded_words
 
 TASK = (
@@ -122,3 +123,13 @@ def test_a_file_that_cannot_be_used_is_named(own: Path, file: str, text: str, wo
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder; takes one with files in task/, table/ or recipe/"):
         compose(["task=adding", f"conf={tmp_path / 'nowhere'}"])
+
+
+def test_help_names_a_recipe_and_a_table_that_say_nothing_of_themselves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for group, name in (("recipe", "quiet"), ("table", "table_quiet")):
+        (tmp_path / group).mkdir()
+        (tmp_path / group / f"{name}.yaml").write_text("task: adding\n")
+    assert main(["--help", f"conf={tmp_path}"]) == 0
+    assert {"recipe=quiet", "table=quiet"} <= set(capsys.readouterr().out.split())

@@ -28,7 +28,9 @@ def test_what_is_shipped_is_exported_as_it_is(name: str) -> None:
         words += [f"table={number}", *(["seed=2026"] if recipe or number == "guessing" else [])]
         words += [f"recipe={recipe[0]}"] if recipe and recipe != ["rivals"] else []
     asked = compose(words).definition
-    assert table.export_trials(asked.rows, shipped.trials(asked), "csv") == text
+    exported = list(csv.reader(io.StringIO(table.export_trials(asked.rows, shipped.trials(asked), "csv"))))
+    bare = list(csv.reader(io.StringIO(text)))
+    assert [line[: len(bare[0])] for line in exported] == bare  # the keys stand for the settings that follow
 
 
 def test_another_seed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,8 +46,8 @@ def shown(record: Record) -> str:
 
 
 def without_keys(lines: str) -> list[tuple[str, ...]]:
-    """The lines of an export but for the trial's key and the cell's digest."""
-    return [(line.split(",")[1], *line.split(",")[3:]) for line in lines.splitlines()]
+    """The lines of an export up to the weights, but for the trial's key and the cell's digest."""
+    return [(line.split(",")[1], *line.split(",")[3:11]) for line in lines.splitlines()]
 
 
 def content(path: Path) -> list[str]:

@@ -120,12 +120,12 @@ def test_studies_are_compared_on_the_command_line(tmp_path: Path, lstm: Lstm) ->
     told = lstm("compare study=[a,b]", tmp_path).stdout
     assert "| temporal_order_6a | 6/6 | 6/6 | 1 (6 pairs: 0 and 0 alone) |" in told
     assert json.loads(lstm("compare study=[a,b] format=json", tmp_path).stdout)["studies"] == ["a", "b"]
-    lstm(f"run {QUICK} {ALONE} replicates=6 training.rate=1 study=part budget.hours=1e-6", tmp_path)
+    lstm(f"run {QUICK} {ALONE} replicates=6 training.rate=1e-6 cap=1000000 study=part budget.hours=1e-6", tmp_path)
     for words, what in {
         "compare study=[a,part]": "study=part: no row has a finished trial yet that can be compared; train it first",
         "compare study=[a,b] format=csv": "format=csv: compare prints markdown, json",
         "compare study=[a,b] source=shipped": "source=shipped: compare takes source=record",
-        "compare study=a": "takes two studies, study=[a,b]",
+        "compare study=a": "takes two studies, lstm-search compare 'study=[a,b]'",
         "compare study=[a]": "takes one name, or in brackets the names of two",
         "compare study=[a,c]": "study=c: not recorded",
         "table study=[a,b]": "table takes one study; compare takes two",

@@ -16,6 +16,7 @@ from helpers.synthetic import CAPPED, SEED, TEMPORAL, ended, row, solved, trials
 
 from lstm_search import overview
 from lstm_search.networks import Lstm1997
+from lstm_search.report.curves import points
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Candidate, Definition, Row, Training, Trial
 
@@ -163,3 +164,8 @@ def test_a_browser_draws_every_figure(tmp_path: Path) -> None:
     assert len(drawn) == len(figures(made()))
     errors = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not [line for line in errors if "Error" in line or "Refused" in line]
+
+
+def test_a_trial_without_a_curve_has_no_points() -> None:
+    """It may stand beside trials that have one."""
+    assert points(replace(ended(CAPPED, 10_000), curve=())).shape == (0, 2)

@@ -112,5 +112,5 @@ def test_its_end_waits_as_long_as_there_is_headway(
     monkeypatch.setattr(tracker, "sync", slow)
     background = BackgroundTracker(tracker, lambda: study("slow"), lambda _: None, pause=0.01)
     background.notify()
-    assert background.close(5, told.append) is published  # all of it takes eight seconds
+    assert background.close(5, tell=told.append) is published  # all of it takes eight seconds
     assert told == ["all trials are recorded; MLflow is still being brought up to date"]
