@@ -19,8 +19,8 @@ class Pace:
     """Estimates the time that is left from moments of a study, as the trials that ended and the speed tell it.
 
     The speed is that of the whole run: over the last minute it tells more of what else the machine does than of the
-    study (table 9 beside thirty other processes: right within a factor of two in 92 % of the second half, with the
-    speed of the last 20 s in 43 %).
+    study. Where other work takes the cores, the estimate is as rough as that speed is: beside thirty other processes it
+    was right within a factor of two in 92 % of the second half of table 9 in one run, and in 41 % in another.
     """
 
     def __init__(self) -> None:

@@ -317,7 +317,7 @@ def _known(trees: Sequence[Mapping[str, Mapping[str, Any]]], *, every: bool) -> 
 
 def _hydra(*choices: str) -> dict[str, Any]:
     """The composed files as plain values, not to be changed. Nothing of the user comes here but choices of groups, and
-    the folder of his own files. Raises ConfigError where these cannot be composed."""
+    the folder of their own files. Raises ConfigError where these cannot be composed."""
     for choice in choices:
         group, _, name = choice.partition("=")
         if group == "task" and not has_file(

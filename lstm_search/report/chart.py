@@ -69,7 +69,7 @@ _INK = {"light": "#1a1a1a", "dark": "#e6e6e6"}
 
 
 def safe(text: str) -> str:
-    """`text` as plotly shows it, which else takes tags."""
+    """`text` as plotly shows it, which otherwise takes tags."""
     return escape(" ".join(text.split()), quote=False)
 
 

@@ -55,7 +55,7 @@ def escaped(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    r"""A cell of a line; one that begins with a bracket or a star would else be an option of the \\ before it."""
+    r"""A cell of a line; one that begins with a bracket or a star would otherwise be an option of the \\ before it."""
     return "--" if text == "-" else f"{'{}' if text.startswith(('[', '*')) else ''}{escaped(text)}"
 
 

@@ -133,7 +133,7 @@ def type_name(kind: Any) -> str:
     """The name by which kernels, and the machine code on disk, know settings of the class `kind`.
 
     Of a class from outside of this package the name holds a digest of its sources: `CACHE_DIR` is named by ours alone,
-    so that an edited task would else be trained by the machine code of what it was before.
+    so that an edited task would otherwise be trained by the machine code of what it was before.
     """
     return kind.__name__ if kind.__module__.startswith(f"{_PACKAGE}.") else f"{kind.__name__}_{source_digest(kind)}"
 
