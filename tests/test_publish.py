@@ -10,8 +10,9 @@ import pytest
 from helpers import synthetic
 from helpers.records import batch
 
-from lstm_search.publish import About, Activity, view
+from lstm_search.publish import About, Activity, _best, view
 from lstm_search.record import Record, acquire
+from lstm_search.search import SearchSettings
 from lstm_search.spec import Candidate, Definition, Outcome, Row
 from lstm_search.tracking import StudyView
 
@@ -75,14 +76,16 @@ def test_where_too_many_trials_broke_the_run_has_failed(tmp_path: Path) -> None:
 
 
 def test_cells_carry_what_was_printed_and_the_best_metric_follows_the_objective(tmp_path: Path) -> None:
-    shown = view(recorded(tmp_path, FULL, PART), "study", About("lstm-search run table=7", "published"))
+    shown = view(
+        recorded(tmp_path, FULL, PART), "study", About("lstm-search run table=7", SearchSettings(objective="published"))
+    )
     printed = {name: value for name, value in shown.cells[0].metrics.items() if name.startswith("published_")}
     assert printed["published_mean_sequences"] == 74_000
     assert printed["published_n"] == 10
     assert shown.cells[0].columns["verdict"] in {"consistent", "differs", "cannot tell"}
     assert shown.best == "distance_to_published" in shown.cells[0].metrics
     assert not any(name.startswith("published_") for name in shown.cells[1].metrics)
-    assert view(tmp_path, "study", About(objective="success")).best == "success_rate"
+    assert view(tmp_path, "study", About(search=SearchSettings(objective="success"))).best == "success_rate"
     assert "lstm-search run table=7" in shown.note
     assert "solved_fraction.png" in shown.note
 
@@ -101,3 +104,15 @@ def test_of_many_cells_the_note_shows_the_best(tmp_path: Path) -> None:
     assert f"| {best[-1].row.name} " not in shown.note
     assert "The best 12 of 30 cells" in shown.note
     assert len(shown.note) < 7_500
+
+
+def test_the_best_metric_is_of_the_milestone_that_is_searched_for() -> None:
+    two = synthetic.row(
+        "a",
+        replace(synthetic.QUICK, stop=(*synthetic.QUICK.stop, replace(synthetic.QUICK.stop[0], milestone="later"))),
+        1,
+    )
+    first = two.cell.stop[0].milestone
+    assert _best([two], About()) == "later/ert"
+    assert _best([two], About(search=SearchSettings(objective="success"))) == "later/success_rate"
+    assert _best([two], About(search=SearchSettings(milestone=first))) == "ert"

@@ -155,8 +155,16 @@ def _learning(contents: Contents) -> Section:
     return Section("learning", "Learning curves", text if charts else none, charts)
 
 
+def _bare(trials: Mapping[str, Sequence[Trial]]) -> dict[str, list[Trial]]:
+    """The trials without learning curves, as `export` reads them."""
+    return {
+        name: [replace(trial, result=replace(trial.result, curve=())) for trial in some]
+        for name, some in trials.items()
+    }
+
+
 def _provenance(contents: Contents) -> Section:
-    about = {**contents.provenance, "SHA-256 of all results": canonical_hash(contents.trials)}
+    about = {**contents.provenance, "SHA-256 of all results": canonical_hash(_bare(contents.trials))}
     lines = [[name, value or "unknown"] for name, value in about.items()]
     table = Sheet("With what it was computed", ["", "value"], lines, "The hash is what export format=hash prints.")
     text = "This repeats the study, to the same bits:" if contents.command else "The record does not hold its command."

@@ -242,7 +242,7 @@ TRIAL_COLUMNS = (
 
 
 def canonical_hash(trials: Mapping[str, Sequence[Trial]]) -> str:
-    """SHA-256 of the canonical table: all results by key, floats in hex; no curves, times, hosts, attempts, tracebacks.
+    """SHA-256 of the canonical table: all results by key, floats in hex; no times, hosts, attempts or tracebacks.
 
     The same for any workers, packing, order and number of interruptions. Trials that the machine ended (TIMEOUT, OOM,
     LOST) are left out.
@@ -256,7 +256,7 @@ def canonical_hash(trials: Mapping[str, Sequence[Trial]]) -> str:
                 result.sequences,
                 result.steps,
                 [asdict(there) for there in result.milestones],
-                [],  # the place of the learning curve, which what is shipped does not have
+                [asdict(point) for point in result.curve],
                 result.weights_sha256,
             ]
             for key, result in sorted(recorded.items())
