@@ -26,8 +26,9 @@ class Comparison:
     `k` of `n` trials reached the milestone in each study. `p_rate`: McNemar's exact test where all trials are paired
     (`pairs` have a seed in common, and of `only` so many one study alone was solved), else Boschloo's; `p_time`: the
     log-rank test on the times; both are adjusted for the number of rows compared (Holm). `ratio`: expected running time
-    of the first over the second. `finished` of the `planned` trials have ended. Where some have not, and are not held
-    back by a race, what would be told of both is None: the first to end are the fast ones.
+    of the first over the second. `finished` of the `planned` trials have ended, at their `caps` at the latest. Where
+    some have not, and are not held back by a race, what would be told of both is None: the first to end are the fast
+    ones.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Comparison:
     n: tuple[int, int]
     finished: tuple[int, int]
     planned: tuple[int, int]
+    caps: tuple[int, int]
     ert: tuple[float | None, float | None]
     pairs: int
     only: tuple[int, int]
@@ -120,6 +122,7 @@ def _compared(first: Recorded, a: Row, second: Recorded, b: Row, milestone: str)
         n=n,
         finished=finished,
         planned=planned,
+        caps=(a.cap, b.cap),
         ert=ert,
         pairs=len(shared),
         only=only,
@@ -167,8 +170,18 @@ def _markdown(found: Sequence[Comparison], names: tuple[str, str], alone: tuple[
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *map(_cells, found))]
     legend = [LEGEND.format(a=a, b=b, unit=found[0].unit)]
     legend += [LEGEND_UNFINISHED] if not all(entry.compared for entry in found) else []
+    legend += [f"{caps}; a trial that its cap ended counts as not solved." for caps in _other_caps(found)]
     legend += [f"only in {name}: {', '.join(rows)}." for name, rows in zip(names, alone, strict=True) if rows]
     return "\n".join([*lines, "", *legend, ""])
+
+
+def _other_caps(found: Sequence[Comparison]) -> list[str]:
+    """What is to be said of rows whose trials may train for different times."""
+    differ = {entry.name: entry.caps for entry in found if entry.caps[0] != entry.caps[1]}
+    return [
+        f"{name}: caps of {caps[0]:,} and {caps[1]:,} {found[0].unit.replace('_', ' ')}"
+        for name, caps in differ.items()
+    ]
 
 
 def _json(found: Sequence[Comparison], names: tuple[str, str], alone: tuple[list[str], list[str]]) -> str:

@@ -50,14 +50,16 @@ def logrank_p(first: Times, second: Times) -> float:
     """Two-sided p-value of the log-rank test that two cells learn equally fast.
 
     The times of each cell are those of the trials that reached the milestone, and of the censored ones. 1 where no
-    trial reached it.
+    trial reached it, or none while trials of the other cell were still training.
     """
     if not first[0] and not second[0]:
         return 1.0
     from scipy import stats
 
     x, y = (stats.CensoredData(uncensored=np.array(a, float), right=np.array(b, float)) for a, b in (first, second))
-    return float(stats.logrank(x, y).pvalue)
+    with np.errstate(invalid="ignore"):
+        p = float(stats.logrank(x, y).pvalue)
+    return 1.0 if math.isnan(p) else p
 
 
 def ert_p(first: Times, second: Times, smallest: float = 1e-4) -> float:

@@ -132,3 +132,16 @@ def test_studies_are_compared_on_the_command_line(tmp_path: Path, lstm: Lstm) ->
         "compare study=[a,b] table=9": "without table= or task=",
     }.items():
         assert what in lstm(words, tmp_path, code=2).stderr
+
+
+def test_other_caps_are_said_and_times_that_do_not_overlap_have_no_difference() -> None:
+    long, short = row("a", replicates=3, cap=30_000), row("a", replicates=3, cap=3_000)
+    first = study("long", {long: [solved(at) for at in (4_000, 5_000, 6_000)]})
+    second = study("short", {short: [ended(CAPPED, 3_000)] * 3})
+    (found,) = compare(first, second)
+    assert found.caps == (30_000, 3_000)
+    assert found.p_time == 1
+    assert (
+        "a: caps of 30,000 and 3,000 sequences; a trial that its cap ended counts as not solved."
+        in render_comparison(first, second)
+    )
