@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm_search.checks import written
-from lstm_search.cli import see, train
-from lstm_search.config import ConfigError, Settings, compose, recorded_words, words_of
-from lstm_search.record import Record, existing_study
+from lstm_search.cli import as_recorded, see, train
+from lstm_search.config import ConfigError, Settings, compose, words_of
+from lstm_search.record import Record
 from lstm_search.report import (
     Figures,
     curve_lines,
@@ -48,11 +48,7 @@ def run(*words: str, **settings: Any) -> Study:
     mapping, or by `**{"training.rate": [0.1, 0.5]}`. Given the name of a recorded study alone, it goes on with that.
     Progress is told on stderr. Raises ConfigError, another ValueError, StudyLocked, and what else `study.run` raises.
     """
-    asked = compose([*words, *words_of(settings)])
-    if asked.definition.name and not asked.space.bases:
-        existing_study(asked.home, asked.definition.name)
-        with Record.read(asked.home, asked.definition.name) as record:
-            asked = compose([*recorded_words(record.definition()), *asked.overrides])
+    asked = as_recorded(compose([*words, *words_of(settings)]))
     ended = train(asked)
     if not ended.published:
         again = f"lstm-search sync study={asked.definition.name} home={asked.home}"

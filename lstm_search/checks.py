@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from types import NoneType, UnionType
@@ -137,6 +138,11 @@ def written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(written, value))}]"
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def are_numbers(values: Iterable[Any]) -> bool:
+    """Whether all values of an axis are numbers."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def name(key: str, value: Any) -> None:

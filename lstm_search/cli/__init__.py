@@ -4,4 +4,4 @@ line and an exit code.
 
 from lstm_search.cli.dispatch import main
 from lstm_search.cli.run import train
-from lstm_search.cli.seen import see
+from lstm_search.cli.seen import as_recorded, see

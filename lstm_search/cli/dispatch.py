@@ -20,12 +20,13 @@ from types import FrameType
 from lstm_search import config
 from lstm_search.cli.help import overview, text
 from lstm_search.cli.outlets import outlets
+from lstm_search.cli.seen import as_recorded
 from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
 from lstm_search.cli.submit import ask
-from lstm_search.cli.verbs import VERBS, Verb, checked
-from lstm_search.config import ConfigError, Settings, hint, nearest
+from lstm_search.cli.verbs import VERBS, checked
+from lstm_search.config import ConfigError, hint, nearest
 from lstm_search.execute import ClusterUnreachable
-from lstm_search.record import Record, RecordFull, StudyLocked
+from lstm_search.record import RecordFull, StudyLocked
 from lstm_search.tracking import TrackingFailed
 
 HELP = frozenset({"--help", "-h", "help"})
@@ -80,24 +81,15 @@ def _dispatch(arguments: list[str]) -> int:
     positional = [arguments.pop(0)] if verb.positional and arguments and "=" not in arguments[0] else []
     if verb.positional and not positional:
         raise ConfigError(f"{name}: takes {verb.positional} before its settings")
-    settings = _settings(verb, arguments)
+    settings = config.compose(arguments)
+    if verb.resumes:
+        settings = as_recorded(settings)
     if settings.studies and name != "compare":
         raise ConfigError(f"study=[{','.join(settings.studies)}]: {name} takes one study; compare takes two")
     settings = checked(name, settings)
     if settings.source == "cluster":
         return ask(settings, name)
     return verb.call(settings, *positional)
-
-
-def _settings(verb: Verb, arguments: list[str]) -> Settings:
-    """The settings; of a verb that goes on with a study and was given its name alone, as the study is recorded. Raises
-    UnknownStudy where it is not."""
-    settings = config.compose(arguments)
-    name = settings.definition.name
-    if not (verb.resumes and name and not settings.space.bases and settings.source == "record"):
-        return settings
-    with Record.read(settings.home, name) as record:
-        return config.compose([*config.recorded_words(record.definition()), *arguments])
 
 
 def exit_code(error: BaseException) -> int:

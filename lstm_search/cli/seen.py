@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lstm_search.cli.shell import say
-from lstm_search.config import ConfigError, Settings, nearest, recorded_settings, recorded_words
+from lstm_search.config import ConfigError, Settings, compose, nearest, recorded_settings, recorded_words
 from lstm_search.execute import simulates
 from lstm_search.publish import About
 from lstm_search.record import Record, shipped_trials, studies
@@ -21,6 +21,16 @@ class Seen(NamedTuple):
     definition: Definition
     trials: Mapping[str, Sequence[Trial]]
     candidates: Sequence[Candidate] = ()
+
+
+def as_recorded(asked: Settings) -> Settings:
+    """The settings; where a study is asked for by its name alone, as it is recorded. Raises UnknownStudy where it is
+    not."""
+    name = asked.definition.name
+    if not name or asked.space.bases or asked.source != "record":
+        return asked
+    with Record.read(asked.home, name) as record:
+        return compose([*recorded_words(record.definition()), *asked.overrides])
 
 
 def see(settings: Settings, *, curves: bool = False) -> Seen:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lstm_search.checks import written
+from lstm_search.checks import are_numbers, written
 from lstm_search.report.chart import BEST_TO_WORST, COLOURS, GREY, Chart, axis, compact, legend_below, safe, told
 from lstm_search.report.standings import Standing
 from lstm_search.spec import points_of
@@ -41,7 +41,7 @@ class Cells(NamedTuple):
     def values(self, key: str) -> list[Any]:
         """The values of an axis, one a cell: numbers where all are, else words."""
         found = [point.get(key) for point in self.points]
-        return found if is_number(found) else [written(value) for value in found]
+        return found if are_numbers(found) else [written(value) for value in found]
 
     @property
     def levels(self) -> list[float]:
@@ -69,11 +69,6 @@ def cells_of(standings: Sequence[Standing], meaning: str) -> Cells | None:
     heights = [worth if math.isfinite(worth) else top for *_, worth in some]
     lower = meaning.startswith(("ERT", "distance"))
     return Cells([a for a, *_ in some], [b for _, b, _ in some], [c for *_, c in some], heights, meaning, lower, log)
-
-
-def is_number(values: Iterable[Any]) -> bool:
-    """Whether all values of an axis are numbers."""
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def axis_charts(cells: Cells, importances: Mapping[str, float]) -> list[Chart]:
@@ -144,7 +139,7 @@ def _shown(values: Sequence[Any]) -> list[Any]:
 
 def _scale(key: str, values: Sequence[Any]) -> dict[str, Any]:
     """The horizontal axis: of numbers that span more than a decade logarithmic, of words in columns."""
-    if not is_number(values):
+    if not are_numbers(values):
         return axis(key, type="category", categoryorder="array", categoryarray=_sorted(values))
     known = _sorted(values)
     log = (known[0], known[-1]) if known[0] > 0 and known[-1] >= 10 * known[0] else None
@@ -264,7 +259,7 @@ def parallel_chart(cells: Cells) -> Chart | None:
 
 def _dimension(key: str, values: Sequence[Any]) -> dict[str, Any]:
     known = _sorted(values)
-    if not is_number(values):
+    if not are_numbers(values):
         places = {"tickvals": list(range(len(known))), "ticktext": [safe(value) for value in known]}
         return {"label": safe(key), "values": [known.index(value) for value in values], **places}
     log = known[0] > 0 and known[-1] >= 10 * known[0]

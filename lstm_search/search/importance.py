@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lstm_search.checks import are_numbers
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 FEWEST = 8
-"""So many cells it takes: of fewer the trees of the model see little but noise."""
+"""Cells that it takes at least: of fewer, the trees of the model see little but noise."""
 
 
 def importances(points: Sequence[Mapping[str, Any]], losses: Sequence[float]) -> dict[str, float]:
@@ -38,21 +40,16 @@ def _fanova(points: Sequence[Mapping[str, Any]], losses: Sequence[float]) -> dic
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what its libraries say of each other helps no user
         for point, loss in zip(points, losses, strict=True):
-            params = {key: value if is_number(axes[key]) else repr(value) for key, value in point.items()}
+            params = {key: value if are_numbers(axes[key]) else repr(value) for key, value in point.items()}
             study.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=loss))
         found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     return {key: float(value) for key, value in found.items()}
 
 
-def is_number(values: Sequence[Any]) -> bool:
-    """Whether an axis is one of numbers."""
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-
-
 def _distribution(values: Sequence[Any]) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if not is_number(values):
+    if not are_numbers(values):
         return CategoricalDistribution(sorted({repr(value) for value in values}))
     low, high = min(values), max(values)
     return FloatDistribution(low, high, log=low > 0 and high >= 20 * low)
