@@ -6,6 +6,7 @@ therefore named by a digest of all sources that hold compiled code and of the fl
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import pickle
@@ -49,6 +50,8 @@ os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
 
 import numba  # noqa: E402  (numba reads the folder when it is imported)
 from llvmlite import binding  # noqa: E402  (numba first, for the same reason)
+from numba.core.codegen import JITCodeLibrary  # noqa: E402
+from numba.core.compiler import Compiler  # noqa: E402
 from numba.core.types.npytypes import Record  # noqa: E402
 from numba.extending import overload  # noqa: E402
 
@@ -90,13 +93,17 @@ def target_features() -> set[str]:
     )
 
 
+_KERNEL: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+"""Nobody calls a kernel from C, so it has no function for that, which would take long to compile."""
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` on its first call and keep the machine code on disk.
 
     No fast-math, so that a result depends on the order of operations as written and on nothing else; division by zero
     gives inf or nan; one thread.
     """
-    compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
+    compiled: Any = numba.njit(cache=True, **_KERNEL)(function)
     compiled._cache.load_overload = _or_nothing(compiled._cache)  # noqa: SLF001  (numba offers no other place)
     return cast("Callable[..., Any]", compiled)
 
@@ -115,8 +122,41 @@ def _or_nothing(cache: Any) -> Callable[..., Any]:
     return load_or_forget
 
 
-_PIECE = {"error_model": "numpy", "nogil": True, "forceinline": True, "_nrt": False, "no_cfunc_wrapper": True}
-"""Nobody calls a piece from C, so it has no function for that, which would take long to compile."""
+class _PieceLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba has no types
+    """The code of a piece as numba keeps it, but for what only a function with an address of its own needs.
+
+    A piece is optimised and made into machine code as a part of the kernels that take it in. To do both for itself as
+    well would double the time that a kernel takes to compile.
+    """
+
+    def _optimize_final_module(self) -> None: ...
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+    def get_pointer_to_function(self, _name: str) -> int:
+        """What Python calls where it calls a piece: a function that raises TypeError."""
+        self._ensure_finalized()
+        return ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value or 0
+
+    @property
+    def codegen(self) -> _PieceLibrary:
+        return self  # asked for `set_env` only
+
+    def set_env(self, *_: Any) -> None:
+        """A function's environment is for errors that it raises; a piece raises none."""
+
+
+class _PieceCompiler(Compiler):  # type: ignore[misc]  # numba has no types
+    def define_pipelines(self) -> Any:
+        self.state.library = _PieceLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+_PIECE = {**_KERNEL, "forceinline": True, "no_cpython_wrapper": True, "pipeline_class": _PieceCompiler}
+"""A piece cannot be called but from a kernel."""
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,6 +209,5 @@ def generic(piece: Callable[..., Any]) -> dict[type, Callable[..., Any]]:
             return next((chosen for kind, chosen in bodies.items() if type_name(kind) in second.fields), None)
         return bodies.get(second.instance_class)
 
-    options = {**_PIECE, "no_cpython_wrapper": True}  # nor can Python call a body
-    overload(piece, jit_options=options, strict=False)(body)  # not strict: the bodies name their arguments themselves
+    overload(piece, jit_options=_PIECE, strict=False)(body)  # not strict: the bodies name their arguments themselves
     return bodies

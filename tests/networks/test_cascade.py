@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from helpers import naive_cascade
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_search.networks import NETWORKS, Cascade, Signal
-from lstm_search.networks.cascade_kernel import OUTPUTS, POOL, quickprop
+from lstm_search.networks.cascade_kernel import OUTPUTS, POOL
+from lstm_search.networks.cascade_kernel import quickprop as piece
 from lstm_search.simd.draws import WEIGHTS, stream_key
 from lstm_search.simd.lanes import lanes_tag
 from lstm_search.simd.stopping import LEARNING, new_stop_state
@@ -23,6 +25,12 @@ from lstm_search.tasks import Adding, EmbeddedReber, LongLag
 RATE = 0.7
 SMALL = Cascade(hidden=3, pool=3, epoch=4, pool_rate=0.5, mu=1.75, patience=2, longest=6)
 SYMBOLS = pytest.mark.parametrize("symbols", [False, True])
+
+
+@numba.njit
+def quickprop(push: float, before: float, step: float, rate: float, mu: float) -> float:
+    """A piece is called by compiled code only."""
+    return piece(push, before, step, rate, mu)
 
 
 class Net:

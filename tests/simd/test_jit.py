@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from llvmlite import binding
 
-from lstm_search.simd.jit import LEVELS
+from lstm_search.simd.jit import LEVELS, inlined, kernel
 
 MODULE = """
 from lstm_search.simd.jit import CACHE_DIR, kernel
@@ -85,3 +85,11 @@ def test_a_named_level_decides_alone_what_kernels_use(level: str, width: int) ->
 def test_a_processor_below_the_level_is_refused_in_words() -> None:
     assert "lacks avx2" in at_level("x86-64-v3", avx2=False)
     assert "made for x86-64-v3" in at_level("x86-64-v3", avx2=False)
+
+
+def test_a_piece_is_for_kernels_only() -> None:
+    """It has no machine code of its own, and says so rather than to end the process."""
+    half = inlined(lambda x: x / 2)
+    with pytest.raises(TypeError):
+        half(3.0)
+    assert kernel(lambda x: half(x) + half(x))(3.0) == 3.0
