@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from lstm_search import overview
-from lstm_search.record import Record, acquire, check_name, holder, named_errors
+from lstm_search.record import Record, Rescued, acquire, check_name, findings, holder, named_errors, rescued
 from lstm_search.report import MOST_BROKEN, Figures, Summary, render, summarise, write_figures
 from lstm_search.search import SearchSettings, loss_of
 from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Row, Trial, TrialSpec, dropped_rows
@@ -244,19 +244,56 @@ def _plots(
 
 
 def recover(home: Path, tracker: Tracker, name: str) -> Recovered:
-    """Rebuild the lost record of study `name` in `home` from MLflow; what was rebuilt. The record is made aside and
-    appears whole or not at all.
+    """Rebuild the record of study `name` in `home` from MLflow, where it is lost or damaged; what was rebuilt.
+
+    What can still be read of a damaged record stays, weights included, and the damaged file beside the new one. The
+    record is made aside and appears whole or not at all.
 
     Raises NotRecoverable, TrackingFailed, StudyLocked, HomeUnwritable, RecordFull.
     """
     path = home / f"{check_name(name)}.sqlite"
     with closing(acquire(home, name)):
-        if path.exists():
-            raise NotRecoverable(f"study={name}: {path} is there, nothing is recovered over it; move it away first")
-        found = recovered(name, tracker.stored(name))
+        left = rescued(home, name) if _damaged(path) else Rescued()
+        found = _completed(name, tracker, left)
         with named_errors(path), tempfile.TemporaryDirectory(prefix=".recover-", dir=home) as folder:
             with Record.open(Path(folder), found.definition) as record:
-                record.add(found.trials)
+                record.add([*left.trials, *found.trials])
                 record.date(found.created, found.environment)
-            os.link(Path(folder) / path.name, path)
+            _put(Path(folder) / path.name, path)
     return found
+
+
+def _damaged(path: Path) -> bool:
+    """Whether there is a record, and a damaged one. NotRecoverable where it is whole."""
+    if not path.exists():
+        return False
+    if not findings(path.parent, path.stem):
+        raise NotRecoverable(
+            f"study={path.stem}: {path} is there and whole, nothing is recovered over it; move it away first"
+        )
+    return True
+
+
+def _completed(name: str, tracker: Tracker, left: Rescued) -> Recovered:
+    """What MLflow holds beside the trials that are left of a damaged record, or these alone where it holds nothing."""
+    try:
+        found = recovered(name, tracker.stored(name))
+    except NotRecoverable:
+        if left.definition is None or left.created is None:
+            raise
+        found = Recovered(left.definition, left.created, {}, ())
+    here = {trial.result.key for trial in left.trials}
+    rest = [trial for trial in found.trials if trial.result.key not in here]
+    return replace(found, trials=rest, kept=len(here))
+
+
+def _put(made: Path, path: Path) -> None:
+    """Move a record to its place; a damaged one that is there keeps a name of its own."""
+    if not path.exists():
+        os.link(made, path)
+        return
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    os.link(path, aside)
+    made.replace(path)

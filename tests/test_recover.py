@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +17,11 @@ from helpers.waiting import PUBLISHED
 
 from lstm_search import publish, spec
 from lstm_search.publish import recover
-from lstm_search.record import Record
+from lstm_search.record import Record, findings
 from lstm_search.report import table
 from lstm_search.spec import CurvePoint, Definition, Outcome, Reached, Trial, TrialResult
 from lstm_search.tracking import NotRecoverable, Tracker, TrackingFailed, recovered
-from lstm_search.tracking.projection import definition_of, definition_tags
+from lstm_search.tracking.projection import DIGEST, LAYOUT, definition_of, definition_tags
 from lstm_search.tracking.reader import Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
@@ -115,6 +117,60 @@ def test_what_contradicts_itself_is_refused(case: str, runs: list[Stored]) -> No
     runs[number] = change(runs[number])
     with pytest.raises(NotRecoverable, match=message):
         recovered("made-up", runs)
+
+
+FORGED = {
+    "a number": lambda run: replace(run, metrics={**run.metrics, "sequences": run.metrics["sequences"] - 1.0}),
+    "a host": lambda run: replace(run, tags={**run.tags, "lstm_search.host": "elsewhere"}),
+    "a cap": lambda run: replace(run, params={**run.params, "cap": "7"}),
+    "no digest": lambda run: replace(run, tags={key: run.tags[key] for key in run.tags if key != DIGEST}),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_forged_value_is_not_accepted(case: str, runs: list[Stored]) -> None:
+    number = next(i for i, run in enumerate(runs) if run.kind == "trial" and run.params["row"] == "6a")
+    key = runs[number].params["key"]
+    runs[number] = FORGED[case](runs[number])
+    found = recovered("made-up", runs)
+    assert (found.changed, key in {trial.result.key for trial in found.trials}) == (1, False)
+
+
+def test_a_run_of_an_earlier_release_has_no_digest(runs: list[Stored]) -> None:
+    number = next(i for i, run in enumerate(runs) if run.kind == "trial")
+    tags = {key: value.removesuffix(LAYOUT) for key, value in runs[number].tags.items() if key != DIGEST}
+    runs[number] = replace(runs[number], tags=tags)
+    assert recovered("made-up", runs).changed == 0
+
+
+def keys(trials: dict[str, list[Trial]]) -> set[str]:
+    return {trial.result.key for some in trials.values() for trial in some}
+
+
+def test_of_a_damaged_record_what_can_be_read_stays(lost: Lost, tmp_path: Path) -> None:
+    before_home, definition, before, _ = lost
+    home = tmp_path / "home"
+    shutil.copytree(before_home, home)
+    shutil.copy(home / "away", home / "made-up.sqlite")
+    with closing(sqlite3.connect(home / "made-up.sqlite")) as db, db:
+        db.execute("UPDATE trials SET weights = x'' ")  # made-up ones are none
+        db.execute("UPDATE trials SET steps = steps + 1 WHERE key = (SELECT min(key) FROM trials)")
+    found = recover(home, Tracker(None, home), "made-up")
+    assert (len(found.trials), found.kept) == (1, len(keys(before)) - 1)
+    with Record.read(home, "made-up") as record:
+        assert table.canonical_hash(record.trials()) == table.canonical_hash(before)
+        assert record.definition() == definition
+    assert findings(home, "made-up") == []
+    assert (home / "made-up.sqlite.damaged-1").exists()
+
+
+def test_a_damaged_record_that_was_never_published_keeps_what_can_be_read(lost: Lost, tmp_path: Path) -> None:
+    shutil.copy(lost[0] / "away", tmp_path / "made-up.sqlite")
+    with closing(sqlite3.connect(tmp_path / "made-up.sqlite")) as db, db:
+        db.execute("UPDATE trials SET weights = x'' ")
+        db.execute("UPDATE trials SET steps = steps + 1 WHERE key = (SELECT min(key) FROM trials)")
+    found = recover(tmp_path, Tracker(None, tmp_path), "made-up")
+    assert (len(found.trials), found.kept) == (0, len(keys(lost[2])) - 1)
 
 
 def test_a_study_that_was_never_published(tmp_path: Path) -> None:

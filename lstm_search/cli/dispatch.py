@@ -26,7 +26,7 @@ from lstm_search.cli.submit import ask
 from lstm_search.cli.verbs import VERBS, checked
 from lstm_search.config import ConfigError, hint, nearest
 from lstm_search.execute import ClusterUnreachable
-from lstm_search.record import RecordFull, StudyLocked
+from lstm_search.record import RecordDamaged, RecordFull, StudyLocked
 from lstm_search.tracking import TrackingFailed
 
 HELP = frozenset({"--help", "-h", "help"})
@@ -101,7 +101,9 @@ def exit_code(error: BaseException) -> int:
         return Exit.UNREACHABLE
     if isinstance(error, TrackingFailed):
         return Exit.UNPUBLISHED
-    if isinstance(error, MemoryError | RecordFull) or (isinstance(error, OSError) and error.errno in FULL):
+    if isinstance(error, MemoryError | RecordFull | RecordDamaged) or (
+        isinstance(error, OSError) and error.errno in FULL
+    ):
         return Exit.DISK_OR_MEMORY
     if isinstance(error, PermissionError | NotADirectoryError) or getattr(error, "errno", 0) in UNUSABLE:
         return Exit.BAD_INPUT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,9 +11,12 @@ from lstm_search.cli.seen import about, see
 from lstm_search.cli.shell import Exit, refuse_untracked, same_place, say
 from lstm_search.cli.studies import names
 from lstm_search.config import ConfigError, Settings
-from lstm_search.record import Record, existing_study, holder
+from lstm_search.record import Record, existing_study, findings, holder
 from lstm_search.tracking import StudyView, Tracker
 from lstm_search.tracking import ui as served
+
+MOST_TOLD = 10
+"""Findings of `verify` that are told one by one."""
 
 
 def sync(settings: Settings) -> int:
@@ -60,12 +63,15 @@ def _catch_up(settings: Settings) -> None:
 
 
 def verify(settings: Settings) -> int:
-    """Compare how many trials are planned, recorded and published, of one study or of all. Of a study that runs nothing
-    can be told yet: the exit code is LOCKED."""
+    """Whether all that was recorded is as it was written, and how many trials are planned, recorded and published, of
+    one study or of all. Of a study that runs nothing can be told yet: the exit code is LOCKED."""
     one = settings.definition.name
     codes = {Exit.DONE}
     for name in names(settings, hint=True):
         held = holder(settings.home, name)  # asked first: what has ended meanwhile is counted as it ended
+        if not held and (wrong := findings(settings.home, name)):
+            codes.add(_not_whole(settings, name, wrong))
+            continue
         counts = _counts(settings if one else replace(settings, definition=replace(settings.definition, name=name)))
         if one:
             print(*(f"{what}: {count:,}" for what, count in counts.items()), sep="\n")
@@ -73,6 +79,17 @@ def verify(settings: Settings) -> int:
             print(f"{name}:", ", ".join(f"{count:,} {what}" for what, count in counts.items()))
         codes.add(_still_running(name, held, counts) if held else _agree(settings, name, counts))
     return max(codes)
+
+
+def _not_whole(settings: Settings, name: str, wrong: Sequence[str]) -> Exit:
+    """Say what of a record is not as it was written, and what to do."""
+    for what in wrong[:MOST_TOLD]:
+        say(f"study {name}: {what}")
+    if len(wrong) > MOST_TOLD:
+        say(f"study {name}: and {len(wrong) - MOST_TOLD:,} more")
+    verb = f"lstm-search recover study={name}{same_place(settings)}"
+    say(f"{verb} keeps what is as it was written, takes the rest from MLflow, and leaves the file beside the new one")
+    return Exit.MISMATCH
 
 
 def _counts(settings: Settings) -> dict[str, int]:
@@ -115,7 +132,10 @@ def recover(settings: Settings) -> int:
         raise ConfigError("recover: takes the study, study=NAME")
     tracker = Tracker(settings.tracking.uri, settings.home)
     found = publish.recover(settings.home, tracker, settings.definition.name)
-    print(f"{found.definition.name}: {len(found.trials):,} trials recovered, without their weights")
+    kept = f"{found.kept:,} trials kept with their weights, " if found.kept else ""
+    print(f"{found.definition.name}: {kept}{len(found.trials):,} trials recovered, without their weights")
     if found.unfinished:
         say(f"{found.unfinished:,} trials were still being published; the study's run command trains them again")
+    if found.changed:
+        say(f"{found.changed:,} trials are not as they were published; the study's run command trains them again")
     return Exit.DONE

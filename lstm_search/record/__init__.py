@@ -2,6 +2,7 @@
 the trials that are shipped with the package.
 """
 
+from lstm_search.record.audit import Rescued, findings, rescued
 from lstm_search.record.changes import DefinitionChanged
 from lstm_search.record.record import Record
 from lstm_search.record.shipped import FOLDER as SHIPPED
@@ -10,6 +11,7 @@ from lstm_search.record.shipped import studies as shipped_studies
 from lstm_search.record.shipped import trials as shipped_trials
 from lstm_search.record.study_file import (
     HomeUnwritable,
+    RecordDamaged,
     RecordFull,
     StudyLocked,
     UnknownStudy,

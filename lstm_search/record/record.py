@@ -13,13 +13,13 @@ import os
 import re
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from lstm_search import spec
 from lstm_search.record import provenance, sql
@@ -41,6 +41,8 @@ from lstm_search.spec import (
     trial_from_plain,
 )
 from lstm_search.tasks import Task, UnknownTask, task_origin
+
+T = TypeVar("T")
 
 _ALL = 2**62
 """More than any number of a replicate."""
@@ -281,6 +283,11 @@ class Record:
         if not found:
             raise ValueError(f"key={key[:80]!r}: no trial of {self.path} has this key")
         return bytes(found[0]["weights"])
+
+    def look(self, at: Callable[[sqlite3.Connection], Iterable[T]]) -> list[T]:
+        """What a function finds in the tables. RecordDamaged where they cannot be read."""
+        with named_errors(self.path):
+            return list(at(self._db))
 
     def _query(self, query: str, values: dict[str, Any] | None = None) -> list[sqlite3.Row]:
         with named_errors(self.path):

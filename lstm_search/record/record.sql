@@ -61,6 +61,7 @@ CREATE TABLE trials (
     attempts INTEGER NOT NULL,
     environment INTEGER NOT NULL REFERENCES environments (id),
     finished_at TEXT NOT NULL,
+    digest TEXT NOT NULL DEFAULT '', -- `Trial.digest`; earlier releases wrote none
     weights BLOB NOT NULL, -- npz; last, so that reading the other columns skips it
     UNIQUE (cell, replicate)
 ) STRICT;

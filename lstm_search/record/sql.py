@@ -65,9 +65,11 @@ MILESTONES = f"""
 SELECT key, {_REACHED} FROM trials JOIN milestones USING (key) {_SOME} ORDER BY key, milestones.ordinal
 """  # noqa: S608
 MILESTONES_OF = f"SELECT {_REACHED} FROM milestones WHERE key = :key ORDER BY ordinal"  # noqa: S608
+WHOLE = f"SELECT {', '.join((*_ASKED, *_RESULT))}, curve, cell, digest, weights FROM trials"  # noqa: S608
+WHOLE_OF = f"{WHOLE} WHERE key = :key"
 ENDED = f"SELECT key, replicate, outcome, cap, sequences FROM trials {_SOME} ORDER BY replicate"  # noqa: S608
 FIND = """
-SELECT key, replicate, description FROM trials JOIN cells ON cell = digest
+SELECT key, replicate, description FROM trials JOIN cells ON cell = cells.digest
 WHERE key >= :prefix AND key < :beyond LIMIT 3
 """
 
@@ -89,7 +91,8 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
     del values["seed"], values["milestones"]
     packed = b"".join(_POINT.pack(point.sequences, point.error, point.wrong) for point in trial.result.curve)
     return {name: text(value) if isinstance(value, str) else value for name, value in values.items()} | {
-        "curve": packed
+        "curve": packed,
+        "digest": trial.digest,
     }
 
 

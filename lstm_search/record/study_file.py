@@ -34,6 +34,10 @@ class HomeUnwritable(ValueError):  # noqa: N818  (named by what happened)
     """The folder of the studies cannot be written."""
 
 
+class RecordDamaged(RuntimeError):  # noqa: N818  (named by what happened)
+    """The file of a record cannot be read whole."""
+
+
 class RecordFull(OSError):  # noqa: N818  (named by what happened)
     """The disk took no more. What was committed is intact."""
 
@@ -145,6 +149,11 @@ def _named(path: Path, message: str, code: int) -> Exception:
         return HomeUnwritable(f"{path}: cannot be written ({message}); choose another folder with home=DIR")
     if code == sqlite3.SQLITE_BUSY:
         return StudyLocked(f"{path}: another program has kept this file locked for {_PATIENCE:.0f} s; close it there")
+    if code == sqlite3.SQLITE_CORRUPT or message.startswith("Could not decode"):
+        return RecordDamaged(
+            f"{path} is damaged ({message}): lstm-search recover study={path.stem} keeps what can be read of it and "
+            "takes the rest from MLflow"
+        )
     if code == sqlite3.SQLITE_NOTADB:
         return ValueError(f"{path} is no record of a study ({message}); move it away or take another study=NAME")
     return RuntimeError(f"{path}: {message}")

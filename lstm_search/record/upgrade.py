@@ -1,6 +1,7 @@
 """Records of earlier releases brought up to date, without training anything.
 
-Format 1 had no `first` and `purpose` in its rows, and up to format 3 there were no candidates. Up to format 2 the keys
+Format 1 had no `first` and `purpose` in its rows, up to format 3 there were no candidates, and up to format 4 trials
+had no digest. Up to format 2 the keys
 were of schema version 1, which hashed every setting of a cell; since version 2 those at their default are left out. A
 key changes only where the one recorded is that of its cell, replicate and seed by the old rule; outcomes, weights and
 all else stay.
@@ -26,7 +27,7 @@ from lstm_search.spec import (
     trial_key,
 )
 
-FORMAT = 4
+FORMAT = 5
 """Of the tables and keys. Earlier ones are still read, and brought up to date by a driver."""
 
 _RENEWED = {
@@ -87,10 +88,13 @@ def upgrade(db: sqlite3.Connection, path: Path) -> None:
     """
     if not is_outdated(db):
         return
-    if db.execute("PRAGMA user_version").fetchone()[0] == 1:
+    before = db.execute("PRAGMA user_version").fetchone()[0]
+    if before == 1:
         db.execute("ALTER TABLE rows ADD COLUMN first INTEGER NOT NULL DEFAULT 0")
         db.execute("ALTER TABLE rows ADD COLUMN purpose TEXT NOT NULL DEFAULT 'report'")
-    db.execute(next(statement for statement in sql.statements() if "CREATE TABLE candidates" in statement))
+    if before < 4:
+        db.execute(next(statement for statement in sql.statements() if "CREATE TABLE candidates" in statement))
+    db.execute("ALTER TABLE trials ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
     if db.execute("SELECT schema_version FROM study").fetchone()[0] == 1:
         _renew_keys(db, path)
     db.execute(f"PRAGMA user_version = {FORMAT}")

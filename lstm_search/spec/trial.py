@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar, get_origin, get_type_hints
 
-from lstm_search.spec.canonical import sha256
+from lstm_search.spec.canonical import digest, sha256
 from lstm_search.spec.cell import SCHEMA_VERSION, Cell
 
 T = TypeVar("T")
@@ -138,6 +138,23 @@ class Trial:
             **vars(self.result),
             "attempts": self.attempts,
         }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that is recorded of the trial but of the words of its error: of its weights, theirs.
+
+        Written with the trial, here and in MLflow, it tells whether a value was changed since.
+        """
+        values = {name: value for name, value in self.plain().items() if name not in _APART}
+        return digest({name: _mapped(value) for name, value in values.items()})
+
+
+_APART = frozenset({"error", "weights"})
+"""MLflow has the first in part and the second not at all."""
+
+
+def _mapped(value: Any) -> Any:
+    return [vars(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def trial_from_plain(cell: Cell, seed: int, values: Mapping[str, Any]) -> Trial:

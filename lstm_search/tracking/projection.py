@@ -67,9 +67,12 @@ OPEN = "open"
 RUN_ID = "{run_id}"
 """In the description of a run: its own id."""
 
-_LAYOUT = " v2"
+LAYOUT = " v3"
 """Ends the state of a trial's run. Version 1, which wrote nothing here, showed no hyperparameters, and no curve up to
-the solution."""
+the solution; version 2 had no digest."""
+
+DIGEST = "lstm_search.digest"
+"""Tag of a trial's run, its `Trial.digest`: what is rebuilt from MLflow must have it."""
 
 _FENCE, _FENCE_END = "```\n", "\n```"
 _PART = 4_000  # characters of a definition in one tag, which leaves room for letters of several bytes
@@ -225,9 +228,10 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
         name=opened.name,
         start=opened.start,
         end=opened.start + int(result.seconds * 1000),
-        state=state + _LAYOUT,
+        state=state + LAYOUT,
         tags={
             **{f"lstm_search.{name}": plain[name] for name in TEXTS},
+            DIGEST: trial.digest,
             **_note(f"{_FENCE}{result.error}{_FENCE_END}" if result.error else ""),
         },
         params={"row": row.name, **{name: plain[name] for name in _ASKED}, **flat(asked.cell.as_dict())},
@@ -236,7 +240,7 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
             *((name, value, created + 1, result.sequences) for name, value in _solution(result)),
         ],
         status="FAILED" if result.outcome in BROKEN else "FINISHED",
-        earlier=(opened.state, state),
+        earlier=(opened.state, state, f"{state} v2"),
     )
 
 

@@ -1,8 +1,8 @@
 """The study that MLflow shows, read back: its definition and its trials, all but their weights, of which there is the
 SHA-256.
 
-What is read is not trusted: every trial's key is computed anew from its cell, replicate and seed, and every cell is
-built by the dataclasses that check it.
+What is read is not trusted: every trial's key is computed anew from its cell, replicate and seed, so is the digest of
+its values, and every cell is built by the dataclasses that check it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from typing import Any
 
 from lstm_search import spec
 from lstm_search.spec import Definition, Row, Trial
-from lstm_search.tracking.projection import NUMBERS, TESTED, TEXTS, definition_of, error_of, in_unit, metric_name
+from lstm_search.tracking.projection import (
+    DIGEST,
+    LAYOUT,
+    NUMBERS,
+    STATE,
+    TESTED,
+    TEXTS,
+    definition_of,
+    error_of,
+    in_unit,
+    metric_name,
+)
 from lstm_search.tracking.reader import CURVES, Stored
 
 
@@ -26,13 +37,16 @@ class NotRecoverable(ValueError):  # noqa: N818  (named by what happened)
 
 @dataclass(frozen=True)
 class Recovered:
-    """A study as MLflow holds it. `unfinished`: trials whose runs were cut off; they are trained again."""
+    """A study as MLflow holds it. `unfinished`: trials whose runs were cut off; `changed`: those whose values are not
+    the ones that were published. Both are trained again. `kept`: trials that were read from a damaged record."""
 
     definition: Definition
     created: datetime
     environment: Mapping[str, str]
     trials: Sequence[Trial]
-    unfinished: int
+    unfinished: int = 0
+    changed: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,11 +89,19 @@ def _study(name: str, run: Stored, runs: Iterable[Stored]) -> Recovered:
         name, int(about["seed"]), tuple(cell.row for cell in cells.values()), about["title"], run.config
     )
     trials = [entry for entry in runs if entry.kind == "trial"]
-    ended = [_trial(cells[entry.params["row"]], definition.seed, entry) for entry in trials if entry.ended]
-    unique = {trial.result.key: trial for trial in ended}
+    ended = [(entry, _trial(cells[entry.params["row"]], definition.seed, entry)) for entry in trials if entry.ended]
+    unique = {trial.result.key: trial for entry, trial in ended if _as_published(entry, trial)}
     environment = {key: value for key, value in run.params.items() if key != "seed"}
     created = datetime.fromisoformat(about["created"])
-    return Recovered(definition, created, environment, list(unique.values()), len(trials) - len(ended))
+    changed = len({trial.result.key for _, trial in ended}) - len(unique)
+    return Recovered(definition, created, environment, list(unique.values()), len(trials) - len(ended), changed)
+
+
+def _as_published(run: Stored, trial: Trial) -> bool:
+    """Whether a trial has the digest with which it was published; releases before wrote none."""
+    if run.tags.get(STATE, "").endswith(LAYOUT):
+        return run.tags.get(DIGEST) == trial.digest
+    return run.tags.get(DIGEST, trial.digest) == trial.digest
 
 
 def _cells(definitions: Iterable[dict[str, Any]], version: int) -> dict[str, _Cell]:

@@ -141,6 +141,20 @@ def test_verify_and_sync(copied: Path, told: Told) -> None:
     assert told("verify tracking=none", code=7) == f"{NAME}: 6 planned, 5 recorded\n"
 
 
+def test_verify_finds_a_changed_record_and_recover_mends_it(
+    copied: Path, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = told(f"export study={NAME} format=hash")
+    change(copied, "UPDATE trials SET sequences = 1 WHERE key = ?", trials_of(copied)["rate=1"][0].result.key)
+    assert cli.main(["verify", f"study={NAME}", "tracking=none"]) == 7
+    changed, verb = capsys.readouterr().err.splitlines()
+    assert "its values are not those that were written" in changed
+    assert f"lstm-search recover study={NAME} keeps what is as it was written" in verb
+    assert "5 trials kept with their weights, 1 trials recovered" in told(f"recover study={NAME}")
+    assert told(f"export study={NAME} format=hash") == before
+    assert "nothing is recovered over it" in told(f"recover study={NAME}", code=2)
+
+
 def test_verify_says_what_to_do_and_writes_nothing(
     copied: Path, told: Told, capsys: pytest.CaptureFixture[str]
 ) -> None:

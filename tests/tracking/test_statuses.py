@@ -11,7 +11,7 @@ from helpers.published import EVERY_RUN, ROWS, stored, study, trial
 from lstm_search.spec import Outcome, TrialSpec, flat
 from lstm_search.tracking import CellView, Status, StudyView, Tracker
 from lstm_search.tracking import tracker as tracker_module
-from lstm_search.tracking.projection import STATE, Run, trial_run
+from lstm_search.tracking.projection import LAYOUT, STATE, Run, trial_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
@@ -121,7 +121,7 @@ def test_a_trial_under_another_cap_is_another_run(tracker: Tracker) -> None:
 def as_before(view: StudyView, row: Any, trial: Any) -> Run:
     run = trial_run(view, row, trial)
     params = {name: value for name, value in run.params.items() if name not in flat(row.cell.as_dict())}
-    return replace(run, params=params, state=run.state.removesuffix(" v2"), earlier=())
+    return replace(run, params=params, state=run.state.removesuffix(LAYOUT), earlier=())
 
 
 def test_runs_of_earlier_releases_are_filled_up_and_not_doubled(tracker: Tracker) -> None:

@@ -1,0 +1,132 @@
+"""Whatever is changed in a record is found without MLflow, and what was not changed is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.records import ROW_6A, ROW_6B, TABLE_9, made_up
+
+from lstm_search.record import Record, RecordDamaged, findings, rescued
+from lstm_search.spec import Trial
+
+WEIGHTS = {"hidden": np.arange(6.0), "output": np.ones(2)}
+
+
+def archive(arrays: dict[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def whole(home: Path) -> list[Trial]:
+    """A record of eight trials with weights that are what they say."""
+    found = []
+    digest = hashlib.sha256(WEIGHTS["hidden"].tobytes() + WEIGHTS["output"].tobytes()).hexdigest()
+    with Record.open(home, TABLE_9) as record:
+        for row in (ROW_6A, ROW_6B):
+            for asked in row.trials(TABLE_9.seed)[:4]:
+                result = made_up(asked, weights=archive(WEIGHTS), weights_sha256=digest)
+                found.append(Trial(asked, result))
+        record.add(found)
+    return found
+
+
+def change(home: Path, statement: str, *values: object) -> None:
+    """Of one trial where the statement says so."""
+    whose = statement.replace("WHERE ONE", "WHERE key = (SELECT min(key) FROM trials)")
+    with closing(sqlite3.connect(home / "table_9.sqlite")) as db, db:
+        assert db.execute(whose, values).rowcount > 0
+
+
+TAMPERED = {
+    "outcome": "UPDATE trials SET outcome = 'CAPPED' WHERE ONE",
+    "sequences": "UPDATE trials SET sequences = sequences - 1 WHERE ONE",
+    "steps": "UPDATE trials SET steps = 7 WHERE ONE",
+    "cap": "UPDATE trials SET cap = cap + 1 WHERE ONE",
+    "seconds": "UPDATE trials SET seconds = seconds / 2 WHERE ONE",
+    "attempts": "UPDATE trials SET attempts = 2 WHERE ONE",
+    "host": "UPDATE trials SET host = 'elsewhere' WHERE ONE",
+    "a learning curve": "UPDATE trials SET curve = substr(curve, 25) WHERE ONE",
+    "a piece of a learning curve": "UPDATE trials SET curve = x'00' WHERE ONE",
+    "the name of weights": "UPDATE trials SET weights_sha256 = 'ab' WHERE ONE",
+    "a key": "UPDATE trials SET key = 'ab' || substr(key, 3) WHERE ONE",
+    "a replicate": "UPDATE trials SET replicate = 900 WHERE ONE",
+    "a cell of a trial": "UPDATE trials SET replicate = 900, cell = (SELECT max(digest) FROM cells) WHERE ONE",
+    "settings": "UPDATE cells SET description = replace(description, '0.5', '0.4')",
+    "a milestone": "UPDATE milestones SET sequences = 3 WHERE ONE",
+    "a test": "UPDATE milestones SET test_wrong = 0 WHERE ONE",
+    "a milestone less": "DELETE FROM milestones WHERE ONE",
+    "a milestone more": "INSERT INTO milestones SELECT key, 9, 'late', 1, 1, 0, 0.0 FROM trials LIMIT 1",
+    "a digest": "UPDATE trials SET digest = 'ab' WHERE ONE",
+    "a milestone of no trial": "INSERT INTO milestones VALUES ('ab', 0, 'solved', 1, 1, 0, 0.0)",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_a_changed_value_is_found(what: str, tmp_path: Path) -> None:
+    whole(tmp_path)
+    assert findings(tmp_path, "table_9") == []
+    change(tmp_path, TAMPERED[what])
+    assert findings(tmp_path, "table_9")
+
+
+def test_changed_weights_are_found(tmp_path: Path) -> None:
+    trials = whole(tmp_path)
+    for weights in (archive(WEIGHTS | {"output": np.zeros(2)}), b"no archive", archive(WEIGHTS)[:-1]):
+        change(tmp_path, "UPDATE trials SET weights = ? WHERE key = ?", weights, trials[0].result.key)
+        assert findings(tmp_path, "table_9") == [
+            f"trial {trials[0].result.key[:12]}: its weights are not those that were written"
+        ]
+
+
+def test_trials_of_earlier_releases_have_no_digest(tmp_path: Path) -> None:
+    whole(tmp_path)
+    change(tmp_path, "UPDATE trials SET digest = '', sequences = sequences + 1")
+    assert findings(tmp_path, "table_9") == []
+
+
+def test_the_digest_is_that_of_all_values_but_the_words_of_an_error(tmp_path: Path) -> None:
+    trial = whole(tmp_path)[0]
+    assert replace(trial, result=replace(trial.result, error="said otherwise")).digest == trial.digest
+    assert replace(trial, attempts=2).digest != trial.digest
+
+
+def overwrite(path: Path, page: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096 * page)
+        file.write(b"\xff" * 4096)
+
+
+def test_of_a_damaged_file_what_can_be_read_is_kept(tmp_path: Path) -> None:
+    trials = {trial.result.key: trial for trial in whole(tmp_path)}
+    path = tmp_path / "table_9.sqlite"
+    before, some = path.read_bytes(), 0
+    for page in range(1, len(before) // 4096):
+        overwrite(path, page)
+        found = findings(tmp_path, "table_9")
+        assert found, page
+        for trial in rescued(tmp_path, "table_9").trials:
+            assert trial == trials[trial.result.key]
+            some += 1
+        path.write_bytes(before)
+    assert some > len(trials)
+
+
+def test_a_damaged_file_is_named_with_the_verb_that_helps(tmp_path: Path) -> None:
+    whole(tmp_path)
+    path = tmp_path / "table_9.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'rows'").fetchone()
+    overwrite(path, page - 1)
+    with (
+        pytest.raises(RecordDamaged, match="lstm-search recover study=table_9"),
+        Record.read(tmp_path, "table_9") as it,
+    ):
+        it.definition()
