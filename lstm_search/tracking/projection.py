@@ -97,8 +97,9 @@ class CellView:
 class StudyView:
     """A study to publish. `created` as in its record, `params` such as versions, `note` its table in Markdown,
     `artifacts` contents by file name (table, plots, configuration), `title` as in its definition; `command` makes it,
-    `best` is the metric that its cells are sorted by. `elsewhere`: another process trains it and knows what runs.
-    `page` makes the study's page of HTML, which takes seconds: it is attached when nothing runs."""
+    `best` is the metric that its cells are sorted by, `axes` the settings that its search varies. `elsewhere`: another
+    process trains it and knows what runs. `page` makes the study's page of HTML, which takes seconds: it is attached
+    when nothing runs."""
 
     name: str
     seed: int
@@ -111,6 +112,7 @@ class StudyView:
     title: str = ""
     command: str = ""
     best: str = "ert"
+    axes: Sequence[str] = ()
     status: Status = "FINISHED"
     elsewhere: bool = False
     page: Callable[[], str] | None = None
@@ -245,17 +247,17 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
 
 
 def _solution(result: TrialResult) -> list[tuple[str, float]]:
-    """The last point of the learning curve of a trial that was solved between two checkpoints: what its test found, or,
-    where it was not tested, what was seen at the last checkpoint. It is no part of the record, so it has a later time
-    than the checkpoints: what is rebuilt from MLflow leaves it out."""
-    if result.outcome != Outcome.SOLVED or not result.curve or result.curve[-1].sequences >= result.sequences:
+    """The last point of the learning curve of a trial that was solved between two checkpoints, or before the first:
+    what its test found, or, where it was not tested, what was seen at the last checkpoint. It is no part of the record,
+    so it has a later time than the checkpoints: what is rebuilt from MLflow leaves it out."""
+    last = result.curve[-1] if result.curve else None
+    if result.outcome != Outcome.SOLVED or (last and last.sequences >= result.sequences):
         return []
     tests = [there for there in result.milestones if there.sequences == result.sequences and there.test_sequences]
-    last = result.curve[-1]
-    error, wrong = (
-        (tests[-1].test_error, tests[-1].test_wrong / tests[-1].test_sequences) if tests else (last.error, last.wrong)
-    )
-    return [("curve/error", error), ("curve/wrong", wrong)]
+    if tests:
+        error, wrong = tests[-1].test_error, tests[-1].test_wrong / tests[-1].test_sequences
+        return [("curve/error", error), ("curve/wrong", wrong)]
+    return [("curve/error", last.error), ("curve/wrong", last.wrong)] if last else []
 
 
 def _figures(trial: Trial) -> Iterator[tuple[str, float, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,18 +54,17 @@ def has_ended(run: Any) -> bool:
 def _stored(client: Any, run: Any) -> Stored:
     data, run_id = run.data, run.info.run_id
     kind = data.tags[KIND]
-    curves = {
-        name: _checkpoints(client.get_metric_history(run_id, name))
-        for name in CURVES
-        if kind == "trial" and name in data.metrics
-    }
+    curves = {name: _checkpoints(client, run_id, name) for name in CURVES if kind == "trial" and name in data.metrics}
     config = _config(client, run_id) if kind == "study" else ""
     return Stored(kind, has_ended(run), dict(data.tags), dict(data.params), dict(data.metrics), curves, config)
 
 
-def _checkpoints(history: Sequence[Any]) -> dict[int, float]:
-    """A learning curve by step, without the point of the solution, which has a later time."""
-    recorded = min(entry.timestamp for entry in history)
+def _checkpoints(client: Any, run_id: str, name: str) -> dict[int, float]:
+    """A learning curve by step, without the point of the solution, which has a later time: that of a trial that was
+    solved before its first checkpoint has no other."""
+    history = client.get_metric_history(run_id, name)
+    figures = client.get_metric_history(run_id, "success") if len(history) == 1 else history
+    recorded = min(entry.timestamp for entry in figures or history)
     return {entry.step: entry.value for entry in history if entry.timestamp == recorded}
 
 

@@ -71,7 +71,8 @@ def test_a_curve_ends_where_the_trial_was_solved(tracker: Tracker) -> None:
     points = (CurvePoint(10, 0.5, 1.0), CurvePoint(79, 0.25, 0.5))
     solved, capped = trial(ROWS[0], 0, curve=points), trial(ROWS[0], 1, Outcome.CAPPED, curve=points)
     untested = trial(ROWS[0], 2, curve=points, milestones=(Reached("solved", 300, 0, 0, 0.0),))
-    tracker.sync(study("curved", cells=[CellView(ROWS[0], [solved, capped, untested])]))
+    early, at_once = trial(ROWS[0], 3, curve=()), trial(ROWS[0], 4, curve=(CurvePoint(500, 0.25, 0.5),))
+    tracker.sync(study("curved", cells=[CellView(ROWS[0], [solved, capped, untested, early, at_once])]))
     runs = stored(tracker, "curved")
     recorded = [(10, 0.5), (79, 0.25)]
     assert history(tracker, runs["6a #0"], "curve/error") == [*recorded, (100, 0.1 / 3)]
@@ -81,6 +82,9 @@ def test_a_curve_ends_where_the_trial_was_solved(tracker: Tracker) -> None:
     assert history(tracker, runs["6a #2"], "curve/error") == [*recorded, (300, 0.25)]
     curves = {run.params["replicate"]: run.curves for run in tracker.stored("curved") if run.kind == "trial"}
     assert curves["0"]["curve/error"] == dict(recorded), "it is no part of the record"
+    assert history(tracker, runs["6a #3"], "curve/error") == [(400, 0.1 / 3)], "it was solved before a checkpoint"
+    assert curves["3"]["curve/error"] == {}
+    assert curves["4"]["curve/error"] == {500: 0.25}, "a checkpoint where it was solved"
 
 
 def test_the_newest_first_order_is_the_order_of_the_table(tracker: Tracker) -> None:
