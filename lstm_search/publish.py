@@ -83,10 +83,17 @@ def view(home: Path, name: str, about: About = About(), activity: Activity | Non
         },
         command=about.command,
         best=_best(definition.rows, about),
+        axes=_axes(candidates),
         status=_overall(now.status, cells, [some[0] for some in found.values()]),
         elsewhere=elsewhere,
         page=partial(_page, definition, trials, candidates, provenance(created, environment), about),
     )
+
+
+def _axes(candidates: Sequence[Candidate]) -> list[str]:
+    """The settings that a search of one row varies. Where it has several, they differ in more than that."""
+    several = len({one.base for one in candidates}) > 1
+    return [] if several else list(dict.fromkeys(key for one in candidates for key, _ in one.point))
 
 
 def _labels(candidates: Sequence[Candidate]) -> dict[str, dict[str, str]]:
@@ -179,7 +186,7 @@ def _note(
     definition: Definition, cells: Sequence[CellView], found: Mapping[str, Sequence[Summary]], about: About
 ) -> str:
     """What the study's page shows first: the table (the best first, where nothing is printed beside the rows; of many
-    the best alone), the figures, and the command."""
+    the best alone), the command, and the figures."""
     best = _best(definition.rows, about)
     sign = -1 if best.endswith("success_rate") else 1
 
@@ -192,8 +199,10 @@ def _note(
     table = render([some for cell in shown for some in found[cell.row.name]], "markdown", definition.title)
     more = f"\nThe best {len(shown)} of {len(cells)} cells; table.md below Artifacts has all.\n"
     images = "".join(f"\n![{name}](get-artifact?path={name}.png&run_uuid={RUN_ID})\n" for name in FIGURES)
-    command = f"\nMade by\n\n    {about.command}\n" if about.command else ""
-    return table + (more if len(shown) < len(cells) else "") + images + command
+    command = (
+        f"\nMade by `` {about.command} ``\n" if about.command else ""
+    )  # as code in a line, it is broken into several
+    return table + (more if len(shown) < len(cells) else "") + command + images
 
 
 def _metrics(found: Sequence[Summary]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from lstm_search.record import Record, acquire
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Candidate, Definition, Outcome, Row
 from lstm_search.tracking import StudyView
+from lstm_search.tracking.saved_views import experiment_tags
 
 FULL = replace(synthetic.row("full", synthetic.ADDING, 4), table="7", published="T100")
 PART = synthetic.row("part", synthetic.QUICK, 4)
@@ -86,8 +88,7 @@ def test_cells_carry_what_was_printed_and_the_best_metric_follows_the_objective(
     assert shown.best == "distance_to_published" in shown.cells[0].metrics
     assert not any(name.startswith("published_") for name in shown.cells[1].metrics)
     assert view(tmp_path, "study", About(search=SearchSettings(objective="success"))).best == "success_rate"
-    assert "lstm-search run table=7" in shown.note
-    assert "solved_fraction.png" in shown.note
+    assert shown.note.index("lstm-search run table=7") < shown.note.index("solved_fraction.png")
 
 
 def test_of_many_cells_the_note_shows_the_best(tmp_path: Path) -> None:
@@ -104,6 +105,24 @@ def test_of_many_cells_the_note_shows_the_best(tmp_path: Path) -> None:
     assert f"| {best[-1].row.name} " not in shown.note
     assert "The best 12 of 30 cells" in shown.note
     assert len(shown.note) < 7_500
+
+
+def test_the_axes_of_a_search_are_columns_and_not_what_follows_from_them(tmp_path: Path) -> None:
+    cells = [replace(synthetic.ADDING, network=synthetic.Lstm1997(blocks=blocks)) for blocks in (1, 2)]
+    rows = [synthetic.row(f"blocks={number}", cell, 1) for number, cell in enumerate(cells, 1)]
+    with Record.open(tmp_path, Definition("study", 7, tuple(rows))) as record:
+        record.meet([Candidate((("network.blocks", i),), (row,), "grid", "") for i, row in enumerate(rows, 1)])
+    shown = view(tmp_path, "study")
+    assert shown.axes == ["network.blocks"]
+    (state,) = (
+        json.loads(json.loads(tag)["state"])
+        for name, tag in experiment_tags(shown, "1").items()
+        if name.endswith(".cells")
+    )
+    assert [column for column in state["selectedColumns"] if column.startswith("params")] == ["params.`network.blocks`"]
+    lines, scatter = state["compareRunCharts"]
+    assert (lines["type"], lines["selectedParams"], lines["selectedMetrics"]) == ("PARALLEL", shown.axes, ["ert"])
+    assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("network.blocks", "ert")
 
 
 def test_the_best_metric_is_of_the_milestone_that_is_searched_for() -> None:

@@ -2,8 +2,11 @@
 
 MLflow keeps a saved view in a tag of the experiment: the prefix `mlflow.sharedViewState.` and the id by which the
 page's address names it (`viewStateShareKey`); the value is JSON of a name, a time in milliseconds, and the page's state
-as JSON: the names of MLflow 3.17's `ExperimentPageUIState.tsx`, `savedViewEnvelope.ts` and
+as JSON: the names of MLflow 3.17's `ExperimentPageUIState.tsx`, `savedViewEnvelope.ts`, `runs-charts.types.ts` and
 `useExperimentPageSearchFacets.tsx`. A page that does not know a name leaves it out.
+
+A view has charts, too, behind the sign of a chart: the objective over all axes, and against each. Left to itself MLflow
+draws a bar for each figure of the first ten runs.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ _MOST = 8
 """Hyperparameters that the table of runs shows; it offers all others."""
 
 _WIDTH = 115  # pixels of a column
+_SECTION = "lstm-search-axes"  # the id of our charts' section
+_RUNS = 100  # in a chart; as many as MLflow loads at once
 
 
 def page(experiment_id: str, view: str = "") -> str:
@@ -56,9 +61,10 @@ def _description(view: StudyView, experiment_id: str) -> str:
 
 
 def axes(view: StudyView) -> list[str]:
-    """The settings in which the study's cells differ, as their runs name them."""
+    """The settings that the study's search varies; where it has none, those in which its cells differ. As their runs
+    name them."""
     known = [flat(cell.row.cell.as_dict()) for cell in view.cells]
-    names = dict.fromkeys(name for some in known for name in some)
+    names = dict.fromkeys(view.axes or (name for some in known for name in some))
     return [name for name in names if len({str(some.get(name)) for some in known}) > 1]
 
 
@@ -74,29 +80,29 @@ def _cells(view: StudyView) -> dict[str, Any]:
         *_columns("tags", [name for name in ("solved", "state", "verdict") if name in shown]),
         *_columns("metrics", [name for name in dict.fromkeys(map(metric_name, figures)) if name in shown]),
     ]
-    return _state("cell", f"metrics.`{view.best}`", ascending=view.best != "success_rate", columns=columns)
+    return _state("cell", view.best, view, ascending=not view.best.endswith("success_rate"), columns=columns)
 
 
 def _trials(view: StudyView) -> dict[str, Any]:
     """A line a trial, the fastest first."""
-    unit = view.cells[0].row.unit if view.cells else SEQUENCES
+    counted = in_unit("sequences", view.cells[0].row.unit if view.cells else SEQUENCES)
     columns = [
         *_columns("params", axes(view)[:_MOST]),
         *_columns("tags", ["lstm_search.outcome"]),
-        *_columns("metrics", [in_unit("sequences", unit), "curve/error", "seconds"]),
+        *_columns("metrics", [counted, "curve/error", "seconds"]),
     ]
-    return _state("trial", f"metrics.`{in_unit('sequences', unit)}`", ascending=True, columns=columns)
+    return _state("trial", counted, view, ascending=True, columns=columns)
 
 
 def _columns(group: str, names: Iterable[str]) -> list[str]:
     return [f"{group}.`{name}`" for name in names]
 
 
-def _state(kind: str, order: str, *, ascending: bool, columns: Sequence[str]) -> dict[str, Any]:
-    """The page's state: which runs, in which order, with which columns."""
+def _state(kind: str, figure: str, view: StudyView, *, ascending: bool, columns: Sequence[str]) -> dict[str, Any]:
+    """The page's state: which runs, sorted by which figure, with which columns and charts."""
     return {
         "searchFilter": f"tags.`{KIND}` = '{kind}'",
-        "orderByKey": order,
+        "orderByKey": f"metrics.`{figure}`",
         "orderByAsc": ascending,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -105,4 +111,31 @@ def _state(kind: str, order: str, *, ascending: bool, columns: Sequence[str]) ->
         "selectedColumns": columns,
         "columnOrder": columns,
         "columnWidths": dict.fromkeys(columns, _WIDTH),
+        **_charts(figure, axes(view)[:_MOST]),
+    }
+
+
+def _charts(figure: str, names: Sequence[str]) -> dict[str, Any]:
+    """The charts of a view: of all runs that the table holds, the figure over all axes at once, and against each."""
+    if not names:
+        return {}
+    y = {"type": "METRIC", "key": figure}
+    scatters: list[dict[str, Any]] = [
+        {"type": "SCATTER", "xaxis": {"type": "PARAM", "key": name}, "yaxis": y} for name in names
+    ]
+    lines: dict[str, Any] = {
+        "type": "PARALLEL",
+        "selectedParams": names,
+        "selectedMetrics": [figure],
+        "showAllRuns": True,
+    }
+    many = {"runsCountToCompare": _RUNS, "metricSectionId": _SECTION, "deleted": False, "isGenerated": False}
+    about = {"uuid": _SECTION, "name": "Axes", "display": True, "isReordered": False, "isGenerated": False}
+    return {
+        "runsHiddenMode": "SHOW_ALL",
+        "isAccordionReordered": True,  # else MLflow puts its own charts first
+        "compareRunSections": [about],
+        "compareRunCharts": [
+            {"uuid": f"{_SECTION}-{i}", **chart, **many} for i, chart in enumerate([lines, *scatters])
+        ],
     }
