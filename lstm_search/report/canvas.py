@@ -42,7 +42,7 @@ STYLE = {
     "legend.frameon": False,
     "lines.solid_capstyle": "butt",
     "text.parse_math": False,  # names are shown as they are, dollar signs included
-    "savefig.dpi": 200,
+    "savefig.dpi": 160,
     "pdf.fonttype": 42,  # letters as TrueType, which journals ask for, and which can be searched
     "svg.hashsalt": "lstm_search",  # the same names within the file every time
 }
@@ -70,6 +70,11 @@ class Figures:
     width: str = "text"
     dropped: Mapping[str, str] = field(default_factory=dict)
     curves: bool = True
+
+
+def ends(text: str, most: int) -> str:
+    """A text of at most so many characters: its two ends, where it is too long."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - most // 2 - 1) :]}"
 
 
 def xlabel(rows: Sequence[Row]) -> str:

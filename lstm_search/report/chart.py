@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from lstm_search.report.canvas import ticks
+from lstm_search.report import canvas
 from lstm_search.report.layout import number
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#9467bd")
-"""Colours that colour-blind readers can tell apart (Okabe & Ito 2008), with purple for black: the page may be black."""
+COLOURS = (*canvas.COLOURS[:-1], "#9467bd")
+"""The colours of figures on paper, with purple for black: the page may be black."""
 
 DASHES = ("solid", "dash", "dot")
 
 GREY = "#9a9a9a"
 
-BEST_TO_WORST = ((0.0, "#D55E00"), (0.5, "#b8a58a"), (1.0, "#0072B2"))
+BEST_TO_WORST = ((0.0, COLOURS[1]), (0.5, "#b8a58a"), (1.0, COLOURS[0]))
 """A scale of colours that shows on white and on black."""
 
 LONGEST = 44
@@ -75,8 +75,7 @@ def safe(text: str) -> str:
 
 def short(text: str, most: int = LONGEST) -> str:
     """A name that fits: its two ends, where it is too long."""
-    text = " ".join(text.split())
-    return safe(text if len(text) <= most else f"{text[: most // 2]}…{text[1 - most // 2 :]}")
+    return safe(canvas.ends(" ".join(text.split()), most))
 
 
 def axis(title: str, *, log: tuple[float, float] | None = None, **more: Any) -> dict[str, Any]:
@@ -86,7 +85,7 @@ def axis(title: str, *, log: tuple[float, float] | None = None, **more: Any) -> 
     if log is None:
         return found
     low, high = log
-    marks = ticks(low, high)
+    marks = canvas.ticks(low, high)
     marked = {"tickmode": "array", "tickvals": marks, "ticktext": [compact(mark) for mark in marks]}
     shown = [math.log10(min(low, marks[0])) - 0.03, math.log10(max(high, marks[-1])) + 0.03]
     return {"type": "log", "range": shown, **marked, **found}

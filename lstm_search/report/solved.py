@@ -23,6 +23,7 @@ from lstm_search.report.canvas import (
     PALE,
     PRINTED,
     Figures,
+    ends,
     figure,
     frame,
     handles,
@@ -85,7 +86,7 @@ def solved_fraction(
         axes.set(ylabel="fraction of trials solved", ylim=(0, 1.06), yticks=(0, 0.25, 0.5, 0.75, 1))
         axes.set_yticklabels(("0", ".25", ".5", ".75", "1"))
         if below:
-            looks = {_cut(line.label): {"color": line.colour, "ls": line.dashes} for line in lines}
+            looks = {ends(line.label, _LONGEST): {"color": line.colour, "ls": line.dashes} for line in lines}
             drawn.legend(handles=handles(looks), loc="outside lower left", fontsize=7, ncols=columns)
         else:
             _label(axes, lines)
@@ -99,11 +100,6 @@ def solved_fraction(
 
 _LONGEST, _LONGEST_BESIDE = 60, 36
 """Characters of a name in a column of a journal, and of one that stands beside its curve."""
-
-
-def _cut(name: str) -> str:
-    """A name that fits into a column: its two ends, where it is too long."""
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 :]}"
 
 
 def lines_of(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], dropped: Collection[str] = ()) -> list[Line]:

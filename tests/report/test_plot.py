@@ -72,7 +72,7 @@ def test_other_endings_give_other_formats(ending: str, tmp_path: Path) -> None:
 def test_a_figure_is_as_wide_as_asked_for(draw: Draw, width: str, inches: float, tmp_path: Path) -> None:
     path = tmp_path / "figure.png"
     draw(*synthetic.study(), path, canvas.Figures(width=width))
-    assert int.from_bytes(path.read_bytes()[16:20]) == round(200 * inches)
+    assert int.from_bytes(path.read_bytes()[16:20]) == round(160 * inches)
 
 
 @BOTH
