@@ -1,7 +1,8 @@
-"""Renew docs/images/mlflow-*.png: MLflow's pages of a study, as Chromium shows them.
+"""Renew docs/images/mlflow-*.png and report.png: a study in MLflow and on a page of its own, as Chromium shows them.
 
 A study of 12 cells and 288 trials is simulated in a temporary folder, `lstm-search ui` is started on it, and the
-pages behind its two links are photographed without a window. Takes chromium and chromium-driver (Debian's packages).
+pages behind its two links are photographed without a window; then what `lstm-search report` writes. Takes chromium and
+chromium-driver (Debian's packages).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 
 from pages import ROOT, printed
 from selenium import webdriver
@@ -22,15 +25,20 @@ STUDY = (
     "run task=adding task.T=20 training.rate=0.1,0.2,0.5,1,2,5 network.size=1,2 replicates=24 execute=simulated "
     "study=simulated tracking.wait=600"
 )
-PICTURES = {"mlflow-cells": ".ag-center-cols-container .ag-row", "mlflow-study": "img[src*=solved_fraction]"}
-"""The pictures, and what the page shows when it is ready."""
+PICTURES = {
+    "mlflow-cells": (".ag-center-cols-container .ag-row", 1400, 800),
+    "mlflow-axes": (".parcoords text.label", 1400, 950),
+    "mlflow-study": ("img[src*=solved_fraction]", 1400, 800),
+    "report": (".js-plotly-plot .main-svg", 1100, 1900),
+}
+"""The pictures: what the page shows when it is ready, and the size of the window."""
 
 LOOK = """
 for (const button of document.querySelectorAll('button'))
     if (button.ariaLabel === 'Close' || button.innerText === 'Show more') button.click();
 const places = [...document.querySelectorAll(arguments[0])].map(found => [found, found.getBoundingClientRect()]);
 places.sort(([, a], [, b]) => a.top - b.top || a.left - b.left);
-return places.map(([found]) => found.innerText.replace(/\\s+/g, ' ').trim());
+return places.map(([found]) => (found.innerText ?? found.textContent).replace(/\\s+/g, ' ').trim());
 """
 
 PATIENCE = 300.0  # seconds until a page shows it
@@ -74,10 +82,14 @@ def main() -> None:
     """Simulate the study, serve it, photograph its pages."""
     with tempfile.TemporaryDirectory() as home:
         printed(f"{STUDY} home={home}")
+        page = Path(printed(f"report study=simulated home={home}").strip()).as_uri()
         command = [sys.executable, "-m", "lstm_search", "ui", "study=simulated", f"home={home}", "tracking.port=5055"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui, chromium(1400, 800) as driver:
-            for (name, selector), link in zip(PICTURES.items(), ui.stdout or (), strict=False):
-                open_page(driver, link.strip(), selector)
+            cells, study = (link.strip() for link in islice(ui.stdout or (), 2))
+            pages = (cells, f"{cells}&compareRunsMode=CHART", study, page)
+            for (name, (selector, width, height)), link in zip(PICTURES.items(), pages, strict=True):
+                driver.set_window_size(width, height)
+                open_page(driver, link, selector)
                 driver.save_screenshot(str(ROOT / "docs" / "images" / f"{name}.png"))
             ui.terminate()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.program import free_port, lstm, running
+from helpers.waiting import PATIENCE
 
 MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
 MISSING += [] if importlib.util.find_spec("selenium") else ["selenium"]
@@ -26,6 +27,8 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     with running(f"ui study=seen tracking.port={free_port()}", folder) as ui:
         assert ui.stdout is not None
         yield [ui.stdout.readline().strip() for _ in range(2)]
+        ui.terminate()  # a server outlives a ui that is killed
+        ui.wait(PATIENCE)
 
 
 def test_the_link_opens_the_cells_best_first_with_the_columns_that_matter(links: list[str]) -> None:
@@ -38,14 +41,21 @@ def test_the_link_opens_the_cells_best_first_with_the_columns_that_matter(links:
         names = shown(driver, ".ag-pinned-left-cols-container .ag-row, .is-runs-name-cell, .ag-cell a")
         driver.get(links[0].replace("viewStateShareKey=cells", "viewStateShareKey=trials"))
         trials = shown(driver, ".ag-center-cols-container .ag-row")
+        driver.get(f"{links[0]}&compareRunsMode=CHART")
+        axes = shown(driver, ".parcoords text.label")
+        charts = shown(driver, "[data-testid='experiment-view-compare-runs-card']")
     assert len(rows) == 6, "trials are folded behind their cells"
-    wanted = ["Run Name", "Created", "network.size", "training.rate", "solved", "state", "ert"]
+    wanted = ["Run Name", "Created", "training.rate", "network.size", "solved", "state", "ert"]
     assert [head for head in heads if head in wanted] == wanted
     assert all("/8" in row and "done" in row for row in rows)
     assert len(erts) == 6
     assert erts == sorted(erts)
     assert any("rate=" in name for name in names)
     assert len(trials) > 6
+    assert axes == ["training.rate", "network.size", "ert"], "MLflow's parallel coordinates are of the axes"
+    assert charts[0].startswith("Parallel Coordinates")
+    assert charts[1].startswith("training.rate vs. ert")
+    assert charts[2].startswith("network.size vs. ert")
 
 
 def test_the_page_of_the_study_shows_its_table_its_figures_and_its_command(links: list[str]) -> None:
