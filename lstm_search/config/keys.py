@@ -186,6 +186,11 @@ def has_file(group: str, name: str) -> bool:
     return name in _files(group) or name in _files(group, own=True)
 
 
+def is_of_program(group: str, name: str) -> bool:
+    """Whether the program itself has a choice, or a class, of that name."""
+    return name in _files(group) or name in CATALOGUES.get(group, ())
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """The end of a message about the unknown `word`: the nearest valid names, and all of them when they are few."""
     names = list(valid)

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lstm_search.config.keys import GROUPS, SECTIONS, SELECTED, all_keys, nearest, own_file, read_choice
+from lstm_search.config.keys import GROUPS, SECTIONS, SELECTED, all_keys, is_of_program, nearest, own_file, read_choice
 from lstm_search.config.selection import entries
 from lstm_search.config.settings import ConfigError
 from lstm_search.spec import flat
+from lstm_search.tasks import brought_by
 
 _OF_ROWS = frozenset({"trials", "cap", "published"})
 """What a row of a table has beside choices of groups and settings."""
 
 
 def check_choice(group: str, name: str) -> None:
-    """Raises ConfigError for a file of the user that sets keys which there are not."""
+    """Raises ConfigError for a file of the user that sets keys which there are not, and for the name of a task of this
+    program that an installed distribution brings, too: rows of tables and records mean the program's, but who writes
+    the name may mean the other."""
+    if group == "task" and is_of_program(group, name) and (other := brought_by(name)):
+        raise ConfigError(
+            f"task={name}: the program has a task of that name, and {other} brings another one; uninstall that, or let "
+            "it choose another name"
+        )
     if path := own_file(group, name):
         values = read_choice(group, name)
         nested = values if group == "task" else {group: values}

@@ -10,7 +10,7 @@ from lstm_search.tasks.embedded_reber import EmbeddedReber
 from lstm_search.tasks.long_lag import LongLag
 from lstm_search.tasks.multiplication import Multiplication
 from lstm_search.tasks.registered import GROUP as TASK_ENTRY_POINTS
-from lstm_search.tasks.registered import UnknownTask, find, register
+from lstm_search.tasks.registered import UnknownTask, brought_by, find, register
 from lstm_search.tasks.registered import names as names_from_outside
 from lstm_search.tasks.registered import origin as task_origin
 from lstm_search.tasks.skeleton import (

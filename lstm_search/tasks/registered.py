@@ -33,6 +33,11 @@ def names() -> list[str]:
     return sorted({*_REGISTERED, *(point.name for point in _points())})
 
 
+def brought_by(name: str) -> str:
+    """The distributions that bring a task of that name, as they are named in a message; "" where there are none."""
+    return " and ".join(sorted(_distribution(point) for point in _points() if point.name == name))
+
+
 def find(name: str) -> type[Task]:
     """The task of that name. Raises UnknownTask, and BrokenTask where its class is none."""
     if name in _REGISTERED:
@@ -45,9 +50,7 @@ def find(name: str) -> type[Task]:
             "lstm_search.register_task",
         )
     if len(found) > 1:
-        raise UnknownTask(
-            name, f"{' and '.join(sorted(map(_distribution, found)))} bring it both; uninstall one of them"
-        )
+        raise UnknownTask(name, f"{brought_by(name)} bring it both; uninstall one of them")
     register(_loaded(found[0]))
     return _REGISTERED[name]
 

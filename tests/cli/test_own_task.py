@@ -143,3 +143,26 @@ def test_a_gpu_takes_no_task_from_outside() -> None:
     cell: Cell = row.cell
     with pytest.raises(ValueError, match="task=echo: a task from outside was not shown to have the same bits there"):
         refuse([cell])
+
+
+def test_a_task_is_checked_with_the_values_of_axes_before_anything_is_written(installed: Path, told: Told) -> None:
+    with (installed / "echo_task.py").open("a") as file:
+        file.write("Echo.length = property(lambda self: 5 if self.volume < 2 else 9)\n")
+    said = told(f"{RUN} task.volume=1,2", 2)
+    assert "task echo breaks the contract of tasks: length: is 9" in said
+    assert not Path("studies").exists()
+
+
+@pytest.mark.parametrize("name", ["adding", "temporal_order_6a", "temporal_order"])
+@pytest.mark.usefixtures("nothing_known", "empty")
+def test_a_distribution_with_the_name_of_a_task_of_the_program_is_refused(
+    name: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = Path("packages")
+    packages.mkdir()
+    outside.distribution(packages, named=name)
+    monkeypatch.syspath_prepend(packages.absolute())
+    said = told(f"run task={name} {ALONE}", 2)
+    assert f"task={name}: the program has a task of that name, and lstm-echo 1.2 brings another one" in said
+    assert told("plan table=4"), "a row of a table means the program's"
+    assert not Path("studies").exists()

@@ -191,12 +191,14 @@ BROKEN: dict[str, tuple[type[Any], str]] = {
 """What breaks, and what is said of it."""
 
 
-def distribution(folder: Path, *, version: str = "1.2", name: str = "lstm-echo", task: str = "echo_task:Echo") -> None:
-    """What installing a distribution with this task leaves in `folder`."""
+def distribution(
+    folder: Path, *, version: str = "1.2", name: str = "lstm-echo", named: str = "echo", task: str = "echo_task:Echo"
+) -> None:
+    """What installing a distribution with this task leaves in `folder`; its entry point is `named` like the task."""
     (folder / "echo_task.py").write_text(
         "from helpers.outside import *\nfrom helpers.outside import lay\n\n\n" + inspect.getsource(Echo)
     )
     about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (about / "entry_points.txt").write_text(f"[lstm_search.tasks]\necho = {task}\n")
+    (about / "entry_points.txt").write_text(f"[lstm_search.tasks]\n{named} = {task}\n")
