@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from typing import Any
 
@@ -21,7 +22,31 @@ _LATEX = {
     '"': "''",
     "`": r"\textasciigrave{}",
     "…": r"\dots{}",
+    "\u2013": "--",
+    "\u2014": "---",
+    "\u2018": "`",
+    "\u2019": "'",
+    "\u201c": "``",
+    "\u201d": "''",
+    "\u00d7": r"\ensuremath{\times}",
+    "ß": r"\ss{}",
+    "æ": r"\ae{}",
+    "Æ": r"\AE{}",
+    "œ": r"\oe{}",
+    "Œ": r"\OE{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
 }
+
+_ACCENTS = dict(
+    zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327", "`'^~=u.\"rHvc", strict=True)
+)
+"""By combining letter, the command that puts it on or below a letter, in every encoding of fonts."""
+
+_OTHER = re.compile(r"[^\x00-\x7f]+")
+_HINT = "% letters that pdflatex lacks are written by their numbers; lualatex and xelatex take them from the font"
 
 
 def latex(sheet: Sheet) -> str:
@@ -29,7 +54,9 @@ def latex(sheet: Sheet) -> str:
     the text is made smaller. The notes stand as comments."""
     lines = [f"    {' & '.join(map(_cell, line))} \\\\" for line in sheet.lines]
     comments = [text for text in (sheet.more, *sheet.notes, sheet.last) if text]
+    text = "".join([sheet.title, sheet.legend, *sheet.head, *(cell for line in sheet.lines for cell in line)])
     parts = [
+        *([_HINT] if any(_latex(char) is None for char in text) else []),
         r"% in the preamble: \usepackage{booktabs,graphicx}",
         r"\begin{table*}",
         r"  \centering\footnotesize\setlength{\tabcolsep}{4pt}",
@@ -50,8 +77,24 @@ def latex(sheet: Sheet) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` in one line of LaTeX."""
-    return re.sub("-(?=-)", "-{}", "".join(_LATEX.get(char, char) for char in _line(text)))
+    r"""`text` in one line of LaTeX. Letters that pdflatex lacks are there for other engines, which have \Umathchar."""
+    text = re.sub("-(?=-)", "-\0", _line(text))  # two hyphens are no dash
+    known = "".join(char if (shown := _latex(char)) is None else shown for char in text).replace("\0", "{}")
+    return _OTHER.sub(lambda found: rf"\ifdefined\Umathchar {found[0]}\else {_numbers(found[0])}\fi{{}}", known)
+
+
+def _latex(char: str) -> str | None:
+    """A letter as every engine takes it; None where pdflatex has none."""
+    if char.isascii():
+        return _LATEX.get(char, char)
+    parts = unicodedata.normalize("NFD", char)
+    if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
+        return rf"\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
+    return _LATEX.get(char)
+
+
+def _numbers(text: str) -> str:
+    return " ".join(f"U+{ord(char):04X}" for char in text)
 
 
 def _cell(text: str) -> str:

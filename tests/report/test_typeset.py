@@ -86,10 +86,27 @@ def test_latex_has_the_rules_of_booktabs_and_a_line_a_row() -> None:
         ("<|>", r"\textless{}\textbar{}\textgreater{}"),
         ("---", "-{}-{}-"),
         ("a\n\x1bb", "a b"),
+        ("Schön, naïve", r"Sch\"{o}n, na\"{i}ve"),
+        ("Čapek \u2013 Łódź", r"\v{C}apek -- \L{}\'{o}d\'{z}"),
+        (
+            "ж=中文 5 %",
+            r"\ifdefined\Umathchar ж\else U+0436\fi{}=\ifdefined\Umathchar 中文\else U+4E2D U+6587\fi{} 5 \%",
+        ),
     ],
 )
 def test_every_letter_that_latex_obeys_is_escaped(text: str, shown: str) -> None:
     assert escaped(text) == shown
+
+
+def test_latex_says_where_a_letter_is_written_by_its_number() -> None:
+    names = replace(SHEET, lines=[["naïve", "1"], ["пример", "2"]])
+    assert latex(names).startswith("% letters that pdflatex lacks are written by their numbers")
+    assert "pdflatex" not in latex(replace(SHEET, lines=[["naïve", "1"]]))
+
+
+@needs_tex
+def test_names_in_all_scripts_compile(tmp_path: Path) -> None:
+    compiled(latex(replace(SHEET, title="Größe, размер, 大小", lines=[["naïve Łódź", "1"], ["中文 ж", "2"]])), tmp_path)
 
 
 class Parsed(HTMLParser):
