@@ -68,6 +68,10 @@ def open_study(name: str = "", /, *words: str, **settings: Any) -> Study:
     return Study(asked)
 
 
+_FIRST = ["row", "milestone", "k", "n", "success_interval_low", "success_interval_high", "mean", "ert", "verdict"]
+"""The columns of `Study.cells` that are looked at first."""
+
+
 class Study:
     """What is recorded of a study. Every call reads the record anew, so that a study may be watched while it runs."""
 
@@ -95,12 +99,19 @@ class Study:
         seen = see(self._settings)
         return _frame(trial_lines(seen.definition.rows, seen.trials))
 
-    def cells(self) -> pd.DataFrame:
-        """One row a cell and milestone: what its trials came to, with intervals and verdict, and all its settings."""
+    def cells(self, *, constants: bool = True) -> pd.DataFrame:
+        """One row a cell and milestone: what its trials came to (`_FIRST`), the settings in which the cells differ, and
+        all else that is known of them, intervals and printed figures among it. Last come the settings that all of them
+        have; `constants=False` leaves these out."""
         seen = see(self._settings)
         settings = settings_by_row(seen.definition.rows)
         found = summaries(seen.definition.rows, seen.trials)
-        return _frame([summary_line(summary) | settings[summary.row] for summary in found])
+        frame = _frame([summary_line(summary) | settings[summary.row] for summary in found])
+        names = list(next(iter(settings.values()), {}))
+        varied = [name for name in names if len({str(some[name]) for some in settings.values()}) > 1]
+        fixed = [name for name in names if name not in varied]
+        others = [name for name in frame.columns if name not in (*_FIRST, *names)]
+        return frame[[*_FIRST, *varied, *others, *(fixed if constants else ())]]
 
     def curves(self) -> pd.DataFrame:
         """One row a checkpoint of a trial's learning curve: the mean error, and the fraction of sequences that were

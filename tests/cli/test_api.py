@@ -17,6 +17,7 @@ from helpers.small import Told
 
 import lstm_search
 from lstm_search import Study, open_study, run
+from lstm_search.api import _FIRST
 from lstm_search.config import ConfigError, compose, words_of
 from lstm_search.record import UnknownStudy
 
@@ -84,6 +85,15 @@ def test_cells_have_what_their_trials_came_to(study: Study) -> None:
     assert {"success_interval_low", "ert", "verdict", "training.rate", "task.T"} <= set(frame.columns)
 
 
+def test_the_columns_of_cells_that_matter_come_first_and_constants_last(study: Study) -> None:
+    every, varied = study.cells().columns.tolist(), study.cells(constants=False).columns.tolist()
+    assert every[:9] == _FIRST
+    assert every[9] == "training.rate", "the axis"
+    assert every[: len(varied)] == varied
+    assert "task.T" in every[len(varied) :]
+    assert not any(name.startswith(("task.", "network.", "stop.")) for name in varied)
+
+
 def test_curves_weights_and_figures(study: Study, tmp_path: Path) -> None:
     trials, curves = study.trials(), study.curves()
     assert curves.columns.tolist() == ["key", "row", "replicate", "sequences", "error", "wrong"]
@@ -143,7 +153,7 @@ def test_an_axis_of_one_value_is_an_axis() -> None:
         ({"training.rate": -1.0, "task": "adding"}, r"training\.rate=-1\.0: takes"),
         ({"task": "ading"}, "task=ading: no such task; nearest: adding"),
         ({"study": "nowhere"}, "study=nowhere: not recorded in"),
-        ({}, "run: choose what to train with table="),
+        ({}, "run: choose what to train, as in run table=9 or run task="),
     ],
 )
 def test_errors_are_exceptions_with_the_same_sentences(
