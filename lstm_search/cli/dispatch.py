@@ -42,23 +42,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     told: list[int] = []
+    rest = "; finished trials are recorded, the same command trains the rest" if arguments[:1] == ["run"] else ""
     try:
         with _terminable(told):
             code = _dispatch(arguments)
             print(end="", flush=True)
     except (Exception, KeyboardInterrupt, SystemExit) as ending:  # noqa: BLE001  # here all errors become exit codes
         if told:  # an exit that passes through Ray's core may arrive here as another exception
-            say("terminated; finished trials are recorded, the same command trains the rest")
+            say(f"terminated{rest}")
             return TERMINATED
+        if isinstance(ending, KeyboardInterrupt):
+            say(f"interrupted{rest}")
+            return INTERRUPTED
         return _ended(ending)
     return code
 
 
 def _ended(ending: BaseException) -> int:
     """The exit code for the exception that ended the command; a line on stderr says what happened, where that helps."""
-    if isinstance(ending, KeyboardInterrupt):
-        say("interrupted; finished trials are recorded, the same command trains the rest")
-        return INTERRUPTED
     if isinstance(ending, SystemExit):
         return ending.code if isinstance(ending.code, int) else Exit.UNEXPECTED
     return _explain(ending)

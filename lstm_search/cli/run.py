@@ -51,7 +51,9 @@ def _check_tasks(rows: Iterable[Row]) -> None:
 
 
 def _workers(settings: Settings) -> int | None:
-    """How many workers this machine starts; None where a cluster has them."""
+    """How many workers this machine starts; None where a cluster has them, or nothing is trained."""
+    if settings.execute.kind == "simulated":
+        return None
     if settings.execute.kind == "ray":
         return settings.execute.workers
     if settings.execute.kind == "inline":

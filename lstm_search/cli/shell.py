@@ -8,7 +8,7 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 
-from lstm_search.config import ConfigError, Settings, options
+from lstm_search.config import ConfigError, Settings
 from lstm_search.spec import Row
 from lstm_search.tracking import without_password
 from lstm_search.worker import refuse
@@ -45,8 +45,9 @@ def chosen(settings: Settings, verb: str) -> list[Row]:
     """The study's rows, of a large search the first ones. Raises ConfigError where neither table nor task was chosen,
     ValueError where a GPU is to train what it cannot."""
     if not settings.space.bases:
-        tables, tasks = (" or ".join(f"{group}={name}" for name in options(group)) for group in ("table", "task"))
-        raise ConfigError(f"{verb}: choose what to train with {tables}, or with {tasks}")
+        raise ConfigError(
+            f"{verb}: choose what to train, as in {verb} table=9 or {verb} task=adding; lstm-search --help lists all"
+        )
     rows = settings.rows_ahead(MOST_ROWS)
     if settings.execute.device == "gpu":
         refuse(row.cell for row in rows)

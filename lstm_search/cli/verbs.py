@@ -47,7 +47,9 @@ SHOWN = tuple(RENDERERS)
 
 VERBS = {
     "run": Verb("train what is missing of a study; again to resume it", run, resumes=True, formats=SHOWN),
-    "plan": Verb("print rows, trials and caps; nothing runs", plan, resumes=True, formats=TEXT),
+    "plan": Verb(
+        "rows, trials and caps; a search is tried for seconds to tell its cost", plan, resumes=True, formats=TEXT
+    ),
     "status": Verb("how far all studies are, or one", status, formats=TEXT, sources=ANYWHERE),
     "table": Verb("the study's table beside the published rows", show_table, formats=SHOWN, sources=ANYWHERE),
     "compare": Verb("two studies side by side, 'study=[a,b]'", show_comparison, formats=tuple(COMPARED)),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from lstm_search.report import (
     SHEETS,
     Figures,
     Sheet,
+    Standing,
     export_trials,
     render,
     render_comparison,
@@ -51,11 +53,19 @@ def _is_search(seen: Seen) -> bool:
 
 def _search_sheet(settings: Settings, seen: Seen) -> Sheet:
     """A line a candidate, the best first, and how the best is trained again."""
-    placed = overview.standings_of(_search(settings, seen), *seen)
-    best = shlex.join(
-        [*fixed_words(seen.definition), *(f"{key}={written(value)}" for key, value in placed[0].candidate.point)]
-    )
+    search = _search(settings, seen)
+    placed = overview.standings_of(search, *seen)
+    point = [f"{key}={written(value)}" for key, value in placed[0].candidate.point]
+    best = shlex.join([*fixed_words(seen.definition), *point]) if _is_best(placed[0], search) else ""
     return search_sheet(placed, seen.definition.title, settings.lines, best)
+
+
+def _is_best(first: Standing, search: SearchSettings) -> bool:
+    """Whether the first of all candidates has reached anything: a success, or, where a set for several rows is searched
+    for what was printed, one of these rows."""
+    if search.objective == "published" and len(first.candidate.rows) > 1:
+        return any(first.served)
+    return first.worth is not None and math.isfinite(first.worth)
 
 
 def _search(settings: Settings, seen: Seen) -> SearchSettings:

@@ -34,6 +34,8 @@ def solved_chart(rows: Sequence[Row], trials: Trials, dropped: Mapping[str, str]
         f"Each curve rises from 0 by a step where a trial was solved. The highest is that of {end.label}: it ends at "
         f"{100 * end.last:.0f} %. A diamond is the mean of the successful trials, an open one that printed in 1997"
         + (f"; {shown.which} are in colour, the others grey." if others else ".")
+        if end.last
+        else "No trial was solved: every curve stays at 0 to the last trial that was censored."
     )
     layout = {
         "xaxis": axis(unit, log=_reach([*lines, *others])),

@@ -68,15 +68,15 @@ def _word(one: Standing) -> str:
     """How a candidate stands, in a word."""
     if one.candidate.dropped:
         return "worse" if one.place.startswith("worse") else "out of reach"
-    return safe(one.place).partition(",")[0] if one.place != "in the race" else ""
+    return safe(one.place).partition(",")[0] if one.place != "not dropped" else ""
 
 
 def race_sheet(standings: Sequence[Standing]) -> Sheet:
     """How many candidates left, after how many trials, and what that spared."""
-    groups: dict[str, list[int]] = {"leaders and finalists": [], "in the race": [], "worse": [], "out of reach": []}
+    groups: dict[str, list[int]] = {"leaders and finalists": [], "not dropped": [], "worse": [], "out of reach": []}
     for one in standings:
         word = _word(one)
-        group = word if word in groups else "leaders and finalists" if word else "in the race"
+        group = word if word in groups else "leaders and finalists" if word else "not dropped"
         groups[group].append(sum(row.finished for row in one.summaries))
     planned = sum(row.replicates for one in standings for row in one.candidate.rows)
     spent = sum(map(sum, groups.values()))

@@ -124,12 +124,22 @@ def _note(row: Summary) -> str:
         f"cap {row.cap:,}",
         *(f"{count} {word}" for word, count in lost.items() if count),
         *([] if row.median is None else [f"median {number(row.median)}"]),
-        *([f"{number(row.core_seconds)} core-seconds"] if row.finished else []),
+        *([_spent(row.core_seconds)] if row.finished else []),
         *([f"readings {_pairs(row.readings)}"] if row.readings else []),
         *([f"altered {_pairs(row.altered)}"] if row.altered else []),
     ]
     judged = f" {(row.verdict or 'no verdict').capitalize()}: {row.reason}." if row.published else ""
     return f"{row.name}: {', '.join(parts)}.{judged}"
+
+
+def _spent(seconds: float) -> str:
+    return (
+        f"{number(seconds)} core-seconds"
+        if seconds >= 1.5
+        else "1 core-second"
+        if seconds >= 0.5
+        else "less than half a core-second"
+    )
 
 
 def _span(interval: stats.Interval) -> str:

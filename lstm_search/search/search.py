@@ -198,7 +198,7 @@ def standings(
         for rank, one in enumerate(some):
             leads = rank == 0 and one.left in ("", FINALIST)
             words = [*(["leader"] if leads else []), *([one.left] if one.left else [])]
-            found.append((one, ", ".join(words) or "in the race"))
+            found.append((one, ", ".join(words) or "not dropped"))
     return found
 
 

@@ -95,7 +95,7 @@ def test_only_what_this_package_raises_is_a_mistake_of_the_user(
         assert attempt(["run", "table=9"], capsys)[0] == expected
 
 
-def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     unwound: list[str] = []
 
     def verb(_settings: object) -> int:
@@ -108,8 +108,12 @@ def test_a_termination_signal_unwinds(monkeypatch: pytest.MonkeyPatch) -> None:
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setitem(cli.VERBS, "run", Verb("", verb))
+    monkeypatch.setitem(cli.VERBS, "ui", Verb("", verb))
     assert cli.main(["run", "table=9"]) == 143
     assert unwound == ["closed"]
+    assert "finished trials are recorded" in capsys.readouterr().err
+    assert cli.main(["ui", "table=9"]) == 143
+    assert capsys.readouterr().err == "lstm-search: terminated\n", "it trains nothing"
     assert signal.getsignal(signal.SIGTERM) is before
 
 

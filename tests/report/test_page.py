@@ -53,6 +53,13 @@ def of(rows: Sequence[Row], record: dict[str, list[Trial]]) -> str:
     return overview.report(SearchSettings(), Definition("s", SEED, tuple(rows)), record, [], provenance={})
 
 
+def test_where_nothing_was_solved_the_figure_says_so() -> None:
+    one = row("hard", TEMPORAL, 2, 100)
+    page = of([one], {one.name: trials(one, ended(CAPPED, 100), ended(CAPPED, 100))})
+    assert "No trial was solved: every curve stays at 0" in page
+    assert "The highest is" not in page
+
+
 def figures(page: str) -> list[dict[str, list[dict[str, object]]]]:
     found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
     parsed: list[dict[str, list[dict[str, object]]]] = json.loads(found[1]) if found else []

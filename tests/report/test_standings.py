@@ -45,7 +45,7 @@ def test_settings_are_columns_and_the_reason_stands_in_a_word() -> None:
 
 
 def test_no_more_lines_than_asked_for() -> None:
-    many = [standing(0.1 * number, "in the race") for number in range(1, 257)]
+    many = [standing(0.1 * number, "not dropped") for number in range(1, 257)]
     text = render_search(many, "", 20)
     assert len(lines(text)) == 22
     assert "236 further candidates are not shown; lines=0 shows all" in text

@@ -62,6 +62,14 @@ def test_exported_study_is_the_golden_file() -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.2, "less than half a core-second"), (1.0, "1 core-second."), (1.6, "2 core-seconds")]
+)
+def test_little_time_is_not_no_time(seconds: float, told: str) -> None:
+    found = replace(one(row("6b", replicates=1), solved(100)), core_seconds=seconds)
+    assert told in table.render([found], "markdown", TITLE)
+
+
 def test_counts_and_figures_by_hand() -> None:
     line = row("6b", replicates=7, cap=1000)
     found = one(

@@ -256,6 +256,16 @@ def test_the_last_line_is_a_command_that_trains_the_best(tmp_path: Path, lstm: L
     assert "rate" not in lstm(f"{words} {ALONE} replicates=2 study=best", tmp_path).stderr.replace("training.rate", "")
 
 
+def test_nothing_is_called_the_best_where_nothing_was_reached(tmp_path: Path, lstm: Lstm) -> None:
+    none = lstm(f"run {QUICK} {ALONE} {RACE} cap=100 study=none", tmp_path)
+    assert "the best:" not in none.stdout
+    assert "in the race" not in none.stdout, "it is over"
+    served = f"{JOINT} search.objective=published cap=3 study=unserved".replace("search.objective=success ", "")
+    shown = lstm(f"run {served}", tmp_path)
+    assert "the best:" not in shown.stdout, "no set serves a printed row"
+    assert "kernels are compiled" not in shown.stderr
+
+
 def test_what_is_recorded_under_a_name_is_said_with_how_to_go_on(tmp_path: Path, lstm: Lstm) -> None:
     lstm(f"run {QUICK} {ALONE} study=mine replicates=2 cap=2000", tmp_path)
     refused = lstm(f"run {QUICK} {ALONE} study=mine replicates=2 cap=2000 training.rate=0.3", tmp_path, code=2)
