@@ -120,6 +120,10 @@ def test_the_axes_of_a_search_are_columns_and_not_what_follows_from_them(tmp_pat
         if name.endswith(".cells")
     )
     assert [column for column in state["selectedColumns"] if column.startswith("params")] == ["params.`network.blocks`"]
+    assert {some["name"]: some["display"] for some in state["compareRunSections"]} == {
+        "Axes": True,
+        "Model metrics": False,
+    }
     lines, scatter = state["compareRunCharts"]
     assert (lines["type"], lines["selectedParams"], lines["selectedMetrics"]) == ("PARALLEL", shown.axes, ["ert"])
     assert (scatter["xaxis"]["key"], scatter["yaxis"]["key"]) == ("network.blocks", "ert")

@@ -111,12 +111,20 @@ def _state(kind: str, figure: str, view: StudyView, *, ascending: bool, columns:
         "selectedColumns": columns,
         "columnOrder": columns,
         "columnWidths": dict.fromkeys(columns, _WIDTH),
-        **_charts(figure, axes(view)[:_MOST]),
+        **_charts(figure, axes(view)[:_MOST], _folded(kind, view)),
     }
 
 
-def _charts(figure: str, names: Sequence[str]) -> dict[str, Any]:
-    """The charts of a view: of all runs that the table holds, the figure over all axes at once, and against each."""
+def _folded(kind: str, view: StudyView) -> list[str]:
+    """The sections of charts that MLflow makes itself, by the first part of a metric's name. For all runs they would
+    take long to draw."""
+    milestones = [stop.milestone for stop in view.cells[0].row.cell.stop] if view.cells else []
+    return [*milestones, "curve", "Model metrics"] if kind == "trial" else [*milestones[1:], "Model metrics"]
+
+
+def _charts(figure: str, names: Sequence[str], folded: Sequence[str]) -> dict[str, Any]:
+    """The charts of a view: of all runs that the table holds, the figure over all axes at once, and against each; the
+    `folded` sections are shown when they are asked for."""
     if not names:
         return {}
     y = {"type": "METRIC", "key": figure}
@@ -130,11 +138,14 @@ def _charts(figure: str, names: Sequence[str]) -> dict[str, Any]:
         "showAllRuns": True,
     }
     many = {"runsCountToCompare": _RUNS, "metricSectionId": _SECTION, "deleted": False, "isGenerated": False}
-    about = {"uuid": _SECTION, "name": "Axes", "display": True, "isReordered": False, "isGenerated": False}
+    sections = {"Axes": True} | dict.fromkeys(folded, False)
     return {
         "runsHiddenMode": "SHOW_ALL",
         "isAccordionReordered": True,  # else MLflow puts its own charts first
-        "compareRunSections": [about],
+        "compareRunSections": [
+            {"uuid": _SECTION if shown else name, "name": name, "display": shown, "isReordered": False}
+            for name, shown in sections.items()
+        ],
         "compareRunCharts": [
             {"uuid": f"{_SECTION}-{i}", **chart, **many} for i, chart in enumerate([lines, *scatters])
         ],
