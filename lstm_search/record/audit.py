@@ -22,6 +22,7 @@ from lstm_search.record import sql
 from lstm_search.record.record import Record
 from lstm_search.record.study_file import RecordDamaged
 from lstm_search.spec import Cell, Definition, Trial, cell_from_dict, trial_from_plain
+from lstm_search.tasks import UnknownTask
 
 
 class Changed(ValueError):  # noqa: N818  (named by what is the case)
@@ -39,10 +40,15 @@ class Rescued:
 
 
 def findings(home: Path, name: str) -> list[str]:
-    """What is not as it was written, a sentence each; empty for a record that is whole. Raises UnknownStudy."""
+    """What is not as it was written, a sentence each; empty for a record that is whole. Raises UnknownStudy, and
+    UnknownTask for a task that is not here, without which nothing can be told."""
     try:
         with Record.read(home, name) as record:
-            return record.look(_findings)
+            try:
+                return record.look(_findings)
+            except UnknownTask:
+                record.definition()  # says where the task came from
+                raise
     except RecordDamaged as error:
         return [str(error)]
 
@@ -100,11 +106,13 @@ def _seed(db: sqlite3.Connection) -> int:
 
 
 def _cells(db: sqlite3.Connection) -> dict[str, Cell | None]:
-    """The cells by their recorded digests; None for one whose settings have another."""
+    """The cells by their recorded digests; None for one whose settings have another. Raises UnknownTask."""
     found: dict[str, Cell | None] = {}
     for entry in db.execute("SELECT digest, description FROM cells"):
         try:
             cell = cell_from_dict(json.loads(entry["description"]))
+        except UnknownTask:
+            raise
         except (ValueError, KeyError, TypeError):
             found[entry["digest"]] = None
         else:

@@ -80,6 +80,9 @@ def test_a_study_whose_task_is_missing_says_what_to_install(
         assert "task=echo: study mine has it from lstm-echo 1.2 (sources " in said
         assert "which is not here; install that distribution" in said
         assert said.count("\n") == 1
+    before = Path("studies/mine.sqlite").read_bytes()
+    assert "which is not here; install that distribution" in told("recover study=mine", 2)
+    assert Path("studies/mine.sqlite").read_bytes() == before, "its trials are no damage"
 
 
 def test_a_distribution_that_cannot_be_imported_is_named(installed: Path, told: Told) -> None:
