@@ -12,7 +12,7 @@ from lstm_search.cli.shell import Exit, refuse_untracked, same_place, say
 from lstm_search.cli.studies import names
 from lstm_search.config import ConfigError, Settings
 from lstm_search.record import Record, existing_study, findings, holder
-from lstm_search.tracking import StudyView, Tracker
+from lstm_search.tracking import StudyView, Tracker, is_server
 from lstm_search.tracking import ui as served
 
 MOST_TOLD = 10
@@ -42,7 +42,7 @@ def ui(settings: Settings) -> int:
     if name:
         existing_study(settings.home, name)
     _catch_up(settings)
-    if not (uri or "").startswith("http"):
+    if not is_server(uri or ""):
         say("starting the MLflow server ...")
     with suppress(KeyboardInterrupt):  # the way to end it
         with served(settings.home, uri, settings.tracking.port, name) as dashboard:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +11,7 @@ from lstm_search.execute import ExecuteSettings, SubmitSettings
 from lstm_search.record import check_name
 from lstm_search.search import SearchSettings, Space, first_rows
 from lstm_search.spec import Definition, Row
-from lstm_search.tracking import without_password
+from lstm_search.tracking import check_address
 
 
 class ConfigError(ValueError):
@@ -40,16 +38,11 @@ class TrackingSettings:
 
     def __post_init__(self) -> None:
         settle(self, "tracking")
-        if self.uri is not None and not re.match(r"(https?|sqlite|(postgresql|mysql)(\+\w+)?)://", self.uri):
-            raise ConfigError(
-                f"tracking.uri={without_password(self.uri)}: takes a server such as http://127.0.0.1:5000, or a "
-                "database such as sqlite:////path/mlflow.db"
-            )
-        if (self.uri or "").startswith("postgresql") and find_spec("psycopg") is None:
-            raise ConfigError(
-                f"tracking.uri={without_password(self.uri or '')}: needs the package psycopg; install "
-                "'psycopg[binary]' here, or give the address of an MLflow server"
-            )
+        if self.uri is not None:
+            try:
+                check_address(self.uri)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
 
 
 @dataclass(frozen=True)

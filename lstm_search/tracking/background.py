@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 
+from lstm_search.tracking.address import without_password
 from lstm_search.tracking.projection import Status, StudyView
-from lstm_search.tracking.tracker import Tracker, without_password
+from lstm_search.tracking.tracker import Tracker
 
 QUIET = 5.0
 """Seconds that the end of a study waits before it says what for."""
+
+SOON = 3.0
+"""Seconds after which the end of a study tries again what failed: somebody waits for it, and not for long."""
 
 
 class BackgroundTracker:
@@ -89,7 +93,7 @@ class BackgroundTracker:
             pause = self._publish()
             if pause is None:
                 self._news.set()
-                (self._stop if closing else self._closing).wait(backoff)
+                (self._stop if closing else self._closing).wait(min(backoff, SOON) if closing else backoff)
                 backoff = min(2 * backoff, 30.0)
             elif closing:
                 self._published = True

@@ -9,7 +9,6 @@ with the status RUNNING and no result; making it sooner takes no further request
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -17,9 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from lstm_search.tracking import dashboard, reader
+from lstm_search.tracking.address import check_address, check_file, is_server, sqlite_address, without_password
 from lstm_search.tracking.dashboard import Dashboard
 from lstm_search.tracking.experiment import Experiment
 from lstm_search.tracking.projection import (
@@ -35,6 +34,7 @@ from lstm_search.tracking.projection import (
 )
 from lstm_search.tracking.reader import Stored
 from lstm_search.tracking.saved_views import CELLS, experiment_tags, has_views, page
+from lstm_search.tracking.store import opening
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -56,7 +56,11 @@ class Tracker:
     def __init__(self, uri: str | None, home: Path) -> None:
         """Raises ValueError for an address that MLflow does not take. Nothing is opened yet."""
         self.home = home.absolute()
-        self.uri = _checked(uri) if uri else _default_uri(self.home)
+        self._own = sqlite_address(self.home / "mlflow.db")
+        self.uri = uri or self._own
+        if uri:
+            check_address(uri)
+            check_file(uri)
         self._mlflow: Any = None
         self._experiments: dict[str, Experiment] = {}
         for name, value in _SETTINGS.items():
@@ -172,19 +176,19 @@ class Tracker:
 
     @property
     def _is_server(self) -> bool:
-        return self.uri.startswith("http")
+        return is_server(self.uri)
 
     @property
     def _exists(self) -> bool:
         """False where asking would first make our own database."""
-        return self.uri != _default_uri(self.home) or (self.home / "mlflow.db").exists()
+        return self.uri != self._own or (self.home / "mlflow.db").exists()
 
     def _client(self) -> Any:
         if self._mlflow is None:
             from mlflow import MlflowClient
 
             logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
-            with nullcontext() if self._is_server else _one_at_a_time(self.home):
+            with nullcontext() if self._is_server else opening(self.uri, self.home):
                 self._mlflow = MlflowClient(self.uri, registry_uri=self.uri)
         return self._mlflow
 
@@ -228,34 +232,6 @@ class Tracker:
         return f"MLflow at {without_password(self.uri)}: {reason[:300].replace(self.uri, without_password(self.uri))}"
 
 
-def without_password(uri: str) -> str:
-    """`uri` without its password."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
-
-
-def _checked(uri: str) -> str:
-    if re.match(r"(https?|sqlite|(postgresql|mysql)(\+\w+)?)://", uri):
-        return uri
-    raise ValueError(
-        f"tracking.uri={without_password(uri)}: MLflow takes a server (http://127.0.0.1:5000) or a database "
-        "(sqlite:////folder/mlflow.db, postgresql://...); folders of files it takes no more. Without tracking.uri the "
-        "runs go to mlflow.db in the home folder"
-    )
-
-
-def _default_uri(home: Path) -> str:
-    return f"sqlite:///{quote(str(home / 'mlflow.db'))}"
-
-
-@contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    """Held while a database's tables may be created: two processes that do so at once break each other."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "mlflow.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def ui(home: Path, uri: str | None, port: int, study: str | None = None) -> Dashboard:
     """The dashboard of `uri`'s runs, once it answers; a context manager that stops the server it started.
 
@@ -264,7 +240,7 @@ def ui(home: Path, uri: str | None, port: int, study: str | None = None) -> Dash
     """
     tracker = Tracker(uri, home)
     pages = tracker.pages(study)
-    if uri is not None and uri.startswith("http"):
+    if uri is not None and is_server(uri):
         return Dashboard([uri.rstrip("/") + page for page in pages], None)
     try:
         return dashboard.start(tracker.uri, tracker.home, port, pages)
