@@ -64,6 +64,29 @@ def test_the_background_tries_again_until_it_succeeds(tracker: Tracker, monkeypa
     assert len(stored(tracker, "retried")) == 8
 
 
+def test_the_end_of_a_study_catches_up_soon_after_a_long_lock(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is locked for the first nine tries, on a clock that shows the pauses alone."""
+    waited: list[float] = []
+
+    def locked(view: StudyView, stop: Callable[[], bool]) -> int:
+        if len(waited) < 9:
+            raise TrackingFailed("database is locked")
+        return sync(view, stop)
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return False
+
+    sync = tracker.sync
+    monkeypatch.setattr(tracker, "sync", locked)
+    background = BackgroundTracker(tracker, lambda: study("locked"), lambda _: None, pause=0.01)
+    monkeypatch.setattr(background._stop, "wait", wait)
+    assert background.close(PATIENCE)
+    assert sum(waited) < 30, "as the wait grew before, 181 s"
+
+
 def test_the_background_leaves_no_run_open_where_it_is_stopped(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
