@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,12 +12,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lstm_search.tracking.server import Served
+
 _HOST = "127.0.0.1"
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy shall see the key
 _PATIENCE = 600.0  # seconds until the server answers; four to eleven were seen where nothing else runs
 
 
@@ -59,58 +64,63 @@ class Dashboard:
 
 def start(uri: str, home: Path, port: int, pages: Sequence[str]) -> Dashboard:
     """Serve the database `uri` on 127.0.0.1, with links to these pages; the messages go to HOME/mlflow-server.log.
-    Raises PortTaken, TimeoutError."""
-    _check_free(port)
-    log = home / "mlflow-server.log"
-    with log.open("wb") as messages:
-        server = subprocess.Popen(  # noqa: S603  (a list of arguments, no shell)
-            _command(uri, home, port),
-            stdin=subprocess.DEVNULL,
-            stdout=messages,
-            stderr=messages,
-            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-            start_new_session=True,  # a group of its own, so that all of it can be stopped
-        )
-    dashboard = Dashboard([f"http://{_HOST}:{port}{page}" for page in pages], server)
+    The links hold a key that is drawn anew, and nobody is let in without it. The server ends with this thread at the
+    latest. Raises PortTaken, TimeoutError."""
+    key, log = secrets.token_hex(16), home / "mlflow-server.log"
+    default = "" if port == 80 else f":{port}"  # browsers leave it out
+    with _listening(port) as listener:
+        hosts = [f"{host}{default}" for host in (_HOST, "localhost")]
+        served = Served(uri, str(home), hosts, listener.fileno(), key, os.getpid())
+        server = _started(served, log)
+    address = f"http://{_HOST}{default}/{key}"
+    dashboard = Dashboard([f"{address}{page}" for page in pages], server)
     try:
-        _await(server, port, log)
+        _await(server, address, log)
     except BaseException:
         dashboard.close()
         raise
     return dashboard
 
 
-def _command(uri: str, home: Path, port: int) -> list[str]:
-    default = "" if port == 80 else f":{port}"  # browsers leave it out
-    hosts = ",".join(f"{host}{default}" for host in (_HOST, "localhost"))
-    options = {
-        "--backend-store-uri": uri,
-        "--default-artifact-root": (home / "artifacts").as_uri(),
-        "--host": _HOST,
-        "--port": str(port),
-        "--workers": "1",
-        "--allowed-hosts": hosts,
-        "--cors-allowed-origins": ",".join(f"http://{host}" for host in hosts.split(",")),
-    }
-    return [sys.executable, "-m", "mlflow", "server", *(part for option in options.items() for part in option)]
+def _started(served: Served, log: Path) -> subprocess.Popen[bytes]:
+    """The server's process, which has been told what to serve."""
+    log.unlink(missing_ok=True)
+    log.touch(0o600)
+    with log.open("wb") as messages:
+        server = subprocess.Popen(
+            [sys.executable, "-c", "from lstm_search.tracking.server import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=messages,
+            stderr=messages,
+            pass_fds=[served.listener],
+            start_new_session=True,  # Ctrl-C is for this process, which then stops the server
+        )
+    with suppress(BrokenPipeError), server.stdin or nullcontext() as pipe:  # broken: its messages tell why
+        if pipe:
+            pipe.write(served.text())
+    return server
 
 
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError as error:
-            raise PortTaken(
-                f"tracking.port={port}: cannot be used ({error.strerror}); choose another, as tracking.port={port + 1}"
-            ) from None
+def _listening(port: int) -> socket.socket:
+    """The socket that the server gets: from here on nobody else can take its place at the port."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_HOST, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"tracking.port={port}: cannot be used ({error.strerror}); choose another, as tracking.port={port + 1}"
+        ) from None
+    return listener
 
 
-def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _await(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://{_HOST}:{port}/health", timeout=5):
+            with _DIRECT.open(f"{address}/health", timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)

@@ -198,11 +198,15 @@ def test_a_server_that_is_down_delays_nothing_and_is_served_later(tmp_path: Path
     with running(f"ui study={NAME} home={tmp_path} tracking.port={port}", tmp_path) as ui:
         assert ui.stdout is not None
         link = ui.stdout.readline()
-        assert re.fullmatch(rf"http://127\.0\.0\.1:{port}/#/experiments(/\d+/runs)?\?\S+\n", link)
+        address, _, page = link.partition("/#")
+        assert re.fullmatch(rf"http://127\.0\.0\.1:{port}/[0-9a-f]{{32}}", address)
+        assert re.fullmatch(r"/experiments(/\d+/runs)?\?\S+\n", page)
         assert "workflowType=machine_learning" in link
         with urllib.request.urlopen(link.strip(), timeout=PATIENCE) as page:  # noqa: S310  (it is http, see above)
             assert page.status == 200
             assert b"<title>MLflow</title>" in page.read()
+        assert "Take the link that lstm-search ui has printed" in told(f"sync {server}", code=3)
+        server = f"home={tmp_path} tracking.uri={address}"
         assert told(f"sync {server}") == f"{NAME}: 4 runs written\n"
         assert told(f"sync {server}") == f"{NAME}: 0 runs written\n"
         assert "runs not published: 0" in told(f"verify study={NAME} {server}")
