@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +15,7 @@ from typing import NamedTuple
 from lstm_search.cli.shell import Exit
 from lstm_search.config import Settings
 from lstm_search.execute import ClusterUnreachable, reach, token_path
-from lstm_search.simd import CACHE_DIR, NoGpu, UnsupportedProcessor, full_width, gpus
+from lstm_search.simd import CACHE_DIR, NoGpu, UnsupportedProcessor, cache_trouble, full_width, gpus
 from lstm_search.tracking import Tracker, TrackingFailed, without_password
 
 LEAST_PYTHON = (3, 11)
@@ -73,18 +72,8 @@ def gpu(settings: Settings) -> Finding:
 
 def cache(_: Settings) -> Finding:
     """Whether compiled kernels can be kept on disk."""
-    try:
-        _try_writing(CACHE_DIR)
-    except OSError as error:
-        reason = error.strerror or error
-        return Finding(False, f"{CACHE_DIR} cannot be written ({reason}): set LSTM_SEARCH_CACHE to a folder")
-    return Finding(True, str(CACHE_DIR))
-
-
-def _try_writing(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        file.write(b"?")
+    found = cache_trouble()
+    return Finding(not found, found or str(CACHE_DIR))
 
 
 def ray(_: Settings) -> Finding:

@@ -12,7 +12,7 @@ from lstm_search.cli.seen import about
 from lstm_search.cli.shell import Exit, chosen, same_place, say
 from lstm_search.cli.views import show_table
 from lstm_search.config import Settings
-from lstm_search.simd import full_width, gpus
+from lstm_search.simd import cache_trouble, full_width, gpus
 from lstm_search.spec import Row
 from lstm_search.tasks import check_task, task_origin
 from lstm_search.tracking import Tracker, TrackingFailed, without_password
@@ -26,6 +26,8 @@ def train(settings: Settings) -> study.Ended:
         _ = gpus() if settings.execute.device == "gpu" else full_width()
     if settings.execute.kind != "simulated":
         _check_tasks(rows)
+    if settings.execute.kind in {"inline", "local"} and (trouble := cache_trouble()):
+        say(f"every worker compiles its kernels for itself, which takes minutes: {trouble}")
     if settings.tracking.kind == "mlflow":
         tracker = Tracker(settings.tracking.uri, settings.home)
         publishing = study.Publishing(tracker, settings.tracking.wait, say, about(settings.definition, settings))

@@ -29,6 +29,7 @@ from lstm_search.simd.jit import (
     target_features,
     type_name,
 )
+from lstm_search.simd.kept import trouble as cache_trouble
 from lstm_search.simd.lanes import (
     MOST_LANES,
     Index,

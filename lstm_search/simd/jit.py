@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import pickle
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -54,6 +53,8 @@ from numba.core.codegen import JITCodeLibrary  # noqa: E402
 from numba.core.compiler import Compiler  # noqa: E402
 from numba.core.types.npytypes import Record  # noqa: E402
 from numba.extending import overload  # noqa: E402
+
+from lstm_search.simd.kept import KeptCode  # noqa: E402
 
 numba.config.CACHE_DIR = str(CACHE_DIR)  # numba may have been imported before this module
 
@@ -103,23 +104,9 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     No fast-math, so that a result depends on the order of operations as written and on nothing else; division by zero
     gives inf or nan; one thread.
     """
-    compiled: Any = numba.njit(cache=True, **_KERNEL)(function)
-    compiled._cache.load_overload = _or_nothing(compiled._cache)  # noqa: SLF001  (numba offers no other place)
+    compiled: Any = numba.njit(**_KERNEL)(function)
+    compiled._cache = KeptCode(function)  # noqa: SLF001  (numba offers no other place)
     return cast("Callable[..., Any]", compiled)
-
-
-def _or_nothing(cache: Any) -> Callable[..., Any]:
-    """`cache.load_overload` that takes a file cut short (a full disk, a kill) for none: the kernel is compiled anew."""
-    load = cache.load_overload
-
-    def load_or_forget(*args: Any) -> Any:
-        try:
-            return load(*args)
-        except (EOFError, pickle.UnpicklingError, ValueError, IndexError):
-            cache.flush()
-            return None
-
-    return load_or_forget
 
 
 class _PieceLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba has no types

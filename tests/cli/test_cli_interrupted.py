@@ -138,6 +138,18 @@ def test_a_changed_definition_is_refused_with_the_differences(copied: Path, told
 
 
 @pytest.mark.usefixtures("fake")
+def test_a_cache_that_others_may_write_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache" / "kernels"))
+    (tmp_path / "cache").mkdir(mode=0o755)
+    (tmp_path / "cache").chmod(0o777)
+    assert cli.main(f"run {QUICK} {ALONE} replicates=1 home={tmp_path}".split()) == 0
+    told = f"others may write {tmp_path}/cache: chmod go-w it, or set LSTM_SEARCH_CACHE to a folder of your own"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize(("cap", "code"), [(100, 0), (RAISES, 5)])
 def test_training_goes_on_and_the_exit_code_is_true_when_nobody_reads(
     cap: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

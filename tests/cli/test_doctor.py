@@ -98,7 +98,7 @@ def test_a_python_and_a_processor_that_will_not_do(tmp_path: Path, monkeypatch: 
 
 def test_a_cache_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(doctor, "CACHE_DIR", tmp_path / "file" / "kernels")
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "file" / "kernels"))
     found = doctor.cache(asked(tmp_path))
     assert not found.well
     assert "set LSTM_SEARCH_CACHE" in found.text

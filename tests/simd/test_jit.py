@@ -7,6 +7,7 @@ import pytest
 from llvmlite import binding
 
 from lstm_search.simd.jit import LEVELS, inlined, kernel
+from lstm_search.simd.kept import _Files
 
 MODULE = """
 from lstm_search.simd.jit import CACHE_DIR, kernel
@@ -21,9 +22,9 @@ print(triple(14), CACHE_DIR)
 """
 
 
-def run(folder: Path) -> tuple[str, Path]:
-    environment = {**os.environ, "LSTM_SEARCH_CACHE": str(folder / "cache")}
-    command = [sys.executable, str(folder / "module.py")]
+def run(folder: Path, name: str = "cache", *before: str) -> tuple[str, Path]:
+    environment = {**os.environ, "LSTM_SEARCH_CACHE": str(folder / name)}
+    command = [*before, sys.executable, str(folder / "module.py")]
     answer, cache = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
     return answer, Path(cache)
 
@@ -54,6 +55,46 @@ def test_a_file_cut_short_is_compiled_anew(folder: Path, cache: Path, ending: st
         os.truncate(path, size)
     assert run(folder)[0] == "42"
     assert all(path.stat().st_size > 100 for path in cache.rglob("*.nb?"))
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_a_file_with_bytes_that_are_not_ours_is_compiled_anew(folder: Path, cache: Path, ending: str) -> None:
+    """Its machine code would be run as it is."""
+    for path in cache.rglob(f"*.{ending}"):
+        content = bytearray(path.read_bytes())
+        for place in (len(content) // 4, len(content) // 2, 3 * len(content) // 4):
+            content[place] ^= 1
+        path.write_bytes(content)
+        assert run(folder)[0] == "42"
+        assert path.read_bytes() != content
+
+
+def test_a_full_disk_keeps_nothing_and_the_kernel_runs(folder: Path) -> None:
+    answer, cache = run(folder, "full", "prlimit", "--fsize=100", "--")
+    assert answer == "42"
+    assert not list(cache.rglob("*.nb?*"))
+
+
+def test_a_folder_that_others_may_write_is_not_used(folder: Path, cache: Path) -> None:
+    kept = list(cache.rglob("*.nb?"))
+    for path in kept:
+        path.write_bytes(b"what another user left")
+    (folder / "cache").chmod(0o777)
+    assert run(folder)[0] == "42"
+    assert {path.read_bytes() for path in kept} == {b"what another user left"}
+    (folder / "cache").chmod(0o755)
+    assert run(folder)[0] == "42"
+    assert b"what another user left" not in {path.read_bytes() for path in kept}
+
+
+def test_two_codes_of_one_name_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    """Two processes that compile at the same time may choose the same name."""
+    files = _Files(str(tmp_path), "kernel", "stamp")
+    files.save("a", "code of a")
+    files._save_data(files._load_index()["a"], ("b", "code of b"))
+    assert files.load("a") is None
+    files.save("a", "code of a")
+    assert files.load("a") == "code of a"
 
 
 LEVEL = """
