@@ -11,14 +11,12 @@ import os
 import re
 import secrets
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Literal
 
 from lstm_search.checks import setting, settle
@@ -26,6 +24,7 @@ from lstm_search.execute import cluster
 from lstm_search.execute.cluster import ClusterUnreachable
 from lstm_search.execute.crew import Crew, Executor, Pool
 from lstm_search.execute.pools import Actors, HostArguments, InProcess, Trainer, units
+from lstm_search.execute.private import private_folder
 from lstm_search.execute.simulated import SURFACES, Simulated, titled
 from lstm_search.simd import MOST_LANES, gpus
 from lstm_search.spec import Definition
@@ -166,8 +165,8 @@ def _local_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterator[P
     """A Ray cluster of this machine alone: heard on loopback only, with a token of its own, gone without a trace."""
     on_gpus = settings.device == "gpu"
     workers = settings.workers or len(gpus() if on_gpus else os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix="lstm-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
-        token = Path(folder, "token")
+    with private_folder() as folder:
+        token = folder / "token"
         token.touch(mode=0o600)
         token.write_text(_process_token())
         environment = {
@@ -180,7 +179,7 @@ def _local_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterator[P
         }
         resources = {"num_cpus": workers, "num_gpus": workers if on_gpus else 0, "object_store_memory": 128 * 2**20}
         unit = settings.device.upper()
-        arguments = {**resources, "include_dashboard": False, "_temp_dir": folder}
+        arguments = {**resources, "include_dashboard": False, "_temp_dir": str(folder / "r")}
         with _ray(environment, address="local", **arguments) as ray, closing(Actors(ray, workers, host, unit)) as pool:
             yield pool
 
@@ -261,12 +260,6 @@ def _patient(services: Any) -> Iterator[None]:
         yield
     finally:
         services.get_node = ask
-
-
-def _short_folder() -> str:
-    """Where the session lives: Ray adds some 65 characters for its sockets, whose names may have 107."""
-    folder = tempfile.gettempdir()
-    return folder if len(folder) <= 24 else "/tmp"  # noqa: S108  (only a new folder of our own is made in it)
 
 
 @cache

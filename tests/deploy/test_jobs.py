@@ -29,14 +29,30 @@ NOTE = 'echo "${0##*/} $*" "$(stat -c %a "$RAY_AUTH_TOKEN_PATH" 2> /dev/null)" >
 LASTS = f'trap "{{ending}}; kill \\$!; exit 143" TERM; {{note}}{shutil.which("sleep")} 1800 > /dev/null 2>&1 & wait $!'
 """Goes on until SIGTERM, as `srun` of a step and a driver do."""
 
-STEPS = 'until [ "$(grep -c "^srun --" "$LOG")" -ge "${STEPS:-0}" ]; do true; done\n'
+STEPS = 'until [ "$(grep -c "^ray start" "$LOG")" -ge "${STEPS:-0}" ]; do true; done\n'
 """Steps start in the background: a driver that ends sooner than they have come up would end them unseen."""
+
+BEFORE = 'options=(); while [ "$1" != bash ]; do options+=("$1"); shift; done\n'
+STEP = (
+    BEFORE + 'echo "srun ${options[*]}" >> "$LOG"; trap "echo srun ends >> $LOG; kill \\$!; wait" TERM; "$@" & wait $!'
+)
+"""What `srun` does for a step: the words after its options are run, and end with it."""
+
+STARTS = f"""\
+if [ "$1" = start ]; then
+    folder=$(echo "$*" | grep -o '/tmp/lstm-[^ /]*')
+    echo "$folder" >> "$LOG.folders"
+    set -- "${{@//$folder/FOLDER}}" "$(stat -c %a "$folder")"
+    {LASTS.format(ending="true", note=NOTE)}
+fi
+"""
+"""The folder in which Ray writes is a new one each time: its mode is written down."""
 
 DRIVES = LASTS.format(ending="true", note='echo "driver lasts" >> "$LOG"\n')
 
 FAKES = {
-    "srun": LASTS.format(ending="echo srun ends >> $LOG", note=NOTE),
-    "ray": NOTE + "[ -e $LOG.up ] || { touch $LOG.up; exit 1; }",
+    "srun": STEP,
+    "ray": STARTS + NOTE + "[ -e $LOG.up ] || { touch $LOG.up; exit 1; }",
     "lstm-search": NOTE + STEPS + '[ "${SLOW:-}" ] || exit "${CODE:-0}"; ' + DRIVES,
     "hostname": "echo 10.0.0.1 10.1.0.1",
     "sleep": "exit 0",
@@ -56,6 +72,9 @@ def path(tmp_path: Path) -> Iterator[dict[str, str]]:
     rest = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(home), "LOG": str(tmp_path / "log")}
     yield {**slurm, **rest}
     assert not list(home.iterdir()), "the token is still there"
+    folders = tmp_path / "log.folders"
+    made = folders.read_text().split() if folders.exists() else []
+    assert not [name for name in made if Path(name).exists()]
 
 
 def lines(environment: dict[str, str]) -> list[str]:
@@ -77,10 +96,11 @@ def test_shellcheck_finds_nothing() -> None:
 
 
 GOLDEN = """\
-srun --overlap --nodes=1 --ntasks=1 --cpus-per-task=8 --nodelist=n1 ray start --block --num-cpus=8 \
---temp-dir=/tmp/ray-17 --head --node-ip-address=10.0.0.1 --port=6379 --include-dashboard=false 600
-srun --overlap --nodes=2 --ntasks=2 --cpus-per-task=8 --exclude=n1 ray start --block --num-cpus=8 \
---temp-dir=/tmp/ray-17 --address=10.0.0.1:6379 600
+srun --overlap --nodes=1 --ntasks=1 --cpus-per-task=8 --nodelist=n1
+srun --overlap --nodes=2 --ntasks=2 --cpus-per-task=8 --exclude=n1
+ray start --block --temp-dir=FOLDER/r --num-cpus=8 --head --node-ip-address=10.0.0.1 --port=6379 \
+--include-dashboard=false 700 600
+ray start --block --temp-dir=FOLDER/r --num-cpus=8 --address=10.0.0.1:6379 700 600
 lstm-search run table=9 training.rate=range(1,3) home=/a b execute=ray execute.address=10.0.0.1:6379 \
 execute.workers=24 600
 ray health-check --address 10.0.0.1:6379 600
@@ -97,7 +117,7 @@ def test_slurm_starts_head_workers_and_driver_and_ends_them(path: dict[str, str]
     assert seen.count("ray health-check --address 10.0.0.1:6379 600") == 2
     assert seen.count("srun ends") == 2
     driver = next(i for i, line in enumerate(seen) if line.startswith("lstm-search"))
-    assert all(i < driver for i, line in enumerate(seen) if line.startswith("ray "))
+    assert all(i < driver for i, line in enumerate(seen) if line.startswith("ray health-check"))
 
 
 def test_slurm_on_one_node_has_no_workers(path: dict[str, str]) -> None:
@@ -105,7 +125,7 @@ def test_slurm_on_one_node_has_no_workers(path: dict[str, str]) -> None:
         "slurm.sbatch", path | {"SLURM_JOB_NUM_NODES": "1", "STEPS": "1", "LSTM_SEARCH_HEAD": "10.1.0.1"}, "table=9"
     )
     assert done.returncode == 0, done.stderr
-    starts = [line for line in lines(path) if line.startswith("srun --")]
+    starts = [line for line in lines(path) if line.startswith("ray start")]
     assert len(starts) == 1
     assert "--node-ip-address=10.1.0.1" in starts[0]
 

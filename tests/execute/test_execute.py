@@ -31,10 +31,11 @@ from helpers.fakes import (
 from helpers.program import family, processes
 from helpers.waiting import PATIENCE, until
 
-from lstm_search.execute import ClusterUnreachable, ExecuteSettings, cluster, open_executor
+from lstm_search.execute import ClusterUnreachable, ExecuteSettings, cluster, open_executor, private
 from lstm_search.execute import executor as execute
 from lstm_search.execute.crew import Crew, Executor
 from lstm_search.execute.pools import Actors, HostArguments
+from lstm_search.execute.private import private_folder
 from lstm_search.spec import Outcome, Trial, TrialSpec
 from lstm_search.worker.trial import Progress
 
@@ -355,16 +356,37 @@ def test_drivers_leave_nothing_behind_however_they_end(tmp_path: Path) -> None:
         assert len(found) == 4
         finished, emptied_too = stack.enter_context(driver(tmp_path, "0.05"))
         out, err = finished.communicate(timeout=PATIENCE)
-        assert [path.stat().st_mode & 0o777 for path in folder.glob("lstm-*/token")] == [0o600]
+        assert [path.stat().st_mode & 0o777 for path in (*folder.glob("*"), *folder.glob("*/token"))] == [0o700, 0o600]
+        found += family(killed.pid)  # and all of Ray's own, some of which take a minute to see that they are alone
         killed.kill()
         interrupted.send_signal(signal.SIGINT)
         interrupted.wait(PATIENCE)
         until(lambda: not processes().keys() & set(found), pause=0.1)
+        until(lambda: not list(folder.iterdir()), pause=0.1)
         assert list(emptied.iterdir()) == list(emptied_too.iterdir()) == []
     assert finished.returncode == 0, err
     assert set(out.split()) <= set("012345678"), "standard output is the caller's alone"
     assert "Traceback" not in err
     assert not tmp_path.joinpath(".ray").exists()
+
+
+def test_what_a_killed_driver_and_its_guardian_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "_short_place", lambda: tmp_path)
+    with ExitStack() as stack:
+        held = stack.enter_context(private_folder())
+        left = tmp_path / "lstm-left"
+        left.mkdir()
+        (left / "owner").touch()
+        log = stack.enter_context((left / "log").open("w"))
+        sleep = ("sleep", str(PATIENCE))
+        stranger = stack.enter_context(subprocess.Popen(sleep, stdout=log))
+        worker = stack.enter_context(subprocess.Popen(sleep, stdout=log, env={"TOKEN": f"{left}/token"}))
+        other = stack.enter_context(private_folder())
+        assert worker.wait(PATIENCE) == -signal.SIGKILL
+        assert stranger.poll() is None, "a file of the cluster is open there, but it was not started by it"
+        assert set(tmp_path.iterdir()) == {held, other}
+        stranger.kill()
+    assert list(tmp_path.iterdir()) == []
 
 
 def started(process: subprocess.Popen[str]) -> list[int]:
