@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 _PROBE_SECONDS = 3.0
+_GONE_SECONDS = 20.0  # a head takes 6 to 8 to start
+_LAST_PORT = 65535
 _KNOWN_CLUSTER = Path("/tmp/ray/ray_current_cluster")  # noqa: S108  (where `ray start` leaves the address)
 _LOOPBACK = re.compile(r"(ray://)?(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+")
 
@@ -64,6 +68,12 @@ def resolved(address: str) -> str:
     return found
 
 
+def has_port(address: str) -> bool:
+    """Whether the port at the end of an address, where one is given, is one that there is."""
+    port = re.search(r":(\d+)/?$", address)
+    return port is None or 1 <= int(port[1]) <= _LAST_PORT
+
+
 def reach(address: str | None) -> str:
     """The address of the cluster at `address` (None: auto), once it has answered and taken the token.
 
@@ -72,6 +82,39 @@ def reach(address: str | None) -> str:
     found = resolved(address or "auto")
     probe(found, token())
     return found
+
+
+class Head:
+    """The head of a cluster in use, at host:port. Of what is asked of a head that is gone Ray says nothing for a
+    minute; then it ends the process."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        self._place = (host.strip("[]"), int(port))
+        self._address, self._there = address, True
+        self._asked = self._heard = time.monotonic()
+
+    def answers(self, every: float = 1.0) -> bool:
+        """Whether it takes connections; asked anew where the last answer is so many seconds old. ClusterUnreachable
+        where it has taken none for long."""
+        now = time.monotonic()
+        if now - self._asked >= every:
+            self._asked, self._there = now, self._connects()
+        if self._there:
+            self._heard = now
+        elif now - self._heard > _GONE_SECONDS:
+            raise ClusterUnreachable(
+                f"the Ray cluster at {self._address} has not answered for {_GONE_SECONDS:.0f} seconds; "
+                "the same command trains the rest"
+            )
+        return self._there
+
+    def _connects(self) -> bool:
+        try:
+            socket.create_connection(self._place, timeout=_PROBE_SECONDS).close()
+        except OSError:
+            return False
+        return True
 
 
 def without_token(key: str) -> ClusterUnreachable:

@@ -116,10 +116,10 @@ class ExecuteSettings:
         if self.kind != "ray":
             if self.address is not None:
                 raise ValueError(f"execute.address={self.address}: only execute=ray takes an address")
-        elif self.address is None or not _ADDRESS.fullmatch(self.address):
+        elif self.address is None or not _ADDRESS.fullmatch(self.address) or not cluster.has_port(self.address):
             raise ValueError(
                 f"execute.address={self.address}: execute=ray takes host:port (for example 10.0.0.5:6379), "
-                "ray://host:port, or auto for the cluster this machine belongs to"
+                "ray://host:port, or auto for the cluster this machine belongs to; a port is 1 to 65535"
             )
 
 
@@ -180,8 +180,10 @@ def _local_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterator[P
         resources = {"num_cpus": workers, "num_gpus": workers if on_gpus else 0, "object_store_memory": 128 * 2**20}
         unit = settings.device.upper()
         arguments = {**resources, "include_dashboard": False, "_temp_dir": str(folder / "r")}
-        with _ray(environment, address="local", **arguments) as ray, closing(Actors(ray, workers, host, unit)) as pool:
-            yield pool
+        with _ray(environment, address="local", **arguments) as ray:
+            head = cluster.Head(ray.get_runtime_context().gcs_address)
+            with closing(Actors(ray, head, workers, host, unit)) as pool:
+                yield pool
 
 
 @contextmanager
@@ -192,7 +194,7 @@ def _existing_cluster(settings: ExecuteSettings, host: HostArguments) -> Iterato
         unit = settings.device.upper()
         if not units(ray, unit):
             raise ClusterUnreachable(f"the Ray cluster at {address} has no {unit} to offer")
-        with closing(Actors(ray, settings.workers, host, unit)) as pool:
+        with closing(Actors(ray, cluster.Head(address), settings.workers, host, unit)) as pool:
             yield pool
 
 

@@ -65,11 +65,11 @@ class SubmitSettings:
 def check_address(address: str) -> None:
     """Refuse an address to which a token would travel in the clear, and what is none. ValueError."""
     shape = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?"
-    if not re.fullmatch(shape, address) or urlsplit(address).hostname is None:
+    if not re.fullmatch(shape, address) or urlsplit(address).hostname is None or not cluster.has_port(address):
         masked = re.sub(r"://[^/@]*@", "://***@", address)[:120]
         raise ValueError(
             f"submit.address={masked}: takes the address of the head's dashboard, http://127.0.0.1:8265 or "
-            "https://HOST, without user, path or query"
+            "https://HOST, without user, path or query; a port is 1 to 65535"
         )
     if address.startswith("http:") and not _is_loopback(address):
         raise ValueError(

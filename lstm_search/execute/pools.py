@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from lstm_search.execute import limits
-from lstm_search.execute.cluster import ClusterUnreachable
+from lstm_search.execute.cluster import ClusterUnreachable, Head
 from lstm_search.execute.crew import Answer, Fault
 from lstm_search.spec import Outcome, TrialSpec
 from lstm_search.worker import Progress
 
 _LEAST_MEMORY = 2 * 2**30  # bytes; a worker without trials has about 0.4 GiB of data
 _COUNT_EVERY = 3.0  # seconds between two looks at how many cores a cluster has
+_PAUSE = 0.5  # seconds to wait for a head that does not answer
 _SILENCE = 10.0  # seconds without an answer after which the cluster itself is looked at
 
 
@@ -111,14 +112,15 @@ class InProcess:
 
 
 class Actors:
-    """One Ray actor a seat. Ray itself retries nothing: retries are the crew's, and counted.
+    """One Ray actor a seat. Ray itself retries nothing: retries are the crew's, and counted. Where the `head` does not
+    answer, nothing is asked of it, and nothing that has come back is judged.
 
     `workers`: how many seats; None for one a core, or a GPU, of the cluster, whose nodes may come and go. `unit`: what
     an actor takes for itself, CPU or GPU. On a GPU the actor's process has no limit of its own.
     """
 
-    def __init__(self, ray: Any, workers: int | None, host: HostArguments, unit: str = "CPU") -> None:
-        self._ray, self._arguments, self._workers, self._unit = ray, host, workers, unit
+    def __init__(self, ray: Any, head: Head, workers: int | None, host: HostArguments, unit: str = "CPU") -> None:
+        self._ray, self._head, self._arguments, self._workers, self._unit = ray, head, host, workers, unit
         self._size, self._counted = workers or units(ray, unit), time.monotonic()
         needs = {"num_cpus": 1, "num_gpus": int(unit == "GPU")}
         self._actor = ray.remote(**needs, max_restarts=0, max_task_retries=0)(_Host)
@@ -130,7 +132,8 @@ class Actors:
     @property
     def size(self) -> int:
         """Where the number is not fixed, the most units that the cluster has had: a node that left may return."""
-        if self._workers is None and time.monotonic() - self._counted > _COUNT_EVERY:
+        late = time.monotonic() - self._counted > _COUNT_EVERY
+        if self._workers is None and late and self._head.answers():
             self._size, self._counted = max(self._size, units(self._ray, self._unit)), time.monotonic()
         return self._size
 
@@ -149,11 +152,18 @@ class Actors:
     def wait(self, seconds: float) -> list[Answer]:
         """See `Pool`."""
         if not self._ray.wait(list(self._calls), timeout=seconds)[0]:
-            self._check_nodes()
+            if self._head.answers():
+                self._check_nodes()
             return []
         self._heard = time.monotonic()
         done, _ = self._ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
-        return [self._fetch(reference) for reference in done]
+        found = [self._fetch(reference) for reference in done]
+        if not self._head.answers(0 if any(answer.fault for answer in found) else 1):
+            time.sleep(min(seconds, _PAUSE))
+            return []
+        for reference in done:
+            del self._calls[reference]
+        return found
 
     def _check_nodes(self) -> None:
         """Where nothing has been heard for long, see whether there is a node left: without one Ray waits for ever."""
@@ -164,7 +174,7 @@ class Actors:
             raise ClusterUnreachable("no node of the Ray cluster is alive any more; the same command trains the rest")
 
     def _fetch(self, reference: Any) -> Answer:
-        seat = self._calls.pop(reference)
+        seat = self._calls[reference]
         errors = self._ray.exceptions
         try:
             return _answer(seat, self._ray.get(reference))

@@ -149,6 +149,7 @@ def test_addresses_that_keep_the_token_secret(address: str) -> None:
     [
         ("http://10.0.0.5:8265", "plain http.*https.*ssh -N -L"),
         ("http://127.0.0.1.evil.org:8265", "plain http"),
+        ("http://127.0.0.1:99999", "a port is 1 to 65535"),
         ("http://localhost@10.0.0.5", r"://\*\*\*@10.0.0.5: takes"),
         ("https://user:hush@lab", r"submit.address=https://\*\*\*@lab: takes"),
         ("https://lab/path?x=1", "without user, path or query"),
@@ -170,7 +171,7 @@ def test_a_study_is_submitted_once_and_followed(
     dashboard: str, client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = submit.stem(config.compose(STUDY)) + "-1"
-    assert run(dashboard, *STUDY, "training.rate=0.1,0.5", "study=rates", "format=csv") == 0
+    assert run(dashboard, *STUDY[:2], "training.rate=0.1,0.5", "study=rates", "format=csv") == 0
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "submitted as job rates-" in captured.err
@@ -178,7 +179,7 @@ def test_a_study_is_submitted_once_and_followed(
     assert client.sent["entrypoint"] == ENTRYPOINT
     assert client.sent["metadata"] == {"study": "rates"}
     variables = client.sent["runtime_env"]["env_vars"]
-    assert unpacked(variables[VARIABLE]) == [*STUDY, "training.rate=0.1,0.5", "study=rates", "format=csv"]
+    assert unpacked(variables[VARIABLE]) == [*STUDY[:2], "training.rate=0.1,0.5", "study=rates", "format=csv"]
     assert TOKEN not in json.dumps(client.sent)
     assert run(dashboard, *STUDY, "submit.wait=false") == 0
     assert capsys.readouterr().out == f"{name}\n"
@@ -351,7 +352,7 @@ def test_the_job_runs_the_words_on_its_own_cluster(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cli, "main", lambda words: given.append(words) or 6)
     monkeypatch.setenv(VARIABLE, packed(["table=9", "execute=local"]))
     assert job.main() == 6
-    assert given == [["run", "table=9", "execute=local", "execute=ray", "execute.address=auto"]]
+    assert given == [["run", "table=9", "execute=ray", "execute.address=auto"]]
     assert VARIABLE not in os.environ
     assert job.main() == 2
     monkeypatch.setenv(VARIABLE, packed(["home=/studies"]))

@@ -83,6 +83,8 @@ def workers(root: int) -> list[int]:
         ({"kind": "ray"}, "takes host:port"),
         ({"kind": "ray", "address": "http://host:8265"}, "takes host:port"),
         ({"kind": "ray", "address": "host"}, "takes host:port"),
+        ({"kind": "ray", "address": "host:99999"}, "a port is 1 to 65535"),
+        ({"kind": "ray", "address": "ray://[::1]:0"}, "a port is 1 to 65535"),
         ({"kind": "local", "address": "host:6379"}, "only execute=ray takes an address"),
     ],
 )
@@ -174,7 +176,8 @@ def session() -> Iterator[Any]:
 def crew_of_two(session: Any, prepare: Any = None, timeout: float | None = None, **trainer: Any) -> Iterator[Any]:
     told: list[tuple[str, str]] = []
     arguments = HostArguments(partial(FakeTrainer, **trainer), prepare)
-    with closing(Actors(session, 2, arguments)) as pool:
+    head = cluster.Head(session.get_runtime_context().gcs_address)
+    with closing(Actors(session, head, 2, arguments)) as pool:
         yield (
             Crew(pool, {}, lambda *entry: told.append(entry), lanes=4, slice_seconds=0.2, timeout=timeout),
             told,
@@ -418,6 +421,46 @@ def test_an_address_without_a_cluster_is_told_in_words(kind: str, monkeypatch: p
             open_executor(ExecuteSettings(kind="ray", address=address), {}, print),
         ):
             pass
+
+
+def unasked(*_: object, **__: object) -> Any:
+    raise AssertionError("Ray would wait for a minute, then end the process")
+
+
+def test_a_cluster_that_is_gone_is_told_and_blames_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers die with it, which is no fault of their trials."""
+    errors = SimpleNamespace(OutOfMemoryError=MemoryError, RayError=RuntimeError)
+    worker = SimpleNamespace(
+        ready=SimpleNamespace(remote=lambda _: "ready"), advance=SimpleNamespace(remote=lambda *_: "slice")
+    )
+
+    def unreachable() -> Any:
+        raise RuntimeError("the worker died")
+
+    answered: dict[str, Callable[[], Any]] = {"ready": lambda: None, "slice": unreachable}
+    ray = SimpleNamespace(
+        exceptions=errors,
+        wait=lambda calls, **_: (calls, []),
+        get=lambda reference: answered[reference](),
+        kill=lambda _: None,
+        cluster_resources=lambda: {"CPU": 1},
+        nodes=unasked,
+        remote=lambda **_: lambda _: SimpleNamespace(remote=lambda *_, **__: worker),
+    )
+    told: list[tuple[str, str]] = []
+    with silent_port() as address:
+        pool = Actors(ray, cluster.Head(address), None, HostArguments(FakeTrainer, None))
+        crew = Crew(pool, {}, lambda *entry: told.append(entry), lanes=4, slice_seconds=0.2, timeout=None)
+        crew.submit(trials(1))
+        crew.gather(0.0)
+    monkeypatch.setattr("lstm_search.execute.pools._COUNT_EVERY", 0.0)
+    ray.cluster_resources = unasked
+    assert crew.gather(0.0) == []
+    assert (crew.pending, told) == (1, [])
+    monkeypatch.setattr(cluster, "_GONE_SECONDS", 0.0)
+    with pytest.raises(ClusterUnreachable, match=f"the Ray cluster at {address} has not answered for"):
+        crew.gather(0.0)
+    assert told == []
 
 
 def test_a_cluster_elsewhere_is_not_used_without_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
