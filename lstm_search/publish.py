@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -261,9 +261,12 @@ def recover(home: Path, tracker: Tracker, name: str) -> Recovered:
     Raises NotRecoverable, TrackingFailed, StudyLocked, HomeUnwritable, RecordFull.
     """
     path = home / f"{check_name(name)}.sqlite"
+    stored = tracker.stored(name)
+    if not stored and not path.exists():
+        recovered(name, stored)  # it says so, and nothing is written
     with closing(acquire(home, name)):
         left = rescued(home, name) if _damaged(path) else Rescued()
-        found = _completed(name, tracker, left)
+        found = _completed(partial(recovered, name, stored), left)
         with named_errors(path), tempfile.TemporaryDirectory(prefix=".recover-", dir=home) as folder:
             with Record.open(Path(folder), found.definition) as record:
                 record.add([*left.trials, *found.trials])
@@ -283,10 +286,10 @@ def _damaged(path: Path) -> bool:
     return True
 
 
-def _completed(name: str, tracker: Tracker, left: Rescued) -> Recovered:
+def _completed(published: Callable[[], Recovered], left: Rescued) -> Recovered:
     """What MLflow holds beside the trials that are left of a damaged record, or these alone where it holds nothing."""
     try:
-        found = recovered(name, tracker.stored(name))
+        found = published()
     except NotRecoverable:
         if left.definition is None or left.created is None:
             raise

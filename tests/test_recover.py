@@ -178,7 +178,7 @@ def test_a_study_that_was_never_published(tmp_path: Path) -> None:
         recover(tmp_path, Tracker(None, tmp_path), "made-up")
     with pytest.raises(TrackingFailed):
         recover(tmp_path, Tracker("http://127.0.0.1:1", tmp_path), "made-up")
-    assert not list(tmp_path.glob("*.sqlite"))
+    assert not [path for path in tmp_path.iterdir() if "made-up" in path.name]
 
 
 def test_a_long_definition_takes_several_tags() -> None:

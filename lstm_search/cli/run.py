@@ -12,6 +12,7 @@ from lstm_search.cli.seen import about
 from lstm_search.cli.shell import Exit, chosen, same_place, say
 from lstm_search.cli.views import show_table
 from lstm_search.config import Settings
+from lstm_search.execute import reach
 from lstm_search.simd import cache_trouble, full_width, gpus
 from lstm_search.spec import Row
 from lstm_search.tasks import check_task, task_origin
@@ -22,7 +23,9 @@ def train(settings: Settings) -> study.Ended:
     """Train what is missing of the study, with progress on stderr. Raises what `study.run` raises."""
     rows = chosen(settings, "run")
     publishing = None
-    if settings.execute.kind not in {"ray", "simulated"}:  # what will not do is refused before anything is written
+    if settings.execute.kind == "ray":  # what will not do is refused before anything is written
+        reach(settings.execute.address)
+    elif settings.execute.kind != "simulated":
         _ = gpus() if settings.execute.device == "gpu" else full_width()
     if settings.execute.kind != "simulated":
         _check_tasks(rows)

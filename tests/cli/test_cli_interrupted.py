@@ -129,6 +129,15 @@ def test_a_home_that_cannot_be_written_is_refused(verb: str, tmp_path: Path, tol
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_cluster_that_is_not_there_leaves_nothing_behind(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    message = told(f"run {QUICK} home={tmp_path / 'home'} execute=ray execute.address=127.0.0.1:1", code=8)
+    assert "no Ray cluster answers at execute.address=127.0.0.1:1" in message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_changed_definition_is_refused_with_the_differences(copied: Path, told: Told) -> None:
     before = (copied / f"{NAME}.sqlite").read_bytes()
     for changed, difference in (("seed=3", "seed was 1997, is 3"), ("network.size=3", "network.size was 2, is 3")):
