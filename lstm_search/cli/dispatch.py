@@ -21,7 +21,7 @@ from lstm_search import config
 from lstm_search.cli.help import overview, text
 from lstm_search.cli.outlets import outlets
 from lstm_search.cli.seen import as_recorded
-from lstm_search.cli.shell import INTERRUPTED, TERMINATED, Exit, say
+from lstm_search.cli.shell import ENDINGS, Exit, say
 from lstm_search.cli.submit import ask
 from lstm_search.cli.verbs import VERBS, checked
 from lstm_search.config import ConfigError, hint, nearest
@@ -41,19 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    told: list[int] = []
+    told: list[signal.Signals] = []
     rest = "; finished trials are recorded, the same command trains the rest" if arguments[:1] == ["run"] else ""
     try:
-        with _terminable(told):
+        with _endable(told):
             code = _dispatch(arguments)
             print(end="", flush=True)
     except (Exception, KeyboardInterrupt, SystemExit) as ending:  # noqa: BLE001  # here all errors become exit codes
-        if told:  # an exit that passes through Ray's core may arrive here as another exception
-            say(f"terminated{rest}")
-            return TERMINATED
-        if isinstance(ending, KeyboardInterrupt):
-            say(f"interrupted{rest}")
-            return INTERRUPTED
+        if isinstance(ending, KeyboardInterrupt):  # raised by hand
+            told.append(signal.SIGINT)
+        if told:  # an exit that passes through Ray's core, or an import, may arrive here as another exception
+            say(f"{ENDINGS[told[0]]}{rest}")
+            return 128 + told[0]
         return _ended(ending)
     return code
 
@@ -82,6 +81,7 @@ def _dispatch(arguments: list[str]) -> int:
     positional = [arguments.pop(0)] if verb.positional and arguments and "=" not in arguments[0] else []
     if verb.positional and not positional:
         raise ConfigError(f"{name}: takes {verb.positional} before its settings")
+    config.refuse_repeated(arguments)
     settings = config.compose(arguments)
     if verb.resumes:
         settings = as_recorded(settings)
@@ -142,19 +142,23 @@ def _log(error: BaseException) -> str:
 
 
 @contextmanager
-def _terminable(told: list[int]) -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that workers end and the record is closed; the signal's number is added to
-    `told`."""
+def _endable(told: list[signal.Signals]) -> Iterator[None]:
+    """Turn the signals that end a program into exceptions, so that workers end and the record is closed; the signal is
+    added to `told`. One that is ignored, as under nohup, stays so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        told.append(number)
-        raise SystemExit(TERMINATED)
+    def end(number: int, _frame: FrameType | None) -> None:
+        told.append(signal.Signals(number))
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.getsignal(number) for number in ENDINGS}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heard:
+            signal.signal(number, before[number])

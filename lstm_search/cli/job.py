@@ -9,7 +9,7 @@ from lstm_search.cli import dispatch as cli
 from lstm_search.execute import JOB_VARIABLE, unpacked
 
 CLUSTER = ("execute=ray", "execute.address=auto")
-"""Given last, so that they override what was sent: the study is trained on the cluster that the job belongs to."""
+"""Given in place of what was sent: the study is trained on the cluster that the job belongs to."""
 
 
 def main(verb: str = "run") -> int:
@@ -19,7 +19,10 @@ def main(verb: str = "run") -> int:
     except ValueError as error:
         print("lstm-search:", error, file=sys.stderr)
         return 2
-    return cli.main([verb, *overrides, *(CLUSTER if verb == "run" else ())])
+    if verb == "run":
+        ours = {word.partition("=")[0] for word in CLUSTER}
+        overrides = [*(word for word in overrides if word.partition("=")[0] not in ours), *CLUSTER]
+    return cli.main([verb, *overrides])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -11,26 +12,28 @@ from typing import TextIO
 
 
 class Outlet(io.TextIOWrapper):
-    """A stream whose reader may go, as `head` does after its last line: what is written from then on goes nowhere, and
-    the command goes on to its end and its exit code."""
+    """A stream whose reader may go, as `head` does after its last line, or a terminal that hangs up: what is written
+    from then on goes nowhere, and the command goes on to its end and its exit code."""
 
     def write(self, text: str, /) -> int:
         """Write, as long as somebody reads."""
         try:
             return super().write(text)
-        except BrokenPipeError:
-            self._close_unread()
+        except OSError as error:
+            self._close_unread(error)
             return len(text)
 
     def flush(self) -> None:
         """Flush, as long as somebody reads."""
         try:
             super().flush()
-        except BrokenPipeError:
-            self._close_unread()
+        except OSError as error:
+            self._close_unread(error)
 
-    def _close_unread(self) -> None:
-        """Let the descriptor lead nowhere; what is still in the buffer is then written there."""
+    def _close_unread(self, error: OSError) -> None:
+        """Let the descriptor lead nowhere, where nobody reads; what is still in the buffer is then written there."""
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)

@@ -16,6 +16,8 @@ from lstm_search.worker import refuse
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a program that Ctrl-C or SIGTERM ended."""
 
+ENDINGS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+"""The signals that end a program in good order, and what it says then."""
 
 MOST_ROWS = 1000
 """So many rows of a search are looked at before any is trained."""
@@ -36,9 +38,16 @@ class Exit(IntEnum):
 
 
 def say(text: str) -> None:
-    """Print one line on stderr; characters that control a terminal, or that it cannot show, are escaped."""
-    line = " ".join(text.split())
-    print("lstm-search:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)
+    """Print one line on stderr; characters that control a terminal, or that it cannot show, are escaped. Of a long
+    word, such as a value that was given, and of a long line the middle is left out."""
+    words = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in word) for word in text.split()]
+    print("lstm-search:", _without_middle(" ".join(_without_middle(word, 300) for word in words), 900), file=sys.stderr)
+
+
+def _without_middle(text: str, most: int) -> str:
+    """`text`, of which no more than so many characters are shown."""
+    left = len(text) - most
+    return text if left <= 0 else f"{text[: most // 2]}[{left:,} left out]{text[-most // 2 :]}"
 
 
 def chosen(settings: Settings, verb: str) -> list[Row]:

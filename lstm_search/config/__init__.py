@@ -3,6 +3,7 @@ setting is checked before anything starts.
 """
 
 from lstm_search.config.composition import compose, composed_yaml, in_effect
+from lstm_search.config.grammar import refuse_repeated
 from lstm_search.config.hints import HINTS, hint
 from lstm_search.config.keys import (
     COLUMNS,

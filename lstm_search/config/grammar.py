@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +42,15 @@ def split(text: str) -> tuple[str, str]:
     if not equals:
         raise ConfigError(f"{text}: settings are written key=value{hint(key) or nearest(key.lstrip('-'), all_keys())}")
     return key, value
+
+
+def refuse_repeated(words: Sequence[str]) -> None:
+    """Raises ConfigError where a key is given more than once on one command line: which was meant cannot be told."""
+    keys = [word.partition("=")[0] for word in words]
+    for key, count in Counter(keys).items():
+        if count > 1:
+            given = " ".join(word for word, its in zip(words, keys, strict=True) if its == key)
+            raise ConfigError(f"{given}: gives {key} {count} times; give it once")
 
 
 def parse(key: str, value: str) -> Any:

@@ -20,6 +20,7 @@ MISTAKES = {
     "unknown key": ("run table=9 training.rat=0.1", ["training.rat:", "nearest: training.rate"]),
     "section left out": ("run table=9 blocks=3", ["blocks:", "nearest: network.blocks"]),
     "unknown section": ("run table=9 trainig.rate=1", ["trainig.rate", "training.rate"]),
+    "a key given twice": ("run table=9 seed=1 rows=6a seed=2", ["seed=1 seed=2: gives seed 2 times; give it once"]),
     "unknown plain key": ("run table=9 replicate=3", ["replicate:", "nearest: replicates"]),
     "key of another task": ("run task=adding task.marks=2", ["task.marks", "task=temporal_order_6a"]),
     "key of another executor": ("run table=9 execute.address=auto", ["execute.address", "execute=ray"]),

@@ -63,7 +63,9 @@ def test_a_command_of_the_readme_works(command: str, folder: Path, lstm: Lstm, m
         monkeypatch.setattr(Dashboard, "wait", interrupted)
         words += [f"tracking.port={free_port()}"]
     if words[0] == "run":
-        words += SHORT.split()
+        short = SHORT.split()
+        words = [word for word in words if not word.startswith(tuple(f"{key.partition('=')[0]}=" for key in short))]
+        words += short
         words += [] if "tracking=none" in words else [PUBLISHED]
         words += [] if command == "make run" else ["execute=inline"]  # once is enough for Ray, which takes its time
     if command != "make run":  # nor does each need a process of its own
