@@ -7,7 +7,7 @@ ARGS ?= run table=9
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-integration check secrets bench bench-search bench-cluster bench-gpu reproduce docs lock clean
+.PHONY: help run test test-integration test-faults check secrets bench bench-search bench-cluster bench-gpu reproduce docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ test: $(VENV)/installed ## run the tests (10 to 15 minutes on two cores)
 
 test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql chromium chromium-driver)
 	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs
+
+test-faults: $(VENV)/installed ## all of the tests of what goes wrong, of which `make test` runs a part; LSTM_SEARCH_SEED=N draws others
+	LSTM_SEARCH_FAULTS=all $(VENV)/bin/python -m pytest tests/faults -rs
 
 check: $(VENV)/installed ## lint, types, import floors, the compose file, and that the lock names no host
 	$(VENV)/bin/ruff check .
