@@ -181,16 +181,22 @@ def kuberay() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((JOBS / "kuberay.yaml").read_text()))
 
 
+def templates(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pods that a RayJob is made of."""
+    cluster = job["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [*(group["template"] for group in groups), job["spec"]["submitterPodTemplate"]]
+
+
 def test_the_manifest_is_what_it_says(kuberay: list[dict[str, Any]]) -> None:
-    claim, job = kuberay
+    claim, _, job = kuberay
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     cluster = job["spec"]["rayClusterSpec"]
     assert cluster["authOptions"] == {"mode": "token"}
     program, verb, *words = job["spec"]["entrypoint"].split()
     assert (program, verb) == ("lstm-search", "run")
     assert config.compose(words).execute.kind == "ray"
-    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
-    for spec in (group["template"]["spec"] for group in groups):
+    for spec in (template["spec"] for template in templates(job)):
         assert spec["securityContext"]["runAsNonRoot"]
         assert spec["automountServiceAccountToken"] is False
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
@@ -204,7 +210,25 @@ def test_the_manifest_is_what_it_says(kuberay: list[dict[str, Any]]) -> None:
             assert container["resources"]["limits"].keys() == {"cpu", "memory"}
             mounts = {mount["name"] for mount in container["volumeMounts"]}
             assert mounts == {volume["name"] for volume in spec["volumes"]}
-    volumes = groups[0]["template"]["spec"]["volumes"]
+    head, _, submitter = templates(job)
+    assert submitter["spec"]["restartPolicy"] == "Never"
+    volumes = head["spec"]["volumes"]
     names = [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume]
     assert names == [claim["metadata"]["name"]]
     assert "privileged" not in json.dumps(kuberay)
+
+
+def test_pods_of_a_study_reach_each_other_and_names_only(kuberay: list[dict[str, Any]]) -> None:
+    _, policy, job = kuberay
+    assert (policy["apiVersion"], policy["kind"]) == ("networking.k8s.io/v1", "NetworkPolicy")
+    given = policy["spec"]
+    assert given["policyTypes"] == ["Ingress", "Egress"]
+    mine = given["podSelector"]["matchLabels"]
+    assert all(mine.items() <= template["metadata"]["labels"].items() for template in templates(job))
+    among, operator = given["ingress"]
+    assert among == {"from": [{"podSelector": {"matchLabels": mine}}]}
+    assert operator["ports"] == [{"protocol": "TCP", "port": 8265}]
+    assert operator["from"][0]["podSelector"]["matchLabels"] == {"app.kubernetes.io/component": "kuberay-operator"}
+    others, names = given["egress"]
+    assert others == {"to": [{"podSelector": {"matchLabels": mine}}]}
+    assert {entry["port"] for entry in names["ports"]} == {53}
