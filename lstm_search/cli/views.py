@@ -88,7 +88,7 @@ def show_comparison(settings: Settings) -> int:
 def show_figures(settings: Settings) -> int:
     """Write the figures into the home folder and print their paths."""
     seen = see(settings, curves=True)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(0o700, parents=True, exist_ok=True)
     curves = settings.source == "record"  # what is shipped has none
     figures = Figures(settings.format, settings.width, dropped_rows(seen.candidates), curves=curves)
     for path in write_figures(seen.definition.rows, seen.trials, settings.home, f"{seen.definition.name}-", figures):
@@ -102,7 +102,7 @@ def show_report(settings: Settings) -> int:
     text = overview.report(
         _search(settings, seen), *seen, provenance=_provenance(settings, seen), command=about(seen.definition).command
     )
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(0o700, parents=True, exist_ok=True)
     path = settings.home / f"{seen.definition.name}-report.html"
     path.write_text(text, encoding="utf-8")
     print(path)

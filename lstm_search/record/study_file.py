@@ -1,4 +1,7 @@
-"""The file of a study's record: its name, its lock, its connection, and errors that name it."""
+"""The file of a study's record: its name, its lock, its connection, and errors that name it.
+
+What is made here is for its owner alone, whatever the umask; who makes a file readable for others finds it left so.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -55,8 +58,8 @@ def check_name(name: str) -> str:
 
 
 def studies(home: Path) -> list[str]:
-    """The names of the studies recorded in `home`, sorted."""
-    return sorted(path.stem for path in home.glob("*.sqlite") if _is_study(path))
+    """The names of the studies recorded in `home`, sorted; those of other people that are closed to us are left out."""
+    return sorted(path.stem for path in home.glob("*.sqlite") if os.access(path, os.R_OK) and _is_study(path))
 
 
 def delete(home: Path, name: str) -> None:
@@ -89,14 +92,18 @@ def acquire(home: Path, name: str) -> IO[str]:
     """The study's lock file, locked. The kernel frees the lock when the process ends, however it ends."""
     path = home / f"{name}.lock"
     with named_errors(path):
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(0o700, parents=True, exist_ok=True)
         while True:
             with ExitStack() as stack:
-                file = stack.enter_context(path.open("a+", encoding="utf-8"))
+                file = stack.enter_context(open(path, "a+", encoding="utf-8", opener=_private))
                 _flock(file, name)
                 if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):  # not deleted meanwhile
                     stack.pop_all()
                     return file
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _flock(file: IO[str], name: str) -> None:
@@ -116,6 +123,9 @@ def _flock(file: IO[str], name: str) -> None:
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """A connection with SQLite's open `mode` (ro, rw, rwc); transactions are begun and ended explicitly."""
     with named_errors(path):
+        if mode == "rwc":
+            with suppress(FileExistsError):
+                path.touch(0o600, exist_ok=False)  # SQLite takes an empty file for a new one, and its mode for journals
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         db = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
         db.row_factory = sqlite3.Row
@@ -168,6 +178,10 @@ def _is_study(path: Path) -> bool:
 def existing(home: Path, name: str) -> Path:
     """The path of a recorded study; UnknownStudy where there is none."""
     path = home / f"{check_name(name)}.sqlite"
+    if path.is_file() and not os.access(path, os.R_OK):
+        raise ValueError(
+            f"study={name}: {path} is closed to you; its owner can open it with chmod a+r, or take another study=NAME"
+        )
     if path.is_file() and not _is_study(path):
         raise ValueError(f"{path} is no record of a study: move it away or take another study=NAME")
     if not path.is_file():

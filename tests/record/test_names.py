@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +51,37 @@ def test_a_nasty_home_holds_its_studies(tmp_path: Path, folder: str) -> None:
     assert list(home.iterdir()) == []
 
 
+def test_what_a_study_leaves_is_for_its_owner_alone(tmp_path: Path) -> None:
+    home, before = tmp_path / "home", os.umask(0)
+    try:
+        with Record.open(home, TABLE_9) as record:
+            record.add(batch(ROW_6A.trials(7)[:1]))
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home, *home.iterdir())}
+    assert modes == {"home": 0o700, "table_9.sqlite": 0o600, "table_9.lock": 0o600}
+
+
+def test_what_was_opened_for_others_stays_open(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    Record.open(tmp_path, TABLE_9).close()
+    (tmp_path / "table_9.sqlite").chmod(0o644)
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add(batch(ROW_6A.trials(7)[:1]))
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, tmp_path / "table_9.sqlite")] == [0o755, 0o644]
+
+
+def test_records_of_others_in_a_shared_home_stand_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("table_9", "hers"):
+        Record.open(tmp_path, replace(TABLE_9, name=name)).close()
+    monkeypatch.setattr(os, "access", lambda path, _: path.name != "hers.sqlite")
+    assert studies(tmp_path) == ["table_9"]
+    with pytest.raises(ValueError, match=r"study=hers: .*hers.sqlite is closed to you; its owner can open it"):
+        Record.read(tmp_path, "hers")
+
+
 def test_an_unknown_study_is_answered_with_those_there_are(tmp_path: Path) -> None:
     for name in ("table_9", "sweep"):
         Record.open(tmp_path, replace(TABLE_9, name=name)).close()
@@ -84,6 +117,6 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_record_without_write_permission_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Record.open(tmp_path, TABLE_9) as record:
         record.add(batch(ROW_6A.trials(7)[:1]))
-    monkeypatch.setattr(record_module.os, "access", lambda *_: False)  # root may write anywhere
+    monkeypatch.setattr(record_module.os, "access", lambda _, mode: mode != os.W_OK)  # root may write anywhere
     with Record.read(tmp_path, "table_9") as record:
         assert len(record.trials()["6a"]) == 1

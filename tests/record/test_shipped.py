@@ -50,6 +50,8 @@ def test_nothing_is_trained_into_what_is_shipped(tmp_path: Path, capsys: pytest.
 
 
 def test_the_solved_fraction_is_drawn_without_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plot", "table=9", "source=shipped", f"home={tmp_path}"]) == Exit.DONE
-    assert capsys.readouterr().out.split() == [str(tmp_path / "table-9-solved_fraction.png")]
-    assert (tmp_path / "table-9-solved_fraction.png").stat().st_size > 10_000
+    home = tmp_path / "new"
+    assert main(["plot", "table=9", "source=shipped", f"home={home}"]) == Exit.DONE
+    assert capsys.readouterr().out.split() == [str(home / "table-9-solved_fraction.png")]
+    assert (home / "table-9-solved_fraction.png").stat().st_size > 10_000
+    assert home.stat().st_mode & 0o777 == 0o700

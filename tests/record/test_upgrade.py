@@ -67,7 +67,8 @@ def change(home: Path, *statements: str) -> bytes:
 def test_it_is_shown_and_its_file_stays_as_it_is(
     home: Path, monkeypatch: pytest.MonkeyPatch, *, writable: bool
 ) -> None:
-    monkeypatch.setattr(record_module.os, "access", lambda *_: writable)  # root may write anywhere
+    # Root may write anywhere.
+    monkeypatch.setattr(record_module.os, "access", lambda _, mode: writable or mode != os.W_OK)
     before = (home / f"{NAME}.sqlite").read_bytes()
     with Record.read(home, NAME) as record:
         assert without_keys(shown(record)) == without_keys((DATA / f"{NAME}.csv").read_text())
