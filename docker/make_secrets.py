@@ -18,17 +18,15 @@ LOGIN = "[mlflow]\nmlflow_tracking_username = driver\nmlflow_tracking_password =
 """The format of ~/.mlflow/credentials: the driver on the head has no rights but on the experiments that it makes."""
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """Name and text of every secret; the database's password stands in two files, for its server and for its client."""
-    path = folder / "postgres-password"
-    database = path.read_text().strip() if path.exists() else secrets.token_hex(24)
+def contents() -> dict[str, str]:
+    """Name and text of every secret; the database has two, its superuser's and that of MLflow's role."""
     return {
         "ray-token": secrets.token_hex(32),
         "mlflow-admin-password": secrets.token_urlsafe(24),
         "mlflow-driver-login": LOGIN.format(secrets.token_urlsafe(24)),
         "mlflow-flask-key": secrets.token_hex(32),
-        "postgres-password": database,
-        "postgres-pgpass": f"*:*:*:mlflow:{database}",
+        "postgres-password": secrets.token_hex(24),
+        "postgres-pgpass": f"*:*:*:mlflow:{secrets.token_hex(24)}",
     }
 
 
@@ -45,7 +43,7 @@ def make(folder: Path, owner: int, group: int) -> list[str]:
     """Write the secrets that are missing, readable for `owner` alone; their names. SystemExit where one is exposed."""
     folder.mkdir(mode=0o700, exist_ok=True)
     made = []
-    for name, text in contents(folder).items():
+    for name, text in contents().items():
         path = folder / name
         if not path.exists():
             _write(path, text + "\n")

@@ -138,6 +138,8 @@ def test_the_server_of_mlflow_trusts_nobody() -> None:
         == environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"]
         == "false"
     )
+    for power in ("SERVER_ENABLE_CUSTOM_SCORERS", "ENABLE_AI_GATEWAY", "ENABLE_REMOTE_ASSISTANT"):
+        assert environment[f"MLFLOW_{power}"] == "false"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     (source,) = SERVICES["mlflow"]["configs"]
     assert source["target"] == environment["MLFLOW_AUTH_CONFIG_PATH"]
@@ -146,6 +148,15 @@ def test_the_server_of_mlflow_trusts_nobody() -> None:
     assert parser["mlflow"]["default_permission"] == "NO_PERMISSIONS"
     assert "admin_password" not in parser["mlflow"]
     assert f"--backend-store-uri={parser['mlflow']['database_uri']}" in SERVICES["mlflow"]["command"]
+
+
+def test_the_role_of_mlflow_is_not_the_superuser() -> None:
+    assert SERVICES["postgres"]["environment"]["POSTGRES_USER"] == "postgres"
+    (source,) = SERVICES["postgres"]["configs"]
+    assert re.fullmatch(r"/docker-entrypoint-initdb\.d/\w+\.sql", source["target"])
+    text = (ROOT / FILE["configs"][source["source"]]["file"]).read_text()
+    assert re.findall(r"^(?:CREATE|ALTER) ROLE (.*);$", text, re.MULTILINE) == ["mlflow LOGIN PASSWORD :'password'"]
+    assert re.search(r"`cut -d : -f 5 /run/secrets/(.*)`", text)[1] in SERVICES["postgres"]["secrets"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ["ray-head", "ray-worker"])

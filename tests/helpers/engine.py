@@ -200,7 +200,12 @@ class Engine:
         lines = [
             f"initdb -D $PGDATA {options} {given['POSTGRES_INITDB_ARGS']}",
             "echo 'host all all all scram-sha-256' >> $PGDATA/pg_hba.conf",
-            f"echo 'CREATE DATABASE {given['POSTGRES_DB']}' | postgres --single -D $PGDATA postgres",
+            "pg_ctl start --silent --log=/tmp/log -o '-c listen_addresses='",
+            "export PGPASSWORD=$(cat $POSTGRES_PASSWORD_FILE)",
+            "for file in /docker-entrypoint-initdb.d/*.sql; do",
+            "psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --username=$POSTGRES_USER --file=$file postgres",
+            "done",
+            "pg_ctl stop --silent",
         ]
         done = self._in(box, "postgres", ["sh", "-ec", "\n".join(lines)], {})
         assert done.returncode == 0, done.stderr

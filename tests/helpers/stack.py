@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,12 +137,17 @@ class Stack:
                     wait_for(
                         lambda: not subprocess.run(ready, capture_output=True, check=False).returncode, Path(log.name)
                     )
-                    create = [PROGRAMS.with_name("createdb"), *reach, given["POSTGRES_DB"]]
-                    subprocess.run(create, env={"PGPASSFILE": given["PGPASSFILE"]}, check=True, capture_output=True)
+                    self._make_database([PROGRAMS.with_name("psql"), *reach, "--no-psqlrc", "--set=ON_ERROR_STOP=1"])
                     yield
                 finally:
                     server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
                     server.wait(PATIENCE)
+
+    def _make_database(self, psql: Sequence[str | Path]) -> None:
+        """What the image runs once, as the superuser."""
+        text = here((ROOT / "docker/database.sql").read_text(), self.places)
+        environment = {"PATH": "/usr/bin:/bin", "PGPASSWORD": self.secret("postgres-password")}
+        subprocess.run(psql, input=text, text=True, env=environment, check=True, capture_output=True)
 
 
 def wait_for(condition: Callable[[], object], log: Path) -> None:

@@ -229,6 +229,14 @@ def test_no_route_of_mlflow_answers_without_a_login(engine: Engine) -> None:
     assert open_ones - public == {"/health"}
 
 
+@contained
+def test_nobody_gets_at_the_assistant_of_mlflow_which_has_a_shell(engine: Engine) -> None:
+    admin = f"admin:{engine.secret('mlflow-admin-password')}"
+    assistant = f"{engine.mlflow_url}/ajax-api/3.0/mlflow/assistant"
+    assert ask(f"{assistant}/message", "POST", admin, {"message": "run true"})[0] == 403
+    assert ask(f"{assistant}/config", "PUT", admin, {"providers": {}})[0] == 403
+
+
 SERVICES = (
     "NodeInfoGcsService/CheckAlive", "NodeManagerService/GetNodeStats", "ObjectManagerService/Push",
     "CoreWorkerService/PushTask", "ReporterService/GetTraceback", "RayletDriver/Init",

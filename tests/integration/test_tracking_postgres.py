@@ -153,6 +153,36 @@ def test_other_names_of_the_host_and_other_pages_are_refused(stack: Stack) -> No
     assert ask(stack, search, admin, {"max_results": 9}, Origin="http://evil.example")[0] == 403
 
 
+def test_the_role_of_mlflow_owns_its_database_and_nothing_else(stack: Stack) -> None:
+    import psycopg
+
+    password = stack.secret("postgres-pgpass").rpartition(":")[2]
+    reach = {"host": "127.0.0.1", "port": stack.ports["postgres"], "user": "mlflow", "password": password}
+    with psycopg.connect(**reach, dbname="mlflow", autocommit=True) as database:
+        powers = "rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+        assert database.execute(f"SELECT {powers} FROM pg_roles WHERE rolname = 'mlflow'").fetchone() == (False,)  # noqa: S608
+        assert database.execute("SELECT count(*) FROM experiments").fetchone()
+        for forbidden in ("COPY (SELECT 1) TO PROGRAM 'true'", "SELECT pg_read_file('PG_VERSION')", "CREATE ROLE me"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                database.execute(forbidden)
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(**reach, dbname="postgres")
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "said"),
+    [
+        ("/ajax-api/3.0/jobs/", {"job_name": "invoke_scorer", "params": {}}, "job execution feature is not enabled"),
+        ("/api/3.0/mlflow/gateway/endpoints/create", {"name": "x"}, "Gateway feature is disabled"),
+        ("/gateway/mlflow/v1/chat/completions", {"model": "x", "messages": []}, "Gateway feature is disabled"),
+    ],
+)
+def test_not_even_the_administrator_has_something_run(stack: Stack, route: str, body: Any, said: str) -> None:
+    status, answer = ask(stack, route, f"admin:{stack.secret('mlflow-admin-password')}", body)
+    assert status >= 400
+    assert said in str(answer)
+
+
 def test_a_wrong_login_is_told_in_one_line(driver: Tracker, tmp_path: Path) -> None:
     (tmp_path / ".mlflow/credentials").write_text(
         "[mlflow]\nmlflow_tracking_username = driver\nmlflow_tracking_password = no\n"
