@@ -4,8 +4,8 @@ ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
-RUN python -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv --without-pip /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PIP_PYTHON=/opt/venv PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.lock ./
 RUN pip install --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -30,6 +30,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/home/lstm \
     USER=lstm \
     NUMBA_CPU_NAME=${CPU_LEVEL}
+# Nothing is installed here any more: the image's own pip and setuptools are old, and so are those that Python bundles.
+RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel && rm -r /usr/local/lib/python3*/ensurepip
 RUN install -d -o "$LSTM_UID" -g "$LSTM_GID" /home/lstm /home/lstm/.mlflow /studies /artifacts /opt/kernels
 COPY docker/entrypoint.py docker/logins.py docker/compile_kernels.py /opt/lstm/
 USER ${LSTM_UID}:${LSTM_GID}

@@ -244,6 +244,15 @@ def test_the_server_alone_gets_its_secrets_and_finds_its_kernels(folder: Path) -
     assert answer.stdout == password.read_text() + "machine code"
 
 
+def test_the_image_holds_no_pip_and_no_setuptools() -> None:
+    """Neither the environment's nor those of the image that it is made from."""
+    _, build, last = re.split(r"^FROM .*$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    assert "venv --without-pip /opt/venv" in build
+    assert re.search(r"^RUN pip uninstall .*\bpip setuptools wheel && rm -r \S*/ensurepip$", last, re.MULTILINE)
+    locked = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert not {"pip", "setuptools", "wheel"} & set(locked)
+
+
 def test_what_stays_out_of_the_image_and_of_the_repository() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert ignored[1] == "*"
