@@ -30,8 +30,8 @@ def opening(uri: str, home: Path) -> Iterator[None]:
     once break each other. Raises what SQLite raises, ValueError for the file of another program."""
     path = sqlite_file(uri)
     folder = path.parent if path else home
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "mlflow.lock").open("a") as lock:
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    with open(folder / "mlflow.lock", "a", opener=lambda name, flags: os.open(name, flags, 0o600)) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path and _is_wanting(path):
             _make(path, home / "artifacts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -17,6 +18,7 @@ from helpers.published import study
 from helpers.waiting import PATIENCE
 
 from lstm_search.tracking import Tracker, TrackingFailed
+from lstm_search.tracking.store import opening
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
@@ -75,6 +77,16 @@ def test_a_run_publishes_after_one_that_was_interrupted(interrupted: Path, numbe
     assert Tracker(None, home).sync(study("next")) == 8
     assert sorted(path.name for path in home.iterdir()) == ["artifacts", "mlflow.db", "mlflow.lock"]
     assert (home / "mlflow.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_home_folder_and_the_lock_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    home, before = tmp_path / "home", os.umask(0)
+    try:
+        with opening("postgresql://elsewhere", home):
+            pass
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (home, home / "mlflow.lock")] == [0o700, 0o600]
 
 
 def test_a_file_with_runs_is_never_made_anew(tracker: Tracker, home: Path, tmp_path: Path) -> None:
