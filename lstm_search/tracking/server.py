@@ -86,6 +86,9 @@ def _mlflow(served: Served) -> Any:
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(served.hosts),
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in served.hosts),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS": "false",
+        "MLFLOW_ENABLE_AI_GATEWAY": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "_MLFLOW_SGI_NAME": "uvicorn",
     }
     from mlflow.server import constants, handlers

@@ -39,22 +39,24 @@ CODES = {0, 1 + 1, 3, 6, 7, 8}
 """Done, bad input, no store, locked, a mismatch, no cluster. A defect would be 1."""
 
 TEXTS = [
-    "", " ", "nan", "-inf", "1e400", "-0", "-1", "0", "1e-320", "0x10", "1_0", "1,5", "1,,2", "9" * 400, "3.7", "true", "null",
-    "[]", "[[]]", "{}", "{a:1}", "[1,2", "1]", "(", "'", '"', "\\", "a b", "a\nb", "a\0b", "\x1b[31m", "\udcff", "\u202e",
-    "😀", "名前", "x" * 5_000, "[" * 2_000, "1," * 3_000, "../../canary", "/dev/full", "/proc/self/mem", "canary", "~", "-",
-    "'; DROP TABLE trials; --", "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "$(touch canary)", "`touch canary`",
-    "; touch canary", "| touch canary", "\\input{canary}", "\\write18{touch canary}", "%s%n", "{0.__class__}",
-    "${oc.env:HOME}", "${oc.decode:'1'}", "${oc.create:{a:1}}", "${now:%Y}", "${hydra:runtime.cwd}", "${training.rate}",
-    "{_target_:os.system,_args_:['touch canary']}", "!!python/object/apply:os.system ['touch canary']", "${canary}",
-    "range(1,1e9)", "range(0,3)", "choice(1,2)", "interval(0,1)", "interval(1,0)", "tag(log,interval(0,1))", "glob(*)",
-    "shuffle(1,2)", "sort(3,1)", "extend_list(1)", "int('1')", "str(1)", "cast(x)", "2026", "table_9", "adding", "lstm1997",
+    "", " ", "nan", "-inf", "1e400", "-0", "-1", "0", "1e-320", "0x10", "1_0", "1,5", "1,,2", "9" * 400, "3.7",
+    "true", "null", "[]", "[[]]", "{}", "{a:1}", "[1,2", "1]", "(", "'", '"', "\\", "a b", "a\nb", "a\0b", "\x1b[31m",
+    "\udcff", "\u202e", "😀", "名前", "x" * 5_000, "[" * 2_000, "1," * 3_000, "../../canary", "/dev/full",
+    "/proc/self/mem", "canary", "~", "-", "'; DROP TABLE trials; --", "<script>alert(1)</script>",
+    "=cmd|' /C calc'!A0", "$(touch canary)", "`touch canary`", "; touch canary", "| touch canary", "\\input{canary}",
+    "\\write18{touch canary}", "%s%n", "{0.__class__}", "${oc.env:HOME}", "${oc.decode:'1'}", "${oc.create:{a:1}}",
+    "${now:%Y}", "${hydra:runtime.cwd}", "${training.rate}", "{_target_:os.system,_args_:['touch canary']}",
+    "!!python/object/apply:os.system ['touch canary']", "${canary}", "range(1,1e9)", "range(0,3)", "choice(1,2)",
+    "interval(0,1)", "interval(1,0)", "tag(log,interval(0,1))", "glob(*)", "shuffle(1,2)", "sort(3,1)",
+    "extend_list(1)", "int('1')", "str(1)", "cast(x)", "2026", "table_9", "adding", "lstm1997",
 ]  # fmt: skip
 
 FILES = [
-    "table: 9\n_target_: os.system\n", "a: !!python/object/apply:os.system ['touch canary']\n", "table: ${oc.env:HOME}\n",
-    "defaults:\n  - /task: adding\n  - override hydra/launcher: joblib\n", "hydra:\n  run:\n    dir: canary\n", "- 1\n",
-    "", "\0", "table: 9\nnosuch.key: 1\n", "table: [9\n", "&a [*a, *a]\n", "x: &x [1]\n<<: *x\n", "study: '../canary'\n",
-    "training.rate: .nan\n", "table: 9\nhome: /dev/null\n", "é: 1\n", "table: 9\nrecipe: evil\n", "\xff\xfe",
+    "table: 9\n_target_: os.system\n", "a: !!python/object/apply:os.system ['touch canary']\n",
+    "table: ${oc.env:HOME}\n", "defaults:\n  - /task: adding\n  - override hydra/launcher: joblib\n",
+    "hydra:\n  run:\n    dir: canary\n", "- 1\n", "", "\0", "table: 9\nnosuch.key: 1\n", "table: [9\n",
+    "&a [*a, *a]\n", "x: &x [1]\n<<: *x\n", "study: '../canary'\n", "training.rate: .nan\n",
+    "table: 9\nhome: /dev/null\n", "é: 1\n", "table: 9\nrecipe: evil\n", "\xff\xfe",
 ]  # fmt: skip
 
 GROUPED = ("task", "network", "table", "search", "execute", "tracking", "recipe")
@@ -83,24 +85,19 @@ class Accepted(BaseException):
 
 def word(chance: random.Random) -> str:
     """One word of a command line."""
-    text = chance.choice(TEXTS)
-    kind = chance.randrange(8)
-    if kind == 0:
-        return text
-    if kind == 1:
-        return f"{chance.choice(['+', '++', '~', '@', '--', '/', '.'])}{chance.choice(all_keys())}={text}"
-    if kind == 2:
-        group = chance.choice(GROUPED)
-        return f"{group}={chance.choice([*options(group), text])}"
-    if kind == 3:
-        return f"{chance.choice(PLAIN)}={text}"
-    if kind == 4:
-        return f"study={chance.choice(['there', 'nosuch', text])}"
-    if kind == 5:
-        return f"{text}={text}"
-    if kind == 6:
-        return f"execute.{chance.choice(['address', 'workers', 'device', 'width'])}={text}"
-    return f"{chance.choice(all_keys())}={text}"
+    text, key, group = chance.choice(TEXTS), chance.choice(all_keys()), chance.choice(GROUPED)
+    return chance.choice(
+        [
+            text,
+            f"{text}={text}",
+            f"{key}={text}",
+            f"{chance.choice(['+', '++', '~', '@', '--', '/', '.'])}{key}={text}",
+            f"{group}={chance.choice([*options(group), text])}",
+            f"{chance.choice(PLAIN)}={text}",
+            f"study={chance.choice(['there', 'nosuch', text])}",
+            f"execute.{chance.choice(['address', 'workers', 'device', 'width'])}={text}",
+        ]
+    )
 
 
 def line(chance: random.Random) -> list[str]:
@@ -110,12 +107,9 @@ def line(chance: random.Random) -> list[str]:
     good = chance.choice([[], ["table=9"], ["task=adding"], ["study=there"], ["study=there"]])
     words = [*good, *(word(chance) for _ in range(chance.choice([0, 1, 1, 1, 2, 4])))]
     if chance.random() < 0.2:
-        words += [f"conf={chance.choice(['evil', *TEXTS])}", f"recipe={chance.choice(['evil', *TEXTS])}"]
-    return [
-        verb,
-        *argument,
-        *(each for each in words if each.partition("=")[0].strip("+~") not in ELSEWHERE or "/" in each),
-    ]
+        words.append(f"recipe={chance.choice(['evil', *TEXTS])}")
+    harmless = [each for each in words if each.partition("=")[0].strip("+~@-/.") not in ELSEWHERE]
+    return [verb, *argument, *harmless, *(["conf=evil"] if chance.random() < 0.2 else [])]
 
 
 def tree(folder: Path) -> set[str]:
