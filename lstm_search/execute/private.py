@@ -87,14 +87,21 @@ def _clear(folder: Path, how: int = 0) -> None:
 
 
 def _members(folder: Path) -> list[int]:
-    """The processes of the cluster: started with a path of the folder in their environment, where its token is, and
-    with a file of it open, as all have their logs."""
+    """The processes of the cluster. All have files of the folder open, their logs; so have the owner, and who looks at
+    the logs."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is not ours
-            if f"{folder}/".encode() in process.joinpath("environ").read_bytes() and _opens(process, folder):
+            if _opens(process, folder) and _is_rays(process, folder):
                 found.append(int(process.name))
     return found
+
+
+def _is_rays(process: Path, folder: Path) -> bool:
+    """Whether Ray has started it: its environment says where the token lies, which is in the folder; but where Ray
+    gives a process a title, that may be written over its environment."""
+    titled = process.joinpath("cmdline").read_bytes().startswith(b"ray::")
+    return titled or f"{folder}/".encode() in process.joinpath("environ").read_bytes()
 
 
 def _opens(process: Path, folder: Path) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -384,8 +385,10 @@ def test_what_a_killed_driver_and_its_guardian_left_is_swept(tmp_path: Path, mon
         sleep = ("sleep", str(PATIENCE))
         stranger = stack.enter_context(subprocess.Popen(sleep, stdout=log))
         worker = stack.enter_context(subprocess.Popen(sleep, stdout=log, env={"TOKEN": f"{left}/token"}))
+        titled = ("ray::Agent", str(PATIENCE))  # such a title may be written over the environment
+        agent = stack.enter_context(subprocess.Popen(titled, executable=shutil.which("sleep"), stdout=log))
         other = stack.enter_context(private_folder())
-        assert worker.wait(PATIENCE) == -signal.SIGKILL
+        assert worker.wait(PATIENCE) == agent.wait(PATIENCE) == -signal.SIGKILL
         assert stranger.poll() is None, "a file of the cluster is open there, but it was not started by it"
         assert set(tmp_path.iterdir()) == {held, other}
         stranger.kill()
