@@ -1,0 +1,8 @@
+"""Why nets learn or do not, as numbers: nets run without learning, and how errors flow back through them.
+
+It knows tasks, nets and trials, and nothing of how they are trained, recorded or drawn.
+"""
+
+from lstm_search.theory.examples import Example, class_names, class_of, examples, marks
+from lstm_search.theory.flow import Curve, NoFlow, Panels, of_trial, untrained
+from lstm_search.theory.passage import H_KIND, Passage, passage, slope
