@@ -9,7 +9,6 @@ and docs/images/drift.svg. Each net of a study, with its first and with its last
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from pages import ROOT, renew
 import lstm_search
 from lstm_search.networks import Lstm1997
 from lstm_search.record import Record
-from lstm_search.simd import WEIGHTS, stream_key
 from lstm_search.spec import Outcome, Trial
 from lstm_search.tasks import Adding, Task, VeryLongLag
+from lstm_search.theory import H_KIND, first_weights, last_weights, passage_of, slope
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
@@ -85,43 +84,11 @@ def sequences(task: Task, rng: np.random.Generator) -> np.ndarray:
     return rows
 
 
-def f(x: np.ndarray) -> np.ndarray:
-    """The logistic function."""
-    return np.asarray(1 / (1 + np.exp(-x)))
-
-
 def watch(network: Lstm1997, hidden: np.ndarray, output: np.ndarray, rows: np.ndarray) -> Seen:
     """Run nets (weights [net, unit, source] and [net, output, source]) over the sequences, learning nothing."""
-    C, b, S = network.cells, network.blocks, network.size
-    variant = network.variant(rows.shape[2], symbols=False, sums=False)
-    inputs, bias = hidden[:, :, : rows.shape[2]], hidden[:, :, variant.bias] if variant.bias >= 0 else 0.0
-    fed_back = hidden[:, :, variant.activations : variant.sources]
-    seen, s = [], np.zeros((rows.shape[1], len(hidden), C))
-    y = np.zeros((*s.shape[:2], network.units))
-    for x in rows:
-        net = np.einsum("nui,qi->qnu", inputs, x) + bias
-        net += np.einsum("nur,qnr->qnu", fed_back, y[..., : fed_back.shape[2]])
-        gates = f(net[..., C:])
-        y_in, y_out = (np.repeat(gates[..., i * b : (i + 1) * b], S, axis=2) for i in (0, 1))
-        s = s + y_in * (4 * f(net[..., :C]) - 2)
-        h = 2 * f(s) - 1
-        y = np.concatenate([y_out * h, gates], axis=2)
-        seen.append((s, y_out * (1 + h) * (1 - h) / 2))
-    states, entering = (np.array(each) for each in zip(*seen, strict=True))
-    return Seen(states, entering, output[:, :, :C])
-
-
-def first(trial: Trial) -> tuple[np.ndarray, np.ndarray]:
-    """The weights that a trial started from."""
-    spec = trial.spec
-    key, layout = stream_key(spec.seed, spec.replicate, WEIGHTS), spec.cell.task.layout
-    return spec.cell.network.initial(key, layout.inputs, layout.outputs)
-
-
-def last(record: Record, trial: Trial) -> tuple[np.ndarray, np.ndarray]:
-    """The weights that a trial ended with."""
-    archive = np.load(io.BytesIO(record.weights(trial.spec.key)))
-    return archive["hidden"], archive["output"]
+    seen = passage_of(network, hidden, output, rows[:, :, None])
+    y_out = np.repeat(seen.y_out, network.size, axis=-1)
+    return Seen(seen.s, y_out * slope(H_KIND[network.h], seen.h), output[:, :, : network.cells])
 
 
 def measured(study: str) -> dict[str, tuple[list[Trial], Seen, Seen]]:
@@ -132,7 +99,10 @@ def measured(study: str) -> dict[str, tuple[list[Trial], Seen, Seen]]:
             cell = trials[0].spec.cell
             assert isinstance(cell.network, Lstm1997)  # noqa: S101  # both tables have LSTM's rows only
             rows = sequences(cell.task, np.random.default_rng(0))
-            nets = ([first(trial) for trial in trials], [last(record, trial) for trial in trials])
+            nets = (
+                [first_weights(trial.spec) for trial in trials],
+                [last_weights(record.weights(trial.spec.key)) for trial in trials],
+            )
             stacked = ([np.array(each) for each in zip(*some, strict=True)] for some in nets)
             before, after = (watch(cell.network, hidden, output, rows) for hidden, output in stacked)
             found[row] = list(trials), before, after

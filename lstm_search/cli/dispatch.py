@@ -79,7 +79,7 @@ def _dispatch(arguments: list[str]) -> int:
         raise ConfigError(f"{ascii(name)[1:-1][:80]}: no such verb{hint(name) or nearest(name, VERBS)}")
     verb = VERBS[name]
     positional = [arguments.pop(0)] if verb.positional and arguments and "=" not in arguments[0] else []
-    if verb.positional and not positional:
+    if verb.positional and not positional and not verb.positional.startswith("["):
         raise ConfigError(f"{name}: takes {verb.positional} before its settings")
     config.refuse_repeated(arguments)
     settings = config.compose(arguments)

@@ -94,8 +94,19 @@ PAGES: Mapping[str, Page] = {
         (
             ("replay 0a1b2c3d", "a trial by the first digits of its key"),
             ("replay 0a1b2c3d study=rates", "of this study"),
+            ("replay 0a1b2c3d,4e5f6a7b", "and draw another beside it"),
+            ("replay 0a1b2c3d format=pdf width=double", "draw for a page of a journal"),
         ),
-        (*_WHAT, "tracking.uri"),
+        (*_WHAT, "format", "width", "tracking.uri"),
+    ),
+    "error-flow": Page(
+        (
+            ("error-flow", "nets as they are drawn: a table, a figure"),
+            ("error-flow 0a1b2c3d", "the net of a recorded trial"),
+            ("error-flow lags=[1,50,500] format=csv", "for a spreadsheet"),
+            ("error-flow format=svg width=double", "a figure for a lecture"),
+        ),
+        ("lags", "seed", *_WHAT, "format", "width", "tracking.uri"),
     ),
     "sync": Page(
         (("sync", "all studies"), ("sync study=rates tracking.uri=http://127.0.0.1:5000", "one, to a server")),

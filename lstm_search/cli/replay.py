@@ -1,28 +1,42 @@
-"""The verb `replay`: train one recorded trial again and compare what comes out."""
+"""The verb `replay`: train one recorded trial again, compare what comes out, and draw what its net does."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 
-from lstm_search.cli.shell import Exit, say
-from lstm_search.cli.studies import names
+from lstm_search.cli.named import Named, Unusable, named, weights_of
+from lstm_search.cli.shell import Exit, figures, say
 from lstm_search.config import ConfigError, Settings
-from lstm_search.execute import SIMULATED_HOST
-from lstm_search.record import Record
-from lstm_search.spec import BROKEN, Trial, TrialResult
-from lstm_search.tracking import Tracker
+from lstm_search.networks import Lstm1997
+from lstm_search.report import Shown, class_table, draw_gates
+from lstm_search.spec import Trial, TrialResult, TrialSpec
+from lstm_search.theory import Example, by_class, class_names, examples, marks, passage_of
 from lstm_search.worker import Worker
+
+MOST_DRAWN = 4
+"""Trials side by side."""
+
+SEQUENCES = 256
+"""Test sequences over which the states of a class are averaged."""
 
 
 def replay(settings: Settings, wanted: str) -> int:
-    """Train one trial again and say whether it comes out the same. Raises ConfigError where no trial, more than one,
-    or a broken one is named, and TrackingFailed where MLflow is asked for a run and fails."""
-    found = _find(settings, wanted)
-    for name, trial in found.items():
-        _refuse_untrained(name, trial)
-    trial = next(iter(found.values()))
+    """Train one trial again and say whether it comes out the same; draw it, and further ones beside it. Raises
+    ConfigError where no trial, more than one, or a broken one is named, or one that cannot stand beside the first, and
+    TrackingFailed where MLflow is asked for a run and fails."""
+    every = [named(settings, key) for key in wanted.split(",")]
+    shown = _shown(settings, every)
+    code = _compared(every[0])
+    if shown:
+        _draw(settings, every, shown)
+    return code
+
+
+def _compared(first: Named) -> Exit:
+    """Train a trial again, and print what is recorded of it beside what came out."""
+    trial, found = first.trial, first.holders
     unit = trial.spec.cell.unit
-    where = f"study {next(iter(found))}" if len(found) == 1 else f"studies {', '.join(found)}"
+    where = f"study {first.study}" if len(found) == 1 else f"studies {', '.join(found)}"
     say(f"training replicate {trial.spec.replicate} of {where} again, {trial.result.sequences:,} {unit}")
     again = _trained(trial)
     results = [*(trial.result for trial in found.values()), again]
@@ -35,56 +49,6 @@ def replay(settings: Settings, wanted: str) -> int:
     return Exit.DONE if same else Exit.MISMATCH
 
 
-def _refuse_untrained(name: str, trial: Trial) -> None:
-    outcome = trial.result.outcome
-    if trial.result.host == SIMULATED_HOST:
-        raise ConfigError(
-            f"replicate {trial.spec.replicate} of study {name} is simulated: it has no weights to compare; study=NAME "
-            "names a study that was trained"
-        )
-    if outcome in BROKEN:
-        raise ConfigError(
-            f"replicate {trial.spec.replicate} of study {name} ended {outcome}: it has no weights to compare; "
-            f"retry=[{outcome.lower()}] trains it again"
-        )
-
-
-def _find(settings: Settings, wanted: str) -> dict[str, Trial]:
-    """The trial that a key, its first digits, or an MLflow run id names, by the studies that hold it."""
-    found = _recorded(settings, wanted)
-    if not found and settings.tracking.kind == "mlflow" and re.fullmatch("[0-9a-f]{32}", wanted):
-        wanted = Tracker(settings.tracking.uri, settings.home).find_run(wanted)
-        found = _recorded(settings, wanted)
-    if not found:
-        raise ConfigError(
-            f"{wanted[:80]}: no trial of a study in {settings.home} has such a key; export lists them"
-            f"{_renewed(settings, wanted)}"
-        )
-    if len({trial.result.key for trial in found.values()}) > 1:
-        raise ConfigError(f"{wanted}: different trials of studies {', '.join(found)} start so; give more digits")
-    first = next(iter(found.values()))  # studies with another cap have the same trial, cut off elsewhere
-    return {name: trial for name, trial in found.items() if trial.spec.cap == first.spec.cap}
-
-
-def _recorded(settings: Settings, prefix: str) -> dict[str, Trial]:
-    """The studies, of all or of the one chosen, with a trial whose key starts so, and that trial."""
-    found = {}
-    for name in names(settings):
-        with Record.read(settings.home, name) as record:
-            if record.holds(prefix):
-                found[name] = record.find(prefix)
-    return found
-
-
-def _renewed(settings: Settings, prefix: str) -> str:
-    """What became of a key that an earlier release printed."""
-    for name in names(settings):
-        with Record.read(settings.home, name) as record:
-            if key := record.renewed(prefix):
-                return f". It is a key of an earlier release: the trial of study {name} now has {key}"
-    return ""
-
-
 def _trained(trial: Trial) -> TrialResult:
     worker, new = Worker(), [trial.spec]
     while True:
@@ -92,3 +56,57 @@ def _trained(trial: Trial) -> TrialResult:
         if progress.finished:
             return progress.finished[0]
         new = []
+
+
+def _shown(settings: Settings, every: Sequence[Named]) -> list[Shown]:
+    """What is to be drawn, all nets over the first trial's sequences. A trial alone that cannot be drawn is still
+    replayed, and a line says why."""
+    if len(every) > MOST_DRAWN:
+        raise ConfigError(f"replay: takes up to {MOST_DRAWN} keys, not {len(every)}")
+    first = every[0].trial.spec
+    try:
+        for one in every:
+            _refuse_undrawable(one, first)
+        some = examples(first, SEQUENCES if class_names(first.cell.task) else 1)
+        return [_seen(settings, one, some) for one in every]
+    except Unusable as error:
+        if len(every) > 1:
+            raise
+        say(f"{error}: nothing is drawn")
+        return []
+
+
+def _refuse_undrawable(one: Named, first: TrialSpec) -> None:
+    """Raises Unusable for a net without gates, ConfigError for one that has learned another task than the first."""
+    cell, key = one.trial.spec.cell, one.trial.result.key[:12]
+    if not isinstance(cell.network, Lstm1997):
+        raise Unusable(f"{key}: a net of network={cell.network.name} has no gates; one of lstm1997 has")
+    if cell.task != first.cell.task:
+        raise ConfigError(f"{key}: has learned another task than {first.key[:12]}; takes trials of one task")
+
+
+def _seen(settings: Settings, one: Named, some: Sequence[Example]) -> Shown:
+    """What a net does over the first of the sequences, and over all of them by class."""
+    cell, result, network = one.trial.spec.cell, one.trial.result, one.trial.spec.cell.network
+    assert isinstance(network, Lstm1997)  # noqa: S101  # others were refused
+    weights, classes = weights_of(settings, one), class_names(cell.task)
+    return Shown(
+        title=f"{result.key[:8]}: {result.outcome.lower()} after {result.sequences:,} {cell.unit}",
+        network=network,
+        seen=passage_of(network, *weights, some[0].x),
+        example=some[0],
+        marks=marks(cell.task, some[0]),
+        classes=classes,
+        means=by_class(network, weights, some, len(classes)) if classes else None,
+    )
+
+
+def _draw(settings: Settings, every: Sequence[Named], shown: Sequence[Shown]) -> None:
+    """Write the figure; print which cell carries which class."""
+    for net in shown if shown[0].classes else ():
+        print(f"\n{net.title}: mean states at the last step\n\n{class_table(net)}", end="")
+    keys = "-".join(one.trial.result.key[:8] for one in every)
+    how = figures(settings)
+    path = settings.home / f"{every[0].study}-replay-{keys}.{how.format}"
+    draw_gates(shown, path, how)
+    say(f"states and gates over a test sequence are drawn in {path}")

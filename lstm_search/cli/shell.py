@@ -9,6 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from lstm_search.config import ConfigError, Settings
+from lstm_search.report import FIGURE_FORMATS, Figures
 from lstm_search.spec import Row
 from lstm_search.tracking import without_password
 from lstm_search.worker import refuse
@@ -21,6 +22,11 @@ ENDINGS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SI
 
 MOST_ROWS = 1000
 """So many rows of a search are looked at before any is trained."""
+
+
+def figures(settings: Settings) -> Figures:
+    """How figures are written that stand beside a text: as asked for, or as PNG where a format of the text was."""
+    return Figures(settings.format if settings.format in FIGURE_FORMATS else "png", settings.width)
 
 
 class Exit(IntEnum):

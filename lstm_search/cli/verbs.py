@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from lstm_search.cli import completion
 from lstm_search.cli.doctor import doctor
+from lstm_search.cli.error_flow import error_flow
 from lstm_search.cli.plan import plan
 from lstm_search.cli.replay import replay
 from lstm_search.cli.run import run
@@ -22,8 +23,9 @@ from lstm_search.report import COMPARED, EXPORTERS, FIGURE_FORMATS, RENDERERS
 
 class Verb(NamedTuple):
     """What a verb does, in one line, and the function that does it. `positional` names an argument that stands before
-    the overrides; the function takes it after the settings. `resumes`: given the name of a study alone, it takes the
-    study as it is recorded. `formats`: what it prints; `sources`: whose trials it shows."""
+    the overrides, in brackets where it may be left out; the function takes it after the settings. `resumes`: given the
+    name of a study alone, it takes the study as it is recorded. `formats`: what it prints; `sources`: whose trials it
+    shows."""
 
     meaning: str
     call: Callable[..., int]
@@ -44,6 +46,7 @@ def complete(_: Settings) -> int:
 
 
 SHOWN = tuple(RENDERERS)
+DRAWN, FLOW = ("markdown", *FIGURE_FORMATS), ("markdown", "csv", *FIGURE_FORMATS)
 
 VERBS = {
     "run": Verb("train what is missing of a study; again to resume it", run, resumes=True, formats=SHOWN),
@@ -56,7 +59,8 @@ VERBS = {
     "plot": Verb("solved fraction and learning curves", show_figures, formats=FIGURE_FORMATS, sources=HERE),
     "report": Verb("the study on one page, to look at and to send", show_report, formats=("html",), sources=HERE),
     "export": Verb("one line a trial and milestone", export, formats=tuple(EXPORTERS), sources=ANYWHERE),
-    "replay": Verb("train one trial again and compare its weights", replay, "KEY_OR_RUN_ID"),
+    "replay": Verb("train a trial again, compare its weights, draw its gates", replay, "KEY_OR_RUN_ID", formats=DRAWN),
+    "error-flow": Verb("how errors shrink or grow on their way back", error_flow, "[KEY]", formats=FLOW),
     "sync": Verb("bring MLflow up to date with the record", sync),
     "submit": Verb("run a study as a job of a Ray cluster; again to attach to it", submit, formats=SHOWN),
     "recover": Verb("rebuild a lost record from MLflow, study=NAME", recover),

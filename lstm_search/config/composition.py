@@ -159,6 +159,7 @@ def _compose(texts: dict[str, str], overrides: Sequence[str]) -> Settings:
         budget_hours=built["budget"].hours,
         max_failed=general.max_failed,
         lines=general.lines,
+        lags=general.lags,
         retry=general.retry,
         rows=None if general.rows == ALL else general.rows,
         replicates=general.replicates,

@@ -81,7 +81,7 @@ def value_of(key: str, text: str) -> Any:
 def _axis(key: str, text: str, sweep: Sweep) -> Axis | Span:
     """A sweep of Hydra's grammar as an axis, counted but not expanded."""
     if key.partition(".")[0] not in SECTIONS:
-        hint = f", and a list is written {key}=[{text}]" if key == "retry" else ""
+        hint = f", and a list is written {key}=[{text}]" if key in ("retry", "lags") else ""
         raise ConfigError(f"{key}={text}: takes one value; axes are for keys of {', '.join(SECTIONS)}{hint}")
     if isinstance(sweep, IntervalSweep):
         if sweep.tags - {"log"}:

@@ -98,6 +98,13 @@ class General:
         high=1,
     )
     lines: int = setting(20, "lines of a search's table that are shown, the best first; 0 for all", low=0, high=10**9)
+    lags: tuple[int, ...] = setting(
+        (),
+        "lags at which error-flow prints its factors, such as [1,50]; [] takes 1, 10, 100 and 1000, as far as the "
+        "sequence goes",
+        low=1,
+        high=100_000,
+    )
     retry: tuple[Literal["lost", "oom", "timeout", "failed"], ...] = setting(
         (), "outcomes to archive and train again: [lost], [oom], [timeout], [failed] or several"
     )
@@ -139,6 +146,7 @@ class Settings:
     budget_hours: float | None
     max_failed: float
     lines: int
+    lags: tuple[int, ...]
     retry: tuple[str, ...]
     rows: tuple[str, ...] | None
     replicates: int | None

@@ -5,6 +5,8 @@ functions of the recorded trials and of what was printed in 1997; nothing here r
 from lstm_search.report.canvas import Figures
 from lstm_search.report.columns import curve_lines, settings_by_row
 from lstm_search.report.comparison import COMPARED, render_comparison
+from lstm_search.report.error_flow import draw_flow, flow_csv, flow_table
+from lstm_search.report.gates import Shown, class_table, draw_gates
 from lstm_search.report.layout import Sheet, cell, json_text
 from lstm_search.report.page import Contents, render_page
 from lstm_search.report.plot import FIGURE_FORMATS, write_figures

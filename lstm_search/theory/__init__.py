@@ -3,6 +3,15 @@
 It knows tasks, nets and trials, and nothing of how they are trained, recorded or drawn.
 """
 
-from lstm_search.theory.examples import Example, class_names, class_of, examples, marks
 from lstm_search.theory.flow import Curve, NoFlow, Panels, of_trial, untrained
-from lstm_search.theory.passage import H_KIND, Passage, passage, slope
+from lstm_search.theory.passage import H_KIND, Passage, passage_of, slope
+from lstm_search.theory.recorded import (
+    Example,
+    Weights,
+    by_class,
+    class_names,
+    examples,
+    first_weights,
+    last_weights,
+    marks,
+)

@@ -24,7 +24,7 @@ from lstm_search.theory.passage import (
     Passage,
     activations,
     logistic,
-    passage,
+    passage_of,
     recurrent_sources,
     slope,
 )
@@ -62,7 +62,7 @@ def untrained(seed: int, lags: int) -> Panels:
             Curve("one unit, w = 5, held at f' = 1/4", conventional(np.array([[5.0]]), held)),
         ],
         f"tanh nets of {UNITS} units": [_random_net(seed, lags, "tanh", most) for most in (0.05, 0.0975, 0.5, 1.0)],
-        "linear units with self-weight 1": [
+        "constant error carrousel": [
             Curve("naive carrousel", conventional(np.eye(1), linear)),
             *_adding_net(seed, lags),
         ],
@@ -191,7 +191,7 @@ def lstm(network: Lstm1997, hidden: Array, seen: Passage, lags: int, *, full: bo
 
 def lstm_curves(network: Lstm1997, weights: Weights, x: Array, lags: int) -> list[Curve]:
     """The full and the truncated flow of a net with these weights (hidden, output) over the input rows x [T, I]."""
-    hidden, seen = weights[0], passage(network, *weights, x)
+    hidden, seen = weights[0], passage_of(network, *weights, x)
     return [
         Curve("LSTM, within cells, truncated", lstm(network, hidden, seen, lags, full=False, into="state")),
         Curve("LSTM, into cell inputs, truncated", lstm(network, hidden, seen, lags, full=False)),

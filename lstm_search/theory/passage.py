@@ -66,7 +66,7 @@ H_KIND = {"bipolar": "one", "double": "two", "identity": "identity"}
 _RANGE = {"one": 1.0, "two": 2.0}
 
 
-def passage(
+def passage_of(
     network: Lstm1997,
     hidden: Array,
     output: Array,

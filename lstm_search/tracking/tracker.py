@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,22 @@ class Tracker:
             )
         return tags[KEY]
 
+    def attach(self, study: str, paths: Sequence[Path]) -> bool:
+        """Put files among the artifacts of the study's own run; False where MLflow does not show the study.
+        TrackingFailed where MLflow fails."""
+        with self._failures():
+            found = self._client().get_experiment_by_name(study) if self._exists else None
+            own = self._own_runs(found)
+            for path in paths if own else ():
+                self._client().log_artifact(own[0].info.run_id, str(path))
+            return bool(own)
+
+    def _own_runs(self, experiment: Any) -> list[Any]:
+        """The run that a study itself has in its experiment, if there is one."""
+        if experiment is None or experiment.lifecycle_stage == "deleted":
+            return []
+        return list(self._client().search_runs([experiment.experiment_id], f"tags.`{KIND}` = 'study'"))
+
     def link(self, study: str) -> str | None:
         """Where a browser shows the study's runs; None for a database, which `ui` makes visible. TrackingFailed where
         MLflow fails."""
@@ -156,7 +172,7 @@ class Tracker:
         with self._failures():
             client = self._client()
             found = client.get_experiment_by_name(study) if study else None
-            own = client.search_runs([found.experiment_id], f"tags.`{KIND}` = 'study'") if found else []
+            own = self._own_runs(found)
         if not found:
             return ["/#/experiments?workflowType=machine_learning"]
         number, view = found.experiment_id, CELLS if has_views(found.tags) else ""

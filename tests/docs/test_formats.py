@@ -42,7 +42,7 @@ def test_the_formats_are_those_that_verbs_take() -> None:
     listed = {}
     for line in PAGE.partition("## ")[0].splitlines():
         if line.startswith("| `"):
-            verbs, formats = (re.findall(r"`(\w+)`", part) for part in line.split("|")[1:3])
+            verbs, formats = (re.findall(r"`([\w-]+)`", part) for part in line.split("|")[1:3])
             listed |= {verb: set(formats) for verb in verbs}
     for name, verb in VERBS.items():
         assert listed.get(name, {"markdown"}) == set(verb.formats)

@@ -11,7 +11,7 @@ from helpers.lstm1997_cases import N_INPUTS, N_OUTPUTS, cases, cases_of_readings
 from numpy.typing import NDArray
 
 from lstm_search.networks import Lstm1997
-from lstm_search.theory.passage import Passage, passage
+from lstm_search.theory.passage import Passage, passage_of
 
 STEPS = 7
 NETWORKS = {name_of(case).partition("-0-[")[0]: case.network for case in [*cases(), *cases_of_readings()]}
@@ -37,7 +37,7 @@ def both(network: Lstm1997) -> Iterator[tuple[Passage, list[naive.Step]]]:
     rng = np.random.default_rng(1)
     symbols = rng.integers(0, N_INPUTS, STEPS)
     for rows, x in ((np.eye(N_INPUTS)[symbols], symbols), *([rng.normal(0, 1, (STEPS, N_INPUTS))] * 2,)):
-        yield passage(network, reordered(network, hidden), output, rows), naive.forward(network, hidden, output, x)
+        yield passage_of(network, reordered(network, hidden), output, rows), naive.forward(network, hidden, output, x)
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
@@ -53,11 +53,11 @@ def test_nets_and_sequences_may_be_stacked() -> None:
     nets = [weights(network, seed) for seed in range(3)]
     hidden, output = (np.array(each) for each in zip(*nets, strict=True))
     x = np.random.default_rng(1).normal(0, 1, (STEPS, 2, 1, N_INPUTS))
-    together = passage(network, hidden, output, x)
+    together = passage_of(network, hidden, output, x)
     assert together.s.shape == (STEPS, 2, 3, network.cells)
     for i in range(2):
         for n in range(3):
-            alone = passage(network, hidden[n], output[n], x[:, i, 0])
+            alone = passage_of(network, hidden[n], output[n], x[:, i, 0])
             for found, expected in zip(together, alone, strict=True):
                 np.testing.assert_allclose(found[:, i, n], expected, rtol=1e-13, atol=1e-15)
 
@@ -72,7 +72,7 @@ def test_complex_numbers_pass(truncated: bool) -> None:
     moved[0, 0] += 1e-30j
     expected = naive.forward(network, moved, output, x, recorded if truncated else None)[-1]
     frozen = np.array([reordered(network, np.array(step.z)[None])[0] for step in recorded]) if truncated else None
-    found = passage(network, reordered(network, moved), output, x, frozen=frozen)
+    found = passage_of(network, reordered(network, moved), output, x, frozen=frozen)
     np.testing.assert_allclose(found.s[-1].imag / 1e-30, np.imag(expected.s) / 1e-30, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(found.y[-1].imag / 1e-30, np.imag(expected.y) / 1e-30, rtol=1e-12, atol=1e-15)
 
@@ -80,6 +80,6 @@ def test_complex_numbers_pass(truncated: bool) -> None:
 def test_net_inputs_far_out_do_not_overflow() -> None:
     network = Lstm1997(blocks=1, size=1, recurrent="none", cell_bias="none", gates_biased=False)
     hidden, output = np.full((3, 1), 1.0), np.zeros((1, 2))
-    found = passage(network, hidden, output, np.array([[-800.0], [800.0], [-800.0 + 1e-30j]]))
+    found = passage_of(network, hidden, output, np.array([[-800.0], [800.0], [-800.0 + 1e-30j]]))
     assert np.isfinite(found.s).all()
     assert found.y_in[:2, 0].tolist() == [0.0, 1.0]

@@ -1,16 +1,33 @@
-"""Sequences of a recorded trial's test, as its worker drew them, and what is to be seen in them."""
+"""A recorded trial: its first and last weights, sequences of its test as its worker drew them, and what is in them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm_search import simd
+from lstm_search.networks import Lstm1997
 from lstm_search.spec import TrialSpec
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, Multiplication, TemporalOrder, TwoSequence, VeryLongLag
-from lstm_search.theory.passage import Array
+from lstm_search.theory.passage import Array, passage_of
+
+Weights = tuple[Array, Array]
+"""Hidden and output weights."""
+
+
+def first_weights(spec: TrialSpec) -> Weights:
+    """The weights that a trial starts from."""
+    key, layout = simd.stream_key(spec.seed, spec.replicate, simd.WEIGHTS), spec.cell.task.layout
+    return spec.cell.network.initial(key, layout.inputs, layout.outputs)
+
+
+def last_weights(archive: bytes) -> Weights:
+    """The weights that a trial ended with, as its record keeps them."""
+    with np.load(io.BytesIO(archive)) as found:
+        return found["hidden"], found["output"]
 
 
 class Example(NamedTuple):
@@ -98,3 +115,19 @@ def class_of(example: Example) -> int:
     """The class of a sequence, by its last target."""
     target = example.target[-1]
     return int(target.argmax()) if len(target) > 1 else int(target[0] > 0.5)
+
+
+def by_class(network: Lstm1997, weights: Weights, some: Sequence[Example], classes: int) -> Array:
+    """The mean state of each cell over the sequences of each class [T + 1, classes, C], at every step that the shortest
+    of them has, then at their last steps; not-a-number where a class has no sequence."""
+    lengths = np.array([len(one.x) for one in some])
+    x = np.zeros((lengths.max(), len(some), some[0].x.shape[1]))
+    for i, one in enumerate(some):
+        x[: lengths[i], i] = one.x
+    s = passage_of(network, *weights, x).s
+    at = np.concatenate([s[: lengths.min()], s[lengths - 1, np.arange(len(some))][None]])
+    of_class = np.array([class_of(one) for one in some])
+    means = np.full((len(at), classes, network.cells), np.nan)
+    for k in set(of_class.tolist()):
+        means[:, k] = at[:, of_class == k].mean(axis=1)
+    return means
