@@ -108,5 +108,9 @@ def _draw(settings: Settings, every: Sequence[Named], shown: Sequence[Shown]) ->
     keys = "-".join(one.trial.result.key[:8] for one in every)
     how = figures(settings)
     path = settings.home / f"{every[0].study}-replay-{keys}.{how.format}"
-    draw_gates(shown, path, how)
+    try:
+        draw_gates(shown, path, how)
+    except OSError as error:  # the comparison is what was asked for first
+        say(f"nothing is drawn: {error}")
+        return
     say(f"states and gates over a test sequence are drawn in {path}")

@@ -150,7 +150,7 @@ def test_a_table_has_no_hash(verb: str, told: Told) -> None:
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("verb", ["sync", "verify", "ui", "doctor", "config", "delete", "recover", "replay a"])
+@pytest.mark.parametrize("verb", ["sync", "verify", "ui", "doctor", "config", "delete", "recover"])
 def test_a_verb_without_formats_refuses_one(verb: str, told: Told) -> None:
     name = verb.partition(" ")[0]
     assert f"format=json: {name} has no choice of formats; run" in told(f"{verb} format=json study={NAME}", code=2)

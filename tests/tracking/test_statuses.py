@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,3 +140,15 @@ def test_runs_of_earlier_releases_are_filled_up_and_not_doubled(tracker: Tracker
     assert now["6a #0"].data.metrics == then["6a #0"].data.metrics
     assert Tracker(None, tracker.home).sync(study("before")) == 0
     assert not Tracker(None, tracker.home).is_behind("before")
+
+
+def test_files_are_put_among_the_artifacts_of_a_study_that_is_shown(tracker: Tracker, tmp_path: Path) -> None:
+    (path := tmp_path / "error-flow.csv").write_text("lag\n", encoding="utf-8")
+    tracker.sync(view("with_files", 1))
+    assert tracker.attach("with_files", [path])
+    assert not tracker.attach("never shown", [path])
+    tracker.sync(view("with_files", 2))
+    client = tracker._client()
+    experiment = client.get_experiment_by_name("with_files").experiment_id
+    [run] = client.search_runs([experiment], "tags.`lstm_search.kind` = 'study'")
+    assert "error-flow.csv" in {found.path for found in client.list_artifacts(run.info.run_id)}
