@@ -73,6 +73,7 @@ docs: $(VENV)/installed ## train the studies that the documentation shows, and r
 	$(VENV)/bin/python docs/readings.py
 	$(VENV)/bin/python docs/readings.py report
 	$(VENV)/bin/python docs/drift.py
+	$(VENV)/bin/python docs/theory.py
 	$(VENV)/bin/python docs/conflict.py
 	$(VENV)/bin/python docs/refresh.py
 	$(VENV)/bin/python docs/mlflow_page.py

@@ -29,7 +29,7 @@ def flow_table(panels: Panels, lags: Sequence[int]) -> str:
 def _lines(curve: Curve, lags: Sequence[int]) -> Iterator[list[str]]:
     yield [curve.name, *(power_of_ten(curve.factor[q - 1]) for q in lags)]
     if curve.bound is not None:
-        yield ["  its bound, n tau^q", *(power_of_ten(curve.bound[q - 1]) for q in lags)]
+        yield ["bound n tau^q", *(power_of_ten(curve.bound[q - 1]) for q in lags)]
 
 
 def power_of_ten(exponent: float) -> str:

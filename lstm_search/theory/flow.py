@@ -57,12 +57,12 @@ def untrained(seed: int, lags: int) -> Panels:
     and the net of the adding problem as table 7 starts it."""
     held, linear = np.full((lags + 1, 1), 0.25), np.ones((lags + 1, 1))
     return {
-        f"logistic nets of {UNITS} units": [
+        f"{UNITS} logistic units": [
             *(_random_net(seed, lags, "logistic", most) for most in (0.2, 0.39, 4.0, 40.0)),
-            Curve("one unit, w = 5, held at f' = 1/4", conventional(np.array([[5.0]]), held)),
+            Curve("one unit, w = 5, f' = 1/4", conventional(np.array([[5.0]]), held)),
         ],
-        f"tanh nets of {UNITS} units": [_random_net(seed, lags, "tanh", most) for most in (0.05, 0.0975, 0.5, 1.0)],
-        "constant error carrousel": [
+        f"{UNITS} tanh units": [_random_net(seed, lags, "tanh", most) for most in (0.0975, 0.5, 1.0)],
+        "carrousel, LSTM": [
             Curve("naive carrousel", conventional(np.eye(1), linear)),
             *_adding_net(seed, lags),
         ],
@@ -193,10 +193,10 @@ def lstm_curves(network: Lstm1997, weights: Weights, x: Array, lags: int) -> lis
     """The full and the truncated flow of a net with these weights (hidden, output) over the input rows x [T, I]."""
     hidden, seen = weights[0], passage_of(network, *weights, x)
     return [
-        Curve("LSTM, within cells, truncated", lstm(network, hidden, seen, lags, full=False, into="state")),
-        Curve("LSTM, into cell inputs, truncated", lstm(network, hidden, seen, lags, full=False)),
-        Curve("LSTM, into input gates, truncated", lstm(network, hidden, seen, lags, full=False, into="gate")),
-        Curve("LSTM, into cell inputs, full gradient", lstm(network, hidden, seen, lags, full=True)),
+        Curve("LSTM within cells", lstm(network, hidden, seen, lags, full=False, into="state")),
+        Curve("LSTM to cell inputs", lstm(network, hidden, seen, lags, full=False)),
+        Curve("LSTM to input gates", lstm(network, hidden, seen, lags, full=False, into="gate")),
+        Curve("LSTM to cell inputs, full gradient", lstm(network, hidden, seen, lags, full=True)),
     ]
 
 

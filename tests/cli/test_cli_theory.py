@@ -45,7 +45,7 @@ def test_error_flow_of_nets_as_they_are_drawn(empty: Path, told: Told) -> None:
     assert [line["lag"] for line in lines[:4]] == ["1", "100", "1", "100"]
     by_name = {(line["error_flow"], line["lag"]): float(line["log10_factor"]) for line in lines}
     assert by_name["weights up to 0.2", "100"] < -50
-    assert by_name["LSTM, within cells, truncated", "100"] == 0.0
+    assert by_name["LSTM within cells", "100"] == 0.0
     written = sorted(path.name for path in (empty / "studies").iterdir())
     assert written == ["error-flow.csv", "error-flow.png"]
     every = list(csv.DictReader((empty / "studies" / "error-flow.csv").read_text(encoding="utf-8").splitlines()))

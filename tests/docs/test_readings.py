@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import shlex
 from pathlib import Path
@@ -15,7 +16,7 @@ from lstm_search.networks import Lstm1997
 from lstm_search.tasks import Adding, VeryLongLag
 
 DOCS = Path(__file__).parents[2] / "docs"
-SCRIPT, DRIFT = (runpy.run_path(str(DOCS / name)) for name in ("readings.py", "drift.py"))
+SCRIPT, DRIFT, THEORY = (runpy.run_path(str(DOCS / name)) for name in ("readings.py", "drift.py", "theory.py"))
 
 
 def test_the_page_has_a_line_of_every_row_whose_drift_was_measured() -> None:
@@ -23,6 +24,14 @@ def test_the_page_has_a_line_of_every_row_whose_drift_was_measured() -> None:
     block = text[text.index("<!-- drift: begin -->") : text.index("<!-- drift: end -->")]
     rows = [row.name for study in DRIFT["STUDIES"] for row in compose(DRIFT["words"](study)).rows_ahead()]
     assert [line.split(" | ")[0].removeprefix("| ") for line in block.splitlines()[3:] if line.startswith("| ")] == rows
+
+
+def test_the_page_on_theory_shows_what_its_script_renews() -> None:
+    text = (DOCS / "theory.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"<!-- theory: (\w+) -->", text)) == {"untrained", "bptt", "lstm", "gates", "drifted"}
+    for study, words in THEORY["STUDIES"].items():
+        assert compose(shlex.split(words)).rows_ahead()
+        assert f"    lstm-search run {words} study={study}\n" in text
 
 
 @pytest.mark.parametrize("words", SCRIPT["SEARCHES"])

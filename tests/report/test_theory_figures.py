@@ -76,7 +76,7 @@ def test_a_table_has_factors_with_their_bounds() -> None:
     assert lines[0] == ["net", "error flow", "lag 1", "lag 10"]
     assert lines[2:] == [
         ["all of them", "falls", "1.0e-20", "1.0e-200"],
-        ["all of them", "its bound, n tau^q", "1.0e-10", "1.0e-100"],
+        ["all of them", "bound n tau^q", "1.0e-10", "1.0e-100"],
         ["all of them", "stays", "1", "1"],
         ["all of them", "stops", "0", "0"],
         ["one", "stays", "1", "1"],
