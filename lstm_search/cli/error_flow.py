@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_search.cli.named import named, weights_of
+from lstm_search.cli.named import named, sequences_of, weights_of
 from lstm_search.cli.shell import Exit, figures, say
 from lstm_search.config import ConfigError, Settings
 from lstm_search.report import draw_flow, flow_csv, flow_table
-from lstm_search.theory import Panels, examples, first_weights, of_trial, untrained
+from lstm_search.theory import Panels, first_weights, of_trial, untrained
 from lstm_search.tracking import Tracker
 
 LAGS = (1, 10, 100, 1000)
@@ -49,7 +49,7 @@ def _of_trial(settings: Settings, wanted: str) -> tuple[str, Panels]:
     one = named(settings, wanted)
     spec = one.trial.spec
     trained = weights_of(settings, one)
-    x = examples(spec, 1)[0].x
+    x = sequences_of(one, 1)[0].x
     _check(settings.lags, len(x) - 1, f"the test sequence has {len(x):,} steps")
     lags = min(len(x) - 1, max(MOST, *(settings.lags or (1,))))
     weights = {"as it started": first_weights(spec), "as it ended": trained}

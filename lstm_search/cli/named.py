@@ -13,7 +13,7 @@ from lstm_search.execute import SIMULATED_HOST
 from lstm_search.networks import Lstm1997
 from lstm_search.record import Record
 from lstm_search.spec import BROKEN, Trial
-from lstm_search.theory import Weights, last_weights
+from lstm_search.theory import Example, Weights, affordable, examples, last_weights
 from lstm_search.tracking import Tracker
 from lstm_search.worker import GROWN
 
@@ -86,6 +86,15 @@ def _renewed(settings: Settings, prefix: str) -> str:
             if key := record.renewed(prefix):
                 return f". It is a key of an earlier release: the trial of study {name} now has {key}"
     return ""
+
+
+def sequences_of(one: Named, most: int) -> list[Example]:
+    """The first sequences of a trial's test, `most` at most. Raises Unusable where they are too large to be kept."""
+    spec = one.trial.spec
+    number = affordable(spec.cell.task, most)
+    if not number:
+        raise Unusable(f"{spec.key[:12]}: a sequence of {spec.cell.task.name} is too large to be looked at as a whole")
+    return examples(spec, number)
 
 
 def weights_of(settings: Settings, one: Named) -> Weights:

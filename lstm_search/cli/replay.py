@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lstm_search.cli.named import Named, Unusable, named, weights_of
+from lstm_search.cli.named import Named, Unusable, named, sequences_of, weights_of
 from lstm_search.cli.shell import Exit, figures, say
 from lstm_search.config import ConfigError, Settings
 from lstm_search.networks import Lstm1997
 from lstm_search.report import Shown, class_table, draw_gates
 from lstm_search.spec import Trial, TrialResult, TrialSpec
-from lstm_search.theory import Example, by_class, class_names, examples, marks, passage_of
+from lstm_search.theory import Example, by_class, class_names, marks, passage_of
 from lstm_search.worker import Worker
 
 MOST_DRAWN = 4
 """Trials side by side."""
 
 SEQUENCES = 256
-"""Test sequences over which the states of a class are averaged."""
+"""Test sequences over which the states of a class are averaged, at most."""
 
 
 def replay(settings: Settings, wanted: str) -> int:
@@ -67,7 +67,7 @@ def _shown(settings: Settings, every: Sequence[Named]) -> list[Shown]:
     try:
         for one in every:
             _refuse_undrawable(one, first)
-        some = examples(first, SEQUENCES if class_names(first.cell.task) else 1)
+        some = sequences_of(every[0], SEQUENCES if class_names(first.cell.task) else 1)
         return [_seen(settings, one, some) for one in every]
     except Unusable as error:
         if len(every) > 1:

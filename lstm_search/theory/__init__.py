@@ -8,6 +8,7 @@ from lstm_search.theory.passage import H_KIND, Passage, passage_of, slope
 from lstm_search.theory.recorded import (
     Example,
     Weights,
+    affordable,
     by_class,
     class_names,
     examples,

@@ -37,6 +37,15 @@ class Example(NamedTuple):
     target: Array  # [T, K] not-a-number at steps without a target
 
 
+MOST_NUMBERS = 2e7
+"""Inputs of all sequences that are looked at together: 160 megabytes."""
+
+
+def affordable(task: Any, most: int) -> int:
+    """How many sequences of a task can be looked at together, `most` at most; 0 where a single one is too large."""
+    return min(most, int(MOST_NUMBERS / (task.length * task.layout.inputs)))
+
+
 def examples(spec: TrialSpec, number: int) -> list[Example]:
     """The first sequences of the stream that the trial's last milestone is tested on."""
     cell, layout = spec.cell, spec.cell.task.layout

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lstm_search.networks import Lstm1997
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TemporalOrder, TwoSequence, VeryLongLag
-from lstm_search.theory import Example, by_class, class_names, marks, passage_of
+from lstm_search.theory import Example, affordable, by_class, class_names, marks, passage_of
 
 PAIRS = np.array([[0.5, -1.0], [0.25, 1.0], [-0.5, 0.0], [-0.75, 1.0], [0.1, -1.0]])
 
@@ -40,6 +40,12 @@ def test_classes_have_names_where_sequences_are_classified() -> None:
     assert class_names(VeryLongLag()) == ["x", "y"]
     assert class_names(TwoSequence()) == ["0", "1"]
     assert class_names(Adding()) == class_names(EmbeddedReber()) == []
+
+
+def test_sequences_are_as_many_as_memory_has_room_for() -> None:
+    assert affordable(TemporalOrder(), 256) == 256
+    assert 10 < affordable(VeryLongLag(p=1000, q=1000), 256) < 50
+    assert affordable(VeryLongLag(p=10_000, q=100_000), 1) == 0
 
 
 def test_mean_states_of_classes_are_means_of_states() -> None:
