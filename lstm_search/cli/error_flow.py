@@ -26,12 +26,12 @@ def error_flow(settings: Settings, wanted: str = "") -> int:
     study, panels = _of_trial(settings, wanted) if wanted else ("", _untrained(settings))
     most = len(next(iter(panels.values()))[0].factor)
     lags = settings.lags or [q for q in LAGS if q <= most]
-    print((flow_csv if settings.format == "csv" else flow_table)(panels, lags), end="")
     how, stem = figures(settings), f"{study}-error-flow-{wanted[:8]}" if study else "error-flow"
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(0o700, parents=True, exist_ok=True)
     paths = [settings.home / f"{stem}.{how.format}", settings.home / f"{stem}.csv"]
     draw_flow(panels, paths[0], how)
     paths[1].write_text(flow_csv(panels, range(1, most + 1)), encoding="utf-8")
+    print((flow_csv if settings.format == "csv" else flow_table)(panels, lags), end="")
     say(f"lags 1 to {most:,} are drawn in {paths[0]} and listed in {paths[1]}")
     if study and settings.tracking.kind == "mlflow":
         _attach(settings, study, paths)
