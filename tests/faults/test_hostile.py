@@ -27,6 +27,8 @@ from lstm_search.config.keys import all_keys
 from lstm_search.record import Record
 from lstm_search.worker import Worker
 
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
+
 SEED = int(os.environ.get("LSTM_SEARCH_SEED", "1997"))
 CASES = 800 if os.environ.get("LSTM_SEARCH_FAULTS") == "all" else 160
 GROUPS = 8
