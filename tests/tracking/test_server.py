@@ -49,8 +49,12 @@ def server(tracker: Tracker, home: Path) -> Iterator[str]:
         yield link
         asking.kill()
     until(lambda: int(number) not in processes())
+    until(lambda: closed(port))  # its last threads end a moment later
+
+
+def closed(port: int) -> bool:
     with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture(scope="module")
