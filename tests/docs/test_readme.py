@@ -18,7 +18,10 @@ from lstm_search.tracking.dashboard import Dashboard
 CHECKOUT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
-DOCUMENTS = [*(CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted(CHECKOUT.glob("docs/**/*.md"))]
+DOCUMENTS = [
+    *(CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted(CHECKOUT.glob("docs/**/*.md")),
+]
 
 COMMANDS = [
     line
