@@ -19,8 +19,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 run: $(VENV)/installed ## fill table 9 of the paper, or whatever ARGS="verb key=value ..." says
 	@$(VENV)/bin/lstm-search $(ARGS)
 
-test: $(VENV)/installed ## run the tests (10 to 15 minutes on two cores)
-	$(VENV)/bin/python -m pytest --ignore=tests/integration --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+test: $(VENV)/installed ## run the tests (8 to 15 minutes on two cores)
+	$(VENV)/bin/python -m pytest --ignore=tests/integration --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql chromium chromium-driver)
 	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs
