@@ -17,7 +17,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
@@ -218,19 +218,26 @@ def open_run(view: StudyView, row: Row, spec: TrialSpec) -> Run:
     return Run("trial", row.name, spec.key, name, start, start, state, {}, {}, [], "RUNNING")
 
 
-def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
-    """A trial's run. Its state names all that decides its figures: outcome, cap, final weights."""
-    asked, result, plain = trial.spec, trial.result, trial.plain()
-    created, opened = _milliseconds(view.created), open_run(view, row, asked)
-    state = f"{result.outcome} cap={asked.cap} weights={result.weights_sha256}"
-    return Run(
-        kind="trial",
-        row=row.name,
-        key=result.key,
-        name=opened.name,
-        start=opened.start,
+def empty_run(view: StudyView, row: Row, trial: Trial) -> Run:
+    """A trial's run without what it holds: enough to tell whether MLflow has it, for all trials, again and again. Its
+    state names all that decides its figures: outcome, cap, final weights."""
+    result, opened = trial.result, open_run(view, row, trial.spec)
+    state = f"{result.outcome} cap={trial.spec.cap} weights={result.weights_sha256}"
+    return replace(
+        opened,
         end=opened.start + int(result.seconds * 1000),
         state=state + LAYOUT,
+        status="FAILED" if result.outcome in BROKEN else "FINISHED",
+        earlier=(opened.state, state, f"{state} v2"),
+    )
+
+
+def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
+    """A trial's run, whole."""
+    asked, result, plain = trial.spec, trial.result, trial.plain()
+    created = _milliseconds(view.created)
+    return replace(
+        empty_run(view, row, trial),
         tags={
             **{f"lstm_search.{name}": plain[name] for name in TEXTS},
             DIGEST: trial.digest,
@@ -241,8 +248,6 @@ def trial_run(view: StudyView, row: Row, trial: Trial) -> Run:
             *((metric_name(name), value, created, step) for name, value, step in _figures(trial)),
             *((name, value, created + 1, result.sequences) for name, value in _solution(result)),
         ],
-        status="FAILED" if result.outcome in BROKEN else "FINISHED",
-        earlier=(opened.state, state, f"{state} v2"),
     )
 
 

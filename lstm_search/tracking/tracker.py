@@ -28,6 +28,7 @@ from lstm_search.tracking.projection import (
     Status,
     StudyView,
     cell_run,
+    empty_run,
     open_run,
     study_run,
     trial_run,
@@ -97,9 +98,9 @@ class Tracker:
             if not stop():
                 experiment.begin(open_run(view, cell.row, spec), row_id)
         for trial in cell.trials:
-            run = trial_run(view, cell.row, trial)
-            if experiment.is_open(run) or not stop():
-                experiment.write(run, row_id)
+            run = empty_run(view, cell.row, trial)
+            if not experiment.holds(run) and (experiment.is_open(run) or not stop()):
+                experiment.write(trial_run(view, cell.row, trial), row_id)
 
     def settle(self, study: str, status: Status) -> None:
         """End what MLflow shows as running of a study that is published no further: its summaries get `status`, its
@@ -120,7 +121,7 @@ class Tracker:
             experiment = self._experiment(view.name)
             runs = [study_run(view)]
             for number, cell in enumerate(view.cells):
-                runs += [cell_run(view, number), *(trial_run(view, cell.row, trial) for trial in cell.trials)]
+                runs += [cell_run(view, number), *(empty_run(view, cell.row, trial) for trial in cell.trials)]
             return sum(not experiment.holds(run) for run in runs)
 
     def stored(self, study: str) -> list[Stored]:
