@@ -29,6 +29,11 @@ class FullVariant(NamedTuple):
     history: int  # T: steps that are kept
 
 
+def variant_of(net: Variant, n_inputs: int, history: int) -> FullVariant:
+    """The variant of nets that have `net` in common with the truncated gradient."""
+    return FullVariant(net, n_inputs, int(net.symbols > 0), int(net.bias >= 0), net.sources - net.activations, history)
+
+
 class FullState(NamedTuple):
     """The nets of a pack, lane by lane, and what is kept of their last steps, T at most. M = I + bias + R sources."""
 

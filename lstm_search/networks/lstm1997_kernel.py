@@ -15,31 +15,32 @@ from __future__ import annotations
 import numpy as np
 
 from lstm_search.networks.lstm1997_nets import add_up
+from lstm_search.networks.lstm1997_outputs import (
+    add,
+    apply_sums,
+    clear_absent,
+    h_slope,
+    learn_of_symbols,
+    learn_rest,
+    learn_unit,
+    outputs,
+)
 from lstm_search.networks.lstm1997_state import DEFER, RING, Event, State, Variant
-from lstm_search.networks.lstm1997_symbols import apply_runs, direct_nets, forget_symbols, learn_direct, learn_symbols
+from lstm_search.networks.lstm1997_symbols import forget_symbols
 from lstm_search.simd import (
-    ABSOLUTE,
     ACTIVE,
-    EVERY,
     LEARNING,
-    RANKED,
-    SQUARED,
-    STEPS,
-    WORST,
     Block,
     Index,
     Lanes,
     StopState,
     Value,
     end_sequence,
-    exceeding,
     fma,
     inlined,
     kernel,
-    larger,
     load,
     logistic_slope,
-    magnitude,
     part,
     scatter_add,
     select,
@@ -93,7 +94,7 @@ def _open(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: int) -
 
 
 @inlined
-def _trace_symbols(lanes: Lanes, state: State, block: Block, t: int) -> None:
+def trace_symbols(lanes: Lanes, state: State, block: Block, t: int) -> None:
     """Symbols of step t: dS_in[c, symbol] += g(net_c) f'(net_in) and dS_c[c, symbol] += y_in g'(net_c)."""
     for c in range(state.s.shape[0]):
         scatter_add(lanes, state.of.dS_in, c, block.symbol, t, load(lanes, state.to_in, (t & DEFER - 1, c)))
@@ -101,7 +102,7 @@ def _trace_symbols(lanes: Lanes, state: State, block: Block, t: int) -> None:
 
 
 @inlined
-def _trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) -> None:
+def trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) -> None:
     """A.1, the truncated derivatives of s_c, for the steps first .. last: by the weights of the input gate
     dS_in[c, m] += g(net_c) f'(net_in) z_m, and by those of the cell dS_c[c, m] += y_in g'(net_c) z_m."""
     for t in range(first, last + 1):
@@ -115,7 +116,7 @@ def _trace(lanes: Lanes, variant: Variant, state: State, first: int, last: int) 
 
 
 @inlined
-def _trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
+def trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
     """Do the same for the four steps from t on. What multiplies z stays in registers."""
     z0, z1 = part(state.z, t & RING - 1, 0), part(state.z, t + 1 & RING - 1, 0)
     z2, z3 = part(state.z, t + 2 & RING - 1, 0), part(state.z, t + 3 & RING - 1, 0)
@@ -133,90 +134,7 @@ def _trace_four(lanes: Lanes, variant: Variant, state: State, t: int) -> None:
 
 
 @inlined
-def _conventional(variant: Variant, i: int) -> int:
-    """The number of conventional unit i among the hidden units."""
-    return variant.blocks * (variant.size + 1 + variant.output_gates) + i
-
-
-@inlined
-def _output_nets(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) -> None:
-    """A.1: net_k(t) = sum_c w_kc y_c(t) + sum_i w_ki y_i(t), from cells and conventional units of the same step; and
-    its inputs where outputs see them."""
-    D, C, H, V, e = variant.rows, variant.blocks * variant.size, variant.hidden, state.V, state.e
-    y = part(state.z, t + 1 & RING - 1, variant.activations)
-    if variant.direct > D:
-        direct_nets(state, block, t)
-    for k in range(block.target.shape[1]):
-        net = load(lanes, e, k) if variant.direct > D else splat(lanes, 0.0)
-        if variant.output_bias:
-            net = net + load(lanes, V, (k, D + C + H))
-        for i in range(D):
-            net = fma(load(lanes, V, (k, i)), load(lanes, block.x, (t, i)), net)
-        for c in range(C):
-            net = fma(load(lanes, V, (k, D + c)), load(lanes, y, c), net)
-        for i in range(H):
-            net = fma(load(lanes, V, (k, D + C + i)), load(lanes, y, _conventional(variant, i)), net)
-        store(e, k, net)
-
-
-@inlined
-def _illegal(lanes: Lanes, state: State, block: Block, t: int) -> Value:
-    """1 where some output of an illegal symbol is not below all those of legal ones, else 0."""
-    low, high = splat(lanes, np.inf), splat(lanes, -np.inf)
-    for k in range(block.legal.shape[1]):
-        y, legal = load(lanes, state.e, k), block.legal[t, k]
-        low = select(legal, -1.0 * larger(-1.0 * low, -1.0 * y), low)
-        high = select(legal, high, larger(high, y))
-    return 1.0 - exceeding(low, high)
-
-
-@inlined
-def _outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState, event: Event) -> None:
-    """Outputs and error signals of a step; the errors of the lanes with a target go into the tally."""
-    D, K, below, t = variant.rows, block.target.shape[1], variant.blocks * variant.size + variant.hidden, event.t
-    V, e, tally, due = state.V, state.e, stop.tally, event.due
-    absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), splat(lanes, 0.0)
-    _output_nets(lanes, variant, state, block, t)
-    if not variant.linear:
-        squash(lanes, e, 0, K)
-    ranked = _illegal(lanes, state, block, t) if block.legal.shape[0] else worst
-    for c in range(below):
-        store(e, K + c, splat(lanes, 0.0))
-    for k in range(K):
-        y = load(lanes, e, k)
-        error = load(lanes, block.target, (t, k)) - y
-        absolute, squared = absolute + magnitude(error), fma(error, error, squared)
-        worst = larger(worst, magnitude(error))
-        e_k = _error_signal(lanes, variant, state, y, error)
-        store(e, k, e_k)
-        for c in range(below):
-            store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
-    _add(lanes, tally, ABSOLUTE, due, splat(lanes, 1.0 / K), absolute)
-    _add(lanes, tally, SQUARED, due, splat(lanes, 1.0 / K), squared)
-    _add(lanes, tally, STEPS, due, splat(lanes, 1.0), splat(lanes, 1.0))
-    worst = select(stop.masks[RANKED], ranked, worst)
-    before = load(lanes, tally, WORST)
-    store(tally, WORST, select(due & (event.ends | stop.masks[EVERY]), larger(before, worst), before))
-
-
-@inlined
-def _error_signal(lanes: Lanes, variant: Variant, state: State, y: Value, error: Value) -> Value:
-    """A.1: e_k = f'(net_k) (t_k - y_k), or as its `Signal` has it: 0 within the margin, another factor for f'."""
-    wanted = 1.0 - exceeding(load(lanes, state.signal, 0), magnitude(error))
-    if variant.linear:
-        return wanted * error
-    return wanted * (error * fma(load(lanes, state.signal, 1), logistic_slope(y), load(lanes, state.signal, 2)))
-
-
-@inlined
-def _add(lanes: Lanes, to: np.ndarray, index: Index, mask: int, factor: Value, term: Value) -> None:
-    """Add factor x term to `to[index]`, in the lanes of `mask`."""
-    before = load(lanes, to, index)
-    store(to, index, select(mask, fma(factor, term, before), before))
-
-
-@inlined
-def _learn_cell(lanes: Lanes, variant: Variant, state: State, event: Event, W: np.ndarray, c: int, e_s: Value) -> None:
+def learn_cell(lanes: Lanes, variant: Variant, state: State, event: Event, W: np.ndarray, c: int, e_s: Value) -> None:
     """A.1, cells and input gates: W[c, m] += e_s dS_c[c, m] and W[in, m] += e_s dS_in[c, m], in the lanes that learn.
 
     On the way the traces are brought up to date with this step, and start anew in the lanes that end: so each is loaded
@@ -228,57 +146,19 @@ def _learn_cell(lanes: Lanes, variant: Variant, state: State, event: Event, W: n
         z_m = load(lanes, z, m)
         dS_in = fma(a, z_m, load(lanes, state.dS_in, (c, m)))
         dS_c = fma(b, z_m, load(lanes, state.dS_c, (c, m)))
-        _learn_trace(lanes, event, W, (u_in, m), e_s, state.dS_in, (c, m), dS_in)
-        _learn_trace(lanes, event, W, (c, m), e_s, state.dS_c, (c, m), dS_c)
+        learn_trace(lanes, event, W, (u_in, m), e_s, state.dS_in, (c, m), dS_in)
+        learn_trace(lanes, event, W, (c, m), e_s, state.dS_c, (c, m), dS_c)
     if variant.symbols:
         store(state.of.e_s, c, e_s)
 
 
 @inlined
-def _learn_trace(
+def learn_trace(
     lanes: Lanes, event: Event, W: np.ndarray, to: Index, e_s: Value, dS: np.ndarray, index: Index, trace: Value
 ) -> None:
     """W[to] += e_s trace in the lanes that learn; dS[index] is the trace, or 0 in the lanes that end."""
-    _add(lanes, W, to, event.learn, e_s, trace)
+    add(lanes, W, to, event.learn, e_s, trace)
     store(dS, index, select(event.ends, splat(lanes, 0.0), trace))
-
-
-@inlined
-def _learn_unit(
-    lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, W: np.ndarray, u: int, e_u: Value
-) -> None:
-    """A.1, output gates and conventional units: W[u, m] += e_u z_m, in the lanes that learn."""
-    if variant.symbols:  # adding -0.0 leaves the other lanes' bits as they are
-        Wx = state.of.dW if variant.sums else state.of.W
-        scatter_add(lanes, Wx, u, block.symbol, event.t, select(event.learn, e_u, splat(lanes, -0.0)))
-    for m in range(variant.sources):
-        _add(lanes, W, (u, m), event.learn, e_u, load(lanes, state.z, (event.t & RING - 1, m)))
-
-
-@inlined
-def _learn_output(
-    lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, V: np.ndarray, k: int, e_k: Value
-) -> None:
-    """A.1, outputs: V[k] += e_k [x; y_c; y_i; 1], in the lanes that learn. For symbols, e_k is kept for
-    `learn_direct`."""
-    D, C, H = variant.rows, variant.blocks * variant.size, variant.hidden
-    y = part(state.z, event.t + 1 & RING - 1, variant.activations)
-    for i in range(D):
-        _add(lanes, V, (k, i), event.learn, e_k, load(lanes, block.x, (event.t, i)))
-    for c in range(C):
-        _add(lanes, V, (k, D + c), event.learn, e_k, load(lanes, y, c))
-    for i in range(H):
-        _add(lanes, V, (k, D + C + i), event.learn, e_k, load(lanes, y, _conventional(variant, i)))
-    if variant.output_bias:
-        _add(lanes, V, (k, D + C + H), event.learn, e_k, splat(lanes, 1.0))
-    if variant.direct > D:
-        store(state.e, k, e_k)
-
-
-@inlined
-def _h_slope(variant: Variant, h: Value) -> Value:
-    """h'(s) = (a + h) (a - h) / 2 a, where h is 2 a f - a."""
-    return 0.5 / variant.h_most * ((variant.h_most + h) * (variant.h_most - h))
 
 
 @inlined
@@ -293,20 +173,14 @@ def _learn(
         for c in range(j * variant.size, (j + 1) * variant.size):
             h, back = load(lanes, state.h, c), load(lanes, state.e, K + c)
             e_out = fma(h, back, e_out)
-            slope = splat(lanes, 1.0) if variant.identity else _h_slope(variant, h)
+            slope = splat(lanes, 1.0) if variant.identity else h_slope(variant, h)
             e_s = opened * slope * back  # A.1: e_s = y_out h'(s_c) sum_k w_kc e_k
-            _learn_cell(lanes, variant, state, event, W, c, a * e_s)
+            learn_cell(lanes, variant, state, event, W, c, a * e_s)
         if variant.output_gates:
             # A.1: e_out = f'(net_out) sum_c h(s_c) sum_k w_kc e_k
             e_out = a * (_open_slope(lanes, variant, state, y, j) * e_out)
-            _learn_unit(lanes, variant, state, block, event, W, C + variant.blocks + j, e_out)
-    for i in range(variant.hidden):
-        u = _conventional(variant, i)
-        # A.1: e_i = f'(net_i) sum_k w_ki e_k
-        e_i = a * (logistic_slope(load(lanes, y, u)) * load(lanes, state.e, K + C + i))
-        _learn_unit(lanes, variant, state, block, event, W, u, e_i)
-    for k in range(K):
-        _learn_output(lanes, variant, state, block, event, V, k, a * load(lanes, state.e, k))
+            learn_unit(lanes, variant, state, block, event, W, C + variant.blocks + j, e_out)
+    learn_rest(lanes, variant, state, block, event, W, V)
 
 
 @inlined
@@ -314,31 +188,6 @@ def _open_slope(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: 
     """f'(net_out) of block j. Before the hidden units join in it is 0."""
     slope = logistic_slope(load(lanes, y, variant.blocks * variant.size + variant.blocks + j))
     return load(lanes, state.alive, 0) * slope if variant.grows else slope
-
-
-@inlined
-def _clear_absent(lanes: Lanes, variant: Variant, W: np.ndarray, mask: int) -> None:
-    """Weights that do not exist stay 0, in the lanes of `mask`: biases where only some hidden units are biased, and
-    those from the step before to cells where it feeds gates only."""
-    C = variant.blocks * variant.size
-    if not variant.cells_fed:
-        for c in range(C):
-            for m in range(variant.activations, variant.sources):
-                store(W, (c, m), select(mask, splat(lanes, 0.0), load(lanes, W, (c, m))))
-    if variant.bias >= 0:
-        for u in range(C if variant.cell_bias else 0, C if variant.gate_bias else W.shape[0]):
-            index = (u, variant.bias)
-            store(W, index, select(mask, splat(lanes, 0.0), load(lanes, W, index)))
-
-
-@inlined
-def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
-    """Move `sums` into `to`, in the lanes of `mask`."""
-    for u in range(sums.shape[0]):
-        for m in range(sums.shape[1]):
-            before, term = load(lanes, to, (u, m)), load(lanes, sums, (u, m))
-            store(to, (u, m), select(mask, before + term, before))
-            store(sums, (u, m), select(mask, splat(lanes, 0.0), term))
 
 
 @inlined
@@ -352,29 +201,17 @@ def _restart(lanes: Lanes, variant: Variant, state: State, t: int, mask: int) ->
 
 
 @inlined
-def _learn_of_symbols(variant: Variant, state: State, block: Block, event: Event) -> None:
-    """Do what `_learn` leaves to be done for one lane after the other."""
-    if event.learn:
-        learn_symbols(variant, state, event, state.of.dW if variant.sums else state.of.W)
-        if variant.direct:
-            learn_direct(state, block, event, state.of.dV if variant.sums else state.of.V)
-
-
-@inlined
 def _learn_and_end(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState, event: Event) -> None:
     """Do what targets and ends of sequences bring about. The traces are up to date with the step before."""
     ends, learning = event.ends, stop.masks[LEARNING]
-    _outputs(lanes, variant, state, block, stop, event)
+    outputs(lanes, variant, state, block, stop, event)
     W, V = (state.dW, state.dV) if variant.sums else (state.W, state.V)
     _learn(lanes, variant, state, block, event, W, V)
-    _clear_absent(lanes, variant, W, event.learn)
+    clear_absent(lanes, variant, W, event.learn)
     if variant.symbols:
-        _learn_of_symbols(variant, state, block, event)
+        learn_of_symbols(variant, state, block, event)
     if ends:
-        _apply(lanes, state.W, state.dW, ends & learning)
-        _apply(lanes, state.V, state.dV, ends & learning)
-        apply_runs(state.of.W, state.of.dW, ends & learning)
-        apply_runs(state.of.V, state.of.dV, ends & learning)
+        apply_sums(lanes, state, ends & learning)
         forget_symbols(state, ends)
         _restart(lanes, variant, state, event.t + 1, ends)
         for l in range(stop.at.shape[0]):
@@ -393,13 +230,13 @@ def advance(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
         due, ends = block.due[t] & stop.masks[ACTIVE], block.ends[t] & stop.masks[ACTIVE]
         _step(lanes, variant, state, block, t)
         if variant.symbols:
-            _trace_symbols(lanes, state, block, t)
+            trace_symbols(lanes, state, block, t)
         last = t - 1 if due | ends else t
         if t - first == DEFER - 1 and last == t:
-            _trace_four(lanes, variant, state, first)
+            trace_four(lanes, variant, state, first)
             first = t + 1
         elif due | ends or t == steps - 1 or (len(lanes) == 1 and t & DEFER - 1 == DEFER - 1):
-            _trace(lanes, variant, state, first, last)
+            trace(lanes, variant, state, first, last)
             first = t + 1
         if due | ends:
             _learn_and_end(lanes, variant, state, block, stop, Event(t, due, due & stop.masks[LEARNING], ends))

@@ -28,9 +28,11 @@ class Variant(NamedTuple):
 
     blocks: int  # b
     size: int  # S
+    units: int  # U
     symbols: int  # I where inputs are symbols, else 0
     bias: int  # where the 1 stands among the sources in z, or NOWHERE
     sources: int  # N: sources in z
+    peepholes: int  # S where gates see the cells of their block, as in later forms of the net, else 0
     activations: int  # where in z the U activations stand, the first R of them among the sources
     gate_bias: int  # 1 where gates are biased
     cell_bias: int  # 1 where cells are
@@ -97,13 +99,12 @@ class State(NamedTuple):
 
 def new_state(width: int, variant: Variant, outputs: int) -> State:
     """Nets with all weights zero."""
-    cells = variant.blocks * variant.size
-    units = cells + (1 + variant.output_gates) * variant.blocks + variant.hidden
+    cells, units = variant.blocks * variant.size, variant.units
     columns = variant.rows + cells + variant.hidden + variant.output_bias
     state = State(
-        W=aligned_zeros(units, variant.sources, width),
+        W=aligned_zeros(units, variant.sources + variant.peepholes, width),
         V=aligned_zeros(outputs, columns, width),
-        dW=aligned_zeros(units if variant.sums else 0, variant.sources, width),
+        dW=aligned_zeros(units if variant.sums else 0, variant.sources + variant.peepholes, width),
         dV=aligned_zeros(outputs if variant.sums else 0, columns, width),
         dS_in=aligned_zeros(cells, variant.sources, width),
         dS_c=aligned_zeros(cells, variant.sources, width),
@@ -117,19 +118,19 @@ def new_state(width: int, variant: Variant, outputs: int) -> State:
         signal=aligned_zeros(3, width),
         reset=aligned_zeros(1, width),
         alive=aligned_zeros(1, width),
-        of=_new_columns(width, variant, units, outputs),
+        of=_new_columns(width, variant, outputs),
     )
     if variant.bias >= 0:
         state.z[:, variant.bias] = 1.0
     return state
 
 
-def _new_columns(width: int, variant: Variant, units: int, outputs: int) -> Columns:
+def _new_columns(width: int, variant: Variant, outputs: int) -> Columns:
     symbols, cells = -(-variant.symbols // RUN) * RUN, variant.blocks * variant.size
     direct = (variant.symbols if variant.direct else 0, width, -(-outputs // RUN) * RUN)
     return Columns(
-        W=aligned_zeros(units, width, symbols),
-        dW=aligned_zeros(units if variant.sums else 0, width, symbols),
+        W=aligned_zeros(variant.units, width, symbols),
+        dW=aligned_zeros(variant.units if variant.sums else 0, width, symbols),
         dS_in=aligned_zeros(cells, width, symbols),
         dS_c=aligned_zeros(cells, width, symbols),
         V=aligned_zeros(*direct),
