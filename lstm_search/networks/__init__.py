@@ -13,10 +13,12 @@ from lstm_search.networks.elman import Elman
 from lstm_search.networks.guessing import Guessing
 from lstm_search.networks.learner import Kernels, Learner, Signal
 from lstm_search.networks.lstm1997 import Lstm1997
+from lstm_search.networks.lstm2000 import Lstm2000
 from lstm_search.networks.rtrl import Rtrl
 
 NETWORKS: dict[str, type[Learner]] = {
     "lstm1997": Lstm1997,
+    "lstm2000": Lstm2000,
     "rtrl": Rtrl,
     "bptt": Bptt,
     "elman": Elman,

@@ -74,7 +74,7 @@ def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) ->
     if not variant.identity:
         squash(lanes, state.h, 0, C)
     for j in range(variant.blocks):
-        y_out = _open(lanes, variant, state, y, j)
+        y_out = openness(lanes, variant, state, y, j)
         for c in range(j * variant.size, (j + 1) * variant.size):
             h = load(lanes, state.h, c)
             if not variant.identity:
@@ -84,7 +84,7 @@ def _step(lanes: Lanes, variant: Variant, state: State, block: Block, t: int) ->
 
 
 @inlined
-def _open(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: int) -> Value:
+def openness(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: int) -> Value:
     """What the cells of block j are multiplied by: y_out, or 1 where there are no output gates. Before the hidden units
     join in it is 0."""
     if not variant.output_gates:
@@ -169,7 +169,7 @@ def _learn(
     C, K, a = variant.blocks * variant.size, block.target.shape[1], load(lanes, state.rate, 0)
     y = part(state.z, event.t + 1 & RING - 1, variant.activations)
     for j in range(variant.blocks):
-        opened, e_out = _open(lanes, variant, state, y, j), splat(lanes, 0.0)
+        opened, e_out = openness(lanes, variant, state, y, j), splat(lanes, 0.0)
         for c in range(j * variant.size, (j + 1) * variant.size):
             h, back = load(lanes, state.h, c), load(lanes, state.e, K + c)
             e_out = fma(h, back, e_out)
@@ -191,7 +191,7 @@ def _open_slope(lanes: Lanes, variant: Variant, state: State, y: np.ndarray, j: 
 
 
 @inlined
-def _restart(lanes: Lanes, variant: Variant, state: State, t: int, mask: int) -> None:
+def start(lanes: Lanes, variant: Variant, state: State, t: int, mask: int) -> None:
     """A sequence starts at step t, in the lanes of `mask`: A.1, s_c(0) = 0; activations are `reset`."""
     zero, reset, y = splat(lanes, 0.0), load(lanes, state.reset, 0), part(state.z, t & RING - 1, variant.activations)
     for u in range(y.shape[0]):
@@ -213,7 +213,7 @@ def _learn_and_end(lanes: Lanes, variant: Variant, state: State, block: Block, s
     if ends:
         apply_sums(lanes, state, ends & learning)
         forget_symbols(state, ends)
-        _restart(lanes, variant, state, event.t + 1, ends)
+        start(lanes, variant, state, event.t + 1, ends)
         for l in range(stop.at.shape[0]):
             if ends >> l & 1:
                 end_sequence(stop, l, event.t)
@@ -247,7 +247,7 @@ def advance(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
 @kernel
 def restart(lanes: Lanes, variant: Variant, state: State, mask: int) -> None:
     """Put the lanes of `mask` before the first step of a sequence, at the start of a block."""
-    _restart(lanes, variant, state, 0, mask)
+    start(lanes, variant, state, 0, mask)
     for c in range(state.s.shape[0]):
         for m in range(state.W.shape[1]):
             store(state.dS_in, (c, m), select(mask, splat(lanes, 0.0), load(lanes, state.dS_in, (c, m))))

@@ -14,28 +14,37 @@ _TAG = (0.0,) * RUN
 @inlined
 def learn_symbols(variant: Variant, state: State, event: Event, W: np.ndarray) -> None:
     """W[c, x] += e_s dS_c[c, x] and W[in, x] += e_s dS_in[c, x], in the lanes that learn."""
-    of, cells = state.of, state.of.e_s.shape[0]
-    for l in range(of.e_s.shape[1]):
-        if event.learn >> l & 1:
-            for c in range(cells):
-                e_s, u_in = splat(_TAG, of.e_s[c, l]), cells + c // variant.size
+    of = state.of
+    learn_runs(W, 0, 1, of.e_s, of.dS_c, event.learn)
+    learn_runs(W, of.e_s.shape[0], variant.size, of.e_s, of.dS_in, event.learn)
+
+
+@inlined
+def learn_runs(W: np.ndarray, first: int, cells: int, e_s: np.ndarray, dS: np.ndarray, lanes: int) -> None:
+    """W[u, x] += e_s dS[c, x] in the set `lanes`, for the units u = first, first + 1, .. with so many cells c each."""
+    for l in range(e_s.shape[1]):
+        if lanes >> l & 1:
+            for c in range(e_s.shape[0]):
+                e, u = splat(_TAG, e_s[c, l]), first + c // cells
                 for x in range(0, W.shape[2], RUN):
-                    to_in = fma(e_s, load_run(_TAG, of.dS_in, (c, l), x), load_run(_TAG, W, (u_in, l), x))
-                    store_run(W, (u_in, l), x, to_in)
-                    to_c = fma(e_s, load_run(_TAG, of.dS_c, (c, l), x), load_run(_TAG, W, (c, l), x))
-                    store_run(W, (c, l), x, to_c)
+                    store_run(W, (u, l), x, fma(e, load_run(_TAG, dS, (c, l), x), load_run(_TAG, W, (u, l), x)))
 
 
 @inlined
 def forget_symbols(state: State, lanes: int) -> None:
     """The traces of the symbols start anew in the set `lanes`."""
-    dS_in, dS_c = state.of.dS_in, state.of.dS_c
-    for l in range(dS_in.shape[1]):
+    clear_runs(state.of.dS_in, lanes)
+    clear_runs(state.of.dS_c, lanes)
+
+
+@inlined
+def clear_runs(dS: np.ndarray, lanes: int) -> None:
+    """These traces are 0 in the set `lanes`."""
+    for l in range(dS.shape[1]):
         if lanes >> l & 1:
-            for c in range(dS_in.shape[0]):
-                for x in range(dS_in.shape[2]):
-                    dS_in[c, l, x] = 0.0
-                    dS_c[c, l, x] = 0.0
+            for c in range(dS.shape[0]):
+                for x in range(dS.shape[2]):
+                    dS[c, l, x] = 0.0
 
 
 @inlined

@@ -40,6 +40,7 @@ from lstm_search.simd.lanes import (
     fma,
     full_width,
     gather,
+    lanes_below,
     lanes_tag,
     larger,
     load,
@@ -52,7 +53,7 @@ from lstm_search.simd.lanes import (
     store,
     store_run,
 )
-from lstm_search.simd.logistic import logistic_slope, squash
+from lstm_search.simd.logistic import logistic_and_inverse, logistic_slope, squash
 from lstm_search.simd.stopping import (
     ABSOLUTE,
     ACTIVE,

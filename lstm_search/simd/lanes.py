@@ -403,6 +403,18 @@ def exceeding(_typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def lanes_below(_typingctx: Any, x: Any, limit: Any) -> Any:
+    """The set of lanes, lane l in bit l, where x is less than the number `limit`; a nan is not."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        bits = builder.fcmp_ordered("<", args[0], _splat(builder, args[1], x.n))
+        whole = builder.bitcast(bits, ir.IntType(x.n))
+        return whole if x.n == 64 else builder.zext(whole, _INT64)
+
+    return types.int64(x, types.float64), build
+
+
+@intrinsic
 def power_of_two(_typingctx: Any, shifted: Any) -> Any:
     """2^k as a vector, where the low bits of `shifted` hold k + 1023."""
 

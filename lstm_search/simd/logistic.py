@@ -48,6 +48,14 @@ def logistic(x: Value) -> Value:
 
 
 @inlined
+def logistic_and_inverse(x: Value) -> tuple[Value, Value]:
+    """f(x) and 1/f(x) for |x| <= 80, with a single division; relative errors of both below 1e-15 + 8e-17 |x|."""
+    top, bottom = _fraction(x)
+    inverse = divide(1.0, top * bottom)
+    return top * (top * inverse), bottom * (bottom * inverse)
+
+
+@inlined
 def logistic_slope(f: Value) -> Value:
     """f'(x) = f (1 - f), from f = f(x)."""
     return fma(-1.0 * f, f, f)
