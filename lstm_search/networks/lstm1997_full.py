@@ -3,6 +3,9 @@
 The paper truncates: net inputs are taken not to depend on the activations of the step before (appendix A.1). It says
 that without truncation there was no significant difference in a few runs. Here a sequence is unrolled at its end, as in
 `bptt`; of one that is longer than `history` steps, each stretch of so many is unrolled by itself.
+
+Later forms of the net are unrolled here, too (`lstm2000`). There a block keeps y_f of its states, which in 1997 is 1,
+and peepholes, the last columns of W, lead from the cells of a block to its gates.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 from lstm_search.networks import loop, recurrent
 from lstm_search.networks.learner import Signal, Weights
 from lstm_search.networks.lstm1997_state import Variant
-from lstm_search.networks.recurrent import add_scaled, copy, logistic
+from lstm_search.networks.recurrent import add_scaled, add_sources, copy, logistic
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 
@@ -27,19 +30,23 @@ class FullVariant(NamedTuple):
     bias: int  # 1 where anything hidden is biased
     recurrent: int  # R: how many activations of the step before are sources
     history: int  # T: steps that are kept
+    forget_gates: int  # 1 where blocks have one; they are the last units
+    coupled: int  # 1 where y_f = 1 - y_in
 
 
-def variant_of(net: Variant, n_inputs: int, history: int) -> FullVariant:
+def variant_of(net: Variant, n_inputs: int, history: int, *, forget_gates: int = 0, coupled: int = 0) -> FullVariant:
     """The variant of nets that have `net` in common with the truncated gradient."""
-    return FullVariant(net, n_inputs, int(net.symbols > 0), int(net.bias >= 0), net.sources - net.activations, history)
+    symbols, bias, recurrent = int(net.symbols > 0), int(net.bias >= 0), net.sources - net.activations
+    return FullVariant(net, n_inputs, symbols, bias, recurrent, history, forget_gates, coupled)
 
 
 class FullState(NamedTuple):
-    """The nets of a pack, lane by lane, and what is kept of their last steps, T at most. M = I + bias + R sources."""
+    """The nets of a pack, lane by lane, and what is kept of their last steps, T at most. M = I + bias + R sources,
+    and P = S columns more where gates see cells, else 0."""
 
-    W: np.ndarray  # [L, U, M] hidden weights, from inputs, 1, activations of the step before
+    W: np.ndarray  # [L, U, M + P] hidden weights, from inputs, 1, activations of the step before, cells of the block
     V: np.ndarray  # [L, C, K] output weights, from inputs (where `direct`), cells, conventional units, 1
-    dW: np.ndarray  # [L, U, M] rate x gradient, summed over the sequence
+    dW: np.ndarray  # [L, U, M + P] rate x gradient, summed over the sequence
     dV: np.ndarray  # [L, C, K]
     y: np.ndarray  # [L, U] activations
     s: np.ndarray  # [L, C] cell states
@@ -49,6 +56,7 @@ class FullState(NamedTuple):
     past: np.ndarray  # [L, T + 1, U] activations, from those before the first step kept
     f: np.ndarray  # [L, T, C] f(net_c), of which g is made
     h: np.ndarray  # [L, T, C] h(s_c)
+    states: np.ndarray  # [L, T + 1, C] cell states, from those before the first step kept
     blame: np.ndarray  # [L, T, U] -dE(t)/dy_u
     flow: np.ndarray  # [L, U] -dE/dy_u of the step that is unrolled, from all later ones
     delta: np.ndarray  # [L, U] -dE/dnet_u of that step
@@ -61,8 +69,8 @@ class FullState(NamedTuple):
 def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
     """Nets with all weights zero, and nothing kept."""
     net, T, C = variant.net, variant.history, variant.net.blocks * variant.net.size
-    U = _conventional(net, net.hidden)
-    W = (width, U, variant.inputs + variant.bias + variant.recurrent)
+    U = net.units
+    W = (width, U, variant.inputs + variant.bias + variant.recurrent + net.peepholes)
     V = (width, net.direct + C + net.hidden + net.output_bias, outputs)
     return FullState(
         W=aligned_zeros(*W),
@@ -77,6 +85,7 @@ def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
         past=aligned_zeros(width, T + 1, U),
         f=aligned_zeros(width, T, C),
         h=aligned_zeros(width, T, C),
+        states=aligned_zeros(width, T + 1, C),
         blame=aligned_zeros(width, T, U),
         flow=aligned_zeros(width, U),
         delta=aligned_zeros(width, U),
@@ -88,7 +97,7 @@ def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
 
 
 def _put(state: FullState, variant: FullVariant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
-    """Lane l has these weights, hidden [U, M] and output [K, C]; nothing is summed up yet."""
+    """Lane l has these weights, hidden [U, M + P] and output [K, C]; nothing is summed up yet."""
     hidden, output = weights
     state.W[l], state.V[l] = hidden, output.T
     state.dW[l], state.dV[l] = 0.0, 0.0
@@ -96,16 +105,14 @@ def _put(state: FullState, variant: FullVariant, l: int, network: Any, weights: 
 
 
 def _weights(state: FullState, variant: FullVariant, l: int) -> Weights:
-    """Copies of the weights of lane l: hidden [U, M] and output [K, C]."""
+    """Copies of the weights of lane l: hidden [U, M + P] and output [K, C]."""
     return state.W[l].copy(), state.V[l].T.copy()
 
 
+@inlined
 def _conventional(net: Variant, i: int) -> int:
     """The number of conventional unit i among the hidden units."""
     return net.blocks * (net.size + 1 + net.output_gates) + i
-
-
-_conventional_unit = inlined(_conventional)
 
 
 @inlined
@@ -133,13 +140,48 @@ def _open(net: Variant, y: np.ndarray, j: int) -> float:
 
 
 @inlined
-def _cells(variant: FullVariant, state: FullState, l: int, k: int) -> None:
-    """A.1: s_c += y_in g(net_c) and y_c = y_out h(s_c), from the squashed net inputs in `y`."""
+def _from_cells(variant: FullVariant, w: np.ndarray, s: np.ndarray, j: int) -> float:
+    """What a gate of block j with weights w [M + P] receives from the states s [C] through its peepholes."""
+    net, first = 0.0, variant.inputs + variant.bias + variant.recurrent
+    for i in range(variant.net.peepholes):
+        net += w[first + i] * s[j * variant.net.size + i]
+    return net
+
+
+@inlined
+def _kept(variant: FullVariant, y: np.ndarray, j: int) -> float:
+    """y_f of block j, from the activations y [U]."""
+    if variant.forget_gates:
+        return float(y[y.shape[0] - variant.net.blocks + j])
+    return 1.0 - y[variant.net.blocks * variant.net.size + j] if variant.coupled else 1.0
+
+
+@inlined
+def _nets(variant: FullVariant, state: FullState, l: int, k: int) -> None:
+    """A.1: all net inputs into `y`, but for what output gates receive from the states of this step."""
+    y, W, s, b, C = state.y[l], state.W[l], state.s[l], variant.net.blocks, variant.net.blocks * variant.net.size
+    for u in range(y.shape[0]):
+        y[u] = _net_input(variant, W[u], state.seen[l, k], state.past[l, k])
+    if variant.net.peepholes:
+        for j in range(b):
+            y[C + j] += _from_cells(variant, W[C + j], s, j)
+            if variant.forget_gates:
+                u = y.shape[0] - b + j
+                y[u] += _from_cells(variant, W[u], s, j)
+
+
+@inlined
+def _block(variant: FullVariant, state: FullState, l: int, k: int, j: int) -> None:
+    """A.1: s_c = y_f s_c + y_in g(net_c) and y_c = y_out h(s_c) in block j, from net inputs in `y`, which are squashed
+    but for that of the output gate."""
     net, y, s, C = variant.net, state.y[l], state.s[l], variant.net.blocks * variant.net.size
-    for c in range(C):
-        j = c // net.size
+    for c in range(j * net.size, (j + 1) * net.size):
         state.f[l, k, c] = y[c]
-        s[c] += y[C + j] * (net.g_range * y[c] + net.g_low)
+        s[c] = _kept(variant, y, j) * s[c] + y[C + j] * (net.g_range * y[c] + net.g_low)
+    if net.output_gates:
+        u = C + net.blocks + j
+        y[u] = logistic(y[u] + _from_cells(variant, state.W[l, u], s, j)) if net.peepholes else logistic(y[u])
+    for c in range(j * net.size, (j + 1) * net.size):
         h = s[c] if net.identity else net.h_most * (2.0 * logistic(s[c]) - 1.0)
         state.h[l, k, c] = h
         y[c] = _open(net, y, j) * h
@@ -147,17 +189,22 @@ def _cells(variant: FullVariant, state: FullState, l: int, k: int) -> None:
 
 def _step(variant: FullVariant, state: FullState, block: Block, l: int, t: int, learning: int) -> None:
     """A piece of the loop: the forward pass, which is kept for learning."""
-    kept, y, past = state.kept[l], state.y[l], state.past[l]
+    kept, y, past, first_out = state.kept[l], state.y[l], state.past[l], variant.net.blocks * (variant.net.size + 1)
     if kept[0] == variant.history:  # no room for one more
         _unroll(variant, state, l)
     k = kept[0]
     copy(past[k], y)
+    copy(state.states[l, k], state.s[l])
     _look(variant, state, block, l, t, k)
+    _nets(variant, state, l, k)
     for u in range(y.shape[0]):
-        y[u] = logistic(_net_input(variant, state.W[l, u], state.seen[l, k], past[k]))
-    _cells(variant, state, l, k)
+        if not (variant.net.output_gates and first_out <= u < first_out + variant.net.blocks):
+            y[u] = logistic(y[u])
+    for j in range(variant.net.blocks):
+        _block(variant, state, l, k, j)
     if learning:
         copy(past[k + 1], y)
+        copy(state.states[l, k + 1], state.s[l])
         state.blame[l, k] = 0.0
         kept[0] = k + 1
 
@@ -177,7 +224,7 @@ def _observe(variant: FullVariant, state: FullState, block: Block, stop: StopSta
     for c in range(C):
         add_scaled(e, y[c], V[D + c])
     for i in range(net.hidden):
-        add_scaled(e, y[_conventional_unit(net, i)], V[D + C + i])
+        add_scaled(e, y[_conventional(net, i)], V[D + C + i])
     if not net.linear:
         for k in range(e.shape[0]):
             e[k] = logistic(e[k])
@@ -204,7 +251,7 @@ def _learn(variant: FullVariant, state: FullState, block: Block, l: int, t: int)
         else:
             e[k] = recurrent.error_signal(state.signal[l], e[k], error)
     for c in range(C + net.hidden):
-        u = c if c < C else _conventional_unit(net, c - C)
+        u = c if c < C else _conventional(net, c - C)
         blame[u] = _blame(V[D + c], e)
         add_scaled(dV[D + c], a * y[u], e)
     if D and net.symbols:
@@ -218,20 +265,55 @@ def _learn(variant: FullVariant, state: FullState, block: Block, l: int, t: int)
 
 @inlined
 def _through_block(variant: FullVariant, state: FullState, l: int, k: int, j: int) -> None:
-    """-dE/dnet of the cells and gates of block j at the step kept at k, from -dE/dy in `flow` and -dE/ds of later."""
+    """-dE/dnet of the cells and gates of block j at the step kept at k, from -dE/dy in `flow` and -dE/ds of later; then
+    -dE/ds of the step before."""
     net, y, flow, delta, ds = variant.net, state.past[l, k + 1], state.flow[l], state.delta[l], state.delta_s[l]
-    C, opened = net.blocks * net.size, _open(net, state.past[l, k + 1], j)
-    u_in, u_out = C + j, C + net.blocks + j
-    e_in, e_out = flow[u_in], flow[u_out] if net.output_gates else 0.0
-    for c in range(j * net.size, (j + 1) * net.size):
-        f, h, a = state.f[l, k, c], state.h[l, k, c], net.h_most
-        e_out += h * flow[c]
-        ds[c] += opened * flow[c] * (1.0 if net.identity else (a + h) * (a - h) / (2.0 * a))
-        e_in += ds[c] * (net.g_range * f + net.g_low)
-        delta[c] = ds[c] * y[u_in] * net.g_range * f * (1.0 - f)
-    delta[u_in] = e_in * y[u_in] * (1.0 - y[u_in])
+    C, opened, U = net.blocks * net.size, _open(net, state.past[l, k + 1], j), delta.shape[0]
+    u_in, u_out, u_f = C + j, C + net.blocks + j, U - net.blocks + j
     if net.output_gates:
+        e_out = flow[u_out]
+        for c in range(j * net.size, (j + 1) * net.size):
+            e_out += state.h[l, k, c] * flow[c]
         delta[u_out] = e_out * y[u_out] * (1.0 - y[u_out])
+        _through_peepholes(variant, state, l, u_out, j)
+    e_in, e_f, y_f = flow[u_in], flow[u_f] if variant.forget_gates else 0.0, _kept(variant, y, j)
+    for c in range(j * net.size, (j + 1) * net.size):
+        f, h, a, s = state.f[l, k, c], state.h[l, k, c], net.h_most, state.states[l, k, c]
+        ds[c] += opened * flow[c] * (1.0 if net.identity else (a + h) * (a - h) / (2.0 * a))
+        g = net.g_range * f + net.g_low
+        e_in += ds[c] * (g - s if variant.coupled else g)
+        e_f += ds[c] * s
+        delta[c] = ds[c] * y[u_in] * net.g_range * f * (1.0 - f)
+        ds[c] *= y_f
+    delta[u_in] = e_in * y[u_in] * (1.0 - y[u_in])
+    _through_peepholes(variant, state, l, u_in, j)
+    if variant.forget_gates:
+        delta[u_f] = e_f * y_f * (1.0 - y_f)
+        _through_peepholes(variant, state, l, u_f, j)
+
+
+@inlined
+def _through_peepholes(variant: FullVariant, state: FullState, l: int, u: int, j: int) -> None:
+    """-dE/ds of the states that gate u of block j sees, from its -dE/dnet."""
+    first = variant.inputs + variant.bias + variant.recurrent
+    for i in range(variant.net.peepholes):
+        state.delta_s[l, j * variant.net.size + i] += state.delta[l, u] * state.W[l, u, first + i]
+
+
+@inlined
+def _learn_peepholes(variant: FullVariant, state: FullState, l: int, k: int) -> None:
+    """What the step kept at k brings to the peepholes: output gates see its states, the others those before."""
+    net, dW, a, delta = variant.net, state.dW[l], state.rate[l], state.delta[l]
+    first, C = variant.inputs + variant.bias + variant.recurrent, net.blocks * net.size
+    for j in range(net.blocks):
+        before = state.states[l, k, j * net.size : (j + 1) * net.size]
+        add_scaled(dW[C + j, first:], a * delta[C + j], before)
+        if net.output_gates:
+            u = C + net.blocks + j
+            add_scaled(dW[u, first:], a * delta[u], state.states[l, k + 1, j * net.size : (j + 1) * net.size])
+        if variant.forget_gates:
+            u = delta.shape[0] - net.blocks + j
+            add_scaled(dW[u, first:], a * delta[u], before)
 
 
 @inlined
@@ -239,6 +321,7 @@ def _unroll(variant: FullVariant, state: FullState, l: int) -> None:
     """Errors flow back through all steps that are kept; `kept` is 0 again."""
     net, flow, delta, W, dW = variant.net, state.flow[l], state.delta[l], state.W[l], state.dW[l]
     first = variant.inputs + variant.bias
+    sources = first + variant.recurrent
     flow[:] = 0.0
     state.delta_s[l] = 0.0
     for k in range(state.kept[l, 0] - 1, -1, -1):
@@ -246,12 +329,14 @@ def _unroll(variant: FullVariant, state: FullState, l: int) -> None:
         for j in range(net.blocks):
             _through_block(variant, state, l, k, j)
         for i in range(net.hidden):
-            u = _conventional_unit(net, i)
+            u = _conventional(net, i)
             delta[u] = flow[u] * state.past[l, k + 1, u] * (1.0 - state.past[l, k + 1, u])
         flow[:] = 0.0
         for u in range(delta.shape[0]):
-            recurrent.add_sources(variant, dW[u], state.rate[l] * delta[u], state.seen[l, k], state.past[l, k])
+            add_sources(variant, dW[u, :sources], state.rate[l] * delta[u], state.seen[l, k], state.past[l, k])
             add_scaled(flow[: variant.recurrent], delta[u], W[u, first:])
+        if net.peepholes:
+            _learn_peepholes(variant, state, l, k)
     state.kept[l, 0] = 0
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import memory_blocks
+from lstm_search.networks import lstm1997_full, memory_blocks
 from lstm_search.networks.learner import Facts, Kernels, Weights
 from lstm_search.networks.lstm1997_state import Variant
 from lstm_search.networks.lstm2000_kernel import advance, restart
@@ -44,7 +44,7 @@ class Lstm2000(MemoryBlocks):
     @property
     def kernels(self) -> Kernels:
         """Those of its gradient."""
-        return _TRUNCATED
+        return lstm1997_full.KERNELS if self.gradient == "full" else _TRUNCATED
 
     def __post_init__(self) -> None:
         settle(self, "network")
@@ -70,7 +70,10 @@ class Lstm2000(MemoryBlocks):
     def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Any:
         """What nets of this kind have in common on a task; nets of one variant can share a pack."""
         core = self._core(n_inputs, symbols=symbols, sums=sums)
-        return Variant2000(core, int(self.forget == "gates"), int(self.forget == "coupled"))
+        gates, coupled = int(self.forget == "gates"), int(self.forget == "coupled")
+        if self.gradient == "truncated":
+            return Variant2000(core, gates, coupled)
+        return lstm1997_full.variant_of(core, n_inputs, self.history, forget_gates=gates, coupled=coupled)
 
     def _core(self, n_inputs: int, *, symbols: bool = False, sums: bool = False) -> Variant:
         """What they have in common with the 1997 net."""

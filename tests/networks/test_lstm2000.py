@@ -99,6 +99,15 @@ def test_a_sequence_goes_down_the_truncated_gradient(network: Lstm2000, symbols:
     nets.assert_close(found, descent(network, weights, sequence, truncated=True), 1e-11)
 
 
+@pytest.mark.parametrize(("network", "symbols", "_update"), CASES, ids=name_of)
+def test_a_sequence_goes_down_the_full_gradient(network: Lstm2000, symbols: bool, _update: str) -> None:
+    """Nothing is taken for constant: errors flow back through peepholes, too."""
+    network = replace(network, gradient="full")
+    weights, (sequence,) = random_weights(network, 7), nets.one_sequence(8, symbols=symbols)
+    found = trained(network, [weights], [[sequence]], symbols=symbols)[0]
+    nets.assert_close(found, descent(network, weights, sequence, truncated=False), 1e-11)
+
+
 def same(found: nets.Weights, expected: nets.Weights) -> None:
     for array, other in zip(found, expected, strict=True):
         assert np.ascontiguousarray(array).tobytes() == np.ascontiguousarray(other).tobytes()
