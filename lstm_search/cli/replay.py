@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from lstm_search.cli.named import Named, Unusable, named, sequences_of, weights_of
 from lstm_search.cli.shell import Exit, figures, say
 from lstm_search.config import ConfigError, Settings
-from lstm_search.networks import Lstm1997
 from lstm_search.report import Shown, class_table, draw_gates
 from lstm_search.spec import Trial, TrialResult, TrialSpec
-from lstm_search.theory import Example, by_class, class_names, marks, passage_of
+from lstm_search.theory import Blocks, Example, by_class, class_names, marks, passage_of
 from lstm_search.worker import Worker
 
 MOST_DRAWN = 4
@@ -79,8 +78,8 @@ def _shown(settings: Settings, every: Sequence[Named]) -> list[Shown]:
 def _refuse_undrawable(one: Named, first: TrialSpec) -> None:
     """Raises Unusable for a net without gates, ConfigError for one that has learned another task than the first."""
     cell, key = one.trial.spec.cell, one.trial.result.key[:12]
-    if not isinstance(cell.network, Lstm1997):
-        raise Unusable(f"{key}: a net of network={cell.network.name} has no gates; one of lstm1997 has")
+    if not isinstance(cell.network, Blocks):
+        raise Unusable(f"{key}: a net of network={cell.network.name} has no gates; one of lstm1997 or lstm2000 has")
     if cell.task != first.cell.task:
         raise ConfigError(f"{key}: has learned another task than {first.key[:12]}; takes trials of one task")
 
@@ -88,7 +87,7 @@ def _refuse_undrawable(one: Named, first: TrialSpec) -> None:
 def _seen(settings: Settings, one: Named, some: Sequence[Example]) -> Shown:
     """What a net does over the first of the sequences, and over all of them by class."""
     cell, result, network = one.trial.spec.cell, one.trial.result, one.trial.spec.cell.network
-    assert isinstance(network, Lstm1997)  # noqa: S101  # others were refused
+    assert isinstance(network, Blocks)  # noqa: S101  # others were refused
     weights, classes = weights_of(settings, one), class_names(cell.task)
     return Shown(
         title=f"{result.key[:8]}: {result.outcome.lower()} after {result.sequences:,} {cell.unit}",

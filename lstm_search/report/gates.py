@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lstm_search.networks import Lstm1997
 from lstm_search.report.canvas import COLOURS, DASHES, GREY, WIDTHS, Figures, figure, handles
 from lstm_search.report.layout import aligned
-from lstm_search.theory import Example, Passage
+from lstm_search.theory import Blocks, Example, Passage
 
 MOST_NAMED = 7
 """Blocks and outputs that are told apart by colours; of more the lines are thin, and have no names."""
@@ -25,7 +24,7 @@ class Shown:
     """
 
     title: str
-    network: Lstm1997
+    network: Blocks
     seen: Passage
     example: Example
     marks: Mapping[int, str]
@@ -34,9 +33,12 @@ class Shown:
 
 
 def draw_gates(nets: Sequence[Shown], path: Path, how: Figures = Figures()) -> None:  # noqa: B008  (frozen)
-    """Write states, gates, cell outputs and outputs over the steps of a sequence, a column for each net; for a task
-    with classes also how far the classes' mean states are apart. The same nets give the same bytes."""
-    rows = [name for name in _ROWS if name != _APART or all(net.means is not None for net in nets)]
+    """Write states, gates, cell outputs and outputs over the steps of a sequence, a column for each net; where a net
+    forgets also what is kept, and for a task with classes how far their mean states are apart. The same nets give the
+    same bytes."""
+    absent = {_APART} if any(net.means is None for net in nets) else set()
+    absent |= {_FORGET} if all((net.seen.y_f == 1.0).all() for net in nets) else set()
+    rows = [name for name in _ROWS if name not in absent]
     with figure(path, how.width, height=0.7 + 0.95 * len(rows)) as drawn:
         panels = drawn.subplots(len(rows), len(nets), sharex="col", sharey="row", squeeze=False)
         for column, net in zip(panels.T, nets, strict=True):
@@ -111,9 +113,11 @@ def apart(means: np.ndarray) -> np.ndarray:
 
 
 _APART = "classes apart, s"
+_FORGET = "forget gates"
 _ROWS: Mapping[str, Callable[[Any, Shown], None]] = {
     "states s": lambda panel, net: _of_cells(panel, net, net.seen.s),
     "input gates": lambda panel, net: _of_gates(panel, net, net.seen.y_in),
+    _FORGET: lambda panel, net: _of_gates(panel, net, net.seen.y_f),
     "output gates": lambda panel, net: _of_gates(panel, net, net.seen.y_out),
     "cell outputs": lambda panel, net: _of_cells(panel, net, net.seen.y_c),
     "outputs": _outputs,
@@ -132,7 +136,7 @@ def _looks(nets: Sequence[Shown]) -> dict[str, dict[str, Any]]:
     return looks | {"target": _TARGET | {"color": "black"}}
 
 
-def _name_of(network: Lstm1997, cell: int) -> str:
+def _name_of(network: Blocks, cell: int) -> str:
     j, i = divmod(cell, network.size)
     return f"block {j + 1}, cell {i + 1}" if network.size > 1 else f"block {j + 1}"
 

@@ -4,7 +4,7 @@ It knows tasks, nets and trials, and nothing of how they are trained, recorded o
 """
 
 from lstm_search.theory.flow import Curve, NoFlow, Panels, of_trial, untrained
-from lstm_search.theory.passage import H_KIND, Passage, passage_of, slope
+from lstm_search.theory.passage import H_KIND, Blocks, Passage, passage_of, slope
 from lstm_search.theory.recorded import (
     Example,
     Weights,

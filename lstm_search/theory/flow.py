@@ -15,14 +15,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from lstm_search.networks import Bptt, Elman, Lstm1997, Rtrl
+from lstm_search.networks import Bptt, Elman, Lstm1997, Lstm2000, Rtrl
 from lstm_search.spec import Cell
 from lstm_search.theory.passage import (
     G_KIND,
     H_KIND,
     Array,
+    Blocks,
     Passage,
     activations,
+    forgetting,
     logistic,
     passage_of,
     recurrent_sources,
@@ -73,11 +75,13 @@ def of_trial(cell: Cell, weights: Mapping[str, Weights], x: Array, lags: int) ->
     """The net of a cell with weights (hidden, output) of several moments, by their names, over the input rows x [T, I],
     with `lags` up to T - 1. Raises NoFlow."""
     network = cell.network
-    if isinstance(network, Lstm1997):
+    if isinstance(network, Lstm2000) and network.peepholes:
+        raise NoFlow("network.peepholes=true: error-flow takes trials of nets whose gates do not see states")
+    if isinstance(network, Blocks):
         return {moment: lstm_curves(network, some, x, lags) for moment, some in weights.items()}
     if isinstance(network, Rtrl | Bptt | Elman):
         return {moment: _recurrent_curves(network, hidden, x, lags) for moment, (hidden, _) in weights.items()}
-    raise NoFlow(f"network={network.name}: error-flow takes trials of lstm1997, rtrl, bptt or elman")
+    raise NoFlow(f"network={network.name}: error-flow takes trials of lstm1997, lstm2000, rtrl, bptt or elman")
 
 
 def _recurrent_curves(network: Rtrl | Bptt | Elman, hidden: Array, x: Array, lags: int) -> list[Curve]:
@@ -138,33 +142,38 @@ def products(flow: Array, backwards: Iterable[tuple[Array, Array]]) -> Array:
 
 
 class Step(NamedTuple):
-    """The derivatives of what a 1997 net has at a step: its states and activations, v = (s, y) [C + U]."""
+    """The derivatives of what a net of memory cell blocks has at a step: states and activations, v = (s, y) [C + U]."""
 
     by_net: Array  # [C + U, U] by the step's net inputs
     by_state: Array  # [C + U, C] by the states of the step before, net inputs held
 
 
-def derivatives(network: Lstm1997, seen: Passage, t: int) -> Step:
+def derivatives(network: Blocks, seen: Passage, t: int) -> Step:
     """A.1, differentiated at step t of the passage of one net over one sequence."""
     C, b, U, c = network.cells, network.blocks, network.units, np.arange(network.cells)
     j = c // network.size
     by_net, by_state = np.zeros((C + U, U)), np.zeros((C + U, C))
     y_in, y_out, g, h = seen.y_in[t][j], seen.y_out[t][j], seen.g[t], seen.h[t]
     by_net[c, c] = y_in * slope(G_KIND[network.g], g)  # ds_c/dnet_c
-    by_net[c, C + j] = g * y_in * (1.0 - y_in)  # ds_c/dnet_in
-    by_state[c, c] = 1.0
+    before, y_f = seen.s[t - 1] if t else np.zeros(C), seen.y_f[t][j]
+    by_in = g - before if forgetting(network) == "coupled" else g
+    by_net[c, C + j] = by_in * y_in * (1.0 - y_in)  # ds_c/dnet_in
+    if forgetting(network) == "gates":
+        by_net[c, U - b + j] = before * y_f * (1.0 - y_f)
+    by_state[c, c] = y_f
     through = (y_out * slope(H_KIND[network.h], h))[:, None]  # dy_c/ds_c
     by_net[C : 2 * C], by_state[C : 2 * C] = through * by_net[:C], through * by_state[:C]
     if network.output_gates:
         by_net[C + c, C + b + j] = h * y_out * (1.0 - y_out)
     rest = np.arange(C, U)  # gates and conventional units
-    y = np.concatenate([seen.y_in[t], *[seen.y_out[t]] * network.output_gates, seen.y_i[t]])
+    gates = [seen.y_in[t], *[seen.y_out[t]] * network.output_gates]
+    y = np.concatenate([*gates, seen.y_i[t], *[seen.y_f[t]] * (forgetting(network) == "gates")])
     by_net[C + rest, rest] = y * (1.0 - y)
     return Step(by_net, by_state)
 
 
-def lstm(network: Lstm1997, hidden: Array, seen: Passage, lags: int, *, full: bool, into: Into = "cell") -> Array:
-    """Factors of a 1997 net with the weights `hidden` [U, M] that did what was `seen` of one sequence, for `lags` from
+def lstm(network: Blocks, hidden: Array, seen: Passage, lags: int, *, full: bool, into: Into = "cell") -> Array:
+    """Factors of such a net with the weights `hidden` [U, M] that did what was `seen` of one sequence, for `lags` from
     1 on: from the outputs of cells at the last step into cell inputs or input gates, or from states into states.
 
     The `full` gradient flows through all that the step before has left: states, and the activations that are fed back.
@@ -189,7 +198,7 @@ def lstm(network: Lstm1997, hidden: Array, seen: Passage, lags: int, *, full: bo
     return products(np.eye(C + U)[enters], backwards())
 
 
-def lstm_curves(network: Lstm1997, weights: Weights, x: Array, lags: int) -> list[Curve]:
+def lstm_curves(network: Blocks, weights: Weights, x: Array, lags: int) -> list[Curve]:
     """The full and the truncated flow of a net with these weights (hidden, output) over the input rows x [T, I]."""
     hidden, seen = weights[0], passage_of(network, *weights, x)
     return [

@@ -12,19 +12,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm_search.networks import Lstm1997
+from lstm_search.networks import Lstm1997, Lstm2000
+
+Blocks = Lstm1997 | Lstm2000
+"""A net of memory cell blocks."""
 
 Array = NDArray[Any]
 """Numbers: real ones, or complex ones where derivatives are taken."""
 
 
 class Passage(NamedTuple):
-    """What a 1997 net did at every step: T steps, U hidden units, C cells, b blocks."""
+    """What a net of memory cell blocks did at every step: T steps, U hidden units, C cells, b blocks."""
 
     z: Array  # [T, .., M] what gates and cells saw
-    net: Array  # [T, .., U] net inputs of cells, input gates, output gates, conventional units
+    net: Array  # [T, .., U] net inputs of cells, input, output gates, conventional units, forget gates; of no peepholes
     y_in: Array  # [T, .., b]
     y_out: Array  # [T, .., b] 1 where there are no output gates
+    y_f: Array  # [T, .., b] how much of its states a block keeps: 1 where it does not forget
     g: Array  # [T, .., C]
     s: Array  # [T, .., C] cell states
     h: Array  # [T, .., C]
@@ -67,7 +71,7 @@ _RANGE = {"one": 1.0, "two": 2.0}
 
 
 def passage_of(
-    network: Lstm1997,
+    network: Blocks,
     hidden: Array,
     output: Array,
     x: Array,
@@ -75,22 +79,24 @@ def passage_of(
     frozen: Array | None = None,
     nudge: Array | None = None,
 ) -> Passage:
-    """Run nets with the weights hidden [.., U, M] and output [.., K, M'] (as `Lstm1997.initial` orders them) over the
-    input rows x [T, .., I].
+    """Run nets with the weights hidden [.., U, M] and output [.., K, M'] (as `memory_blocks.initial` orders them) over
+    the input rows x [T, .., I].
 
     With `frozen` [T, .., M] gates and cells see the sources recorded there instead of the net's own activations of
     t-1: what the truncated gradient takes for constants. `nudge` [T, .., U] is added to the net inputs.
     """
     nets = np.broadcast_shapes(hidden.shape[:-2], x.shape[1:-1])
     before, s = np.full((*nets, network.units), network.reset), np.zeros((*nets, network.cells))
-    steps = []
+    steps, seen_by_gates = [], _peepholes(network)
+    sources, peepholes = np.split(hidden, [hidden.shape[-1] - seen_by_gates], axis=-1)
     for t, inputs in enumerate(x):
         z = _sources(network, inputs, before) if frozen is None else frozen[t]
-        net = _times(hidden, z) + (0.0 if nudge is None else nudge[t])
-        y_in, y_out, g, s, h, y_c, y_i = _hidden_units(network, net, s)
+        net = _times(sources, z) + (0.0 if nudge is None else nudge[t])
+        y_in, y_out, y_f, g, s, h, y_c, y_i = _hidden_units(network, net, s, peepholes)
         y = _outputs(network, output, _joined([*[inputs] * network.direct, y_c, y_i, *[_ONE] * network.output_bias]))
-        steps.append((z, net, y_in, y_out, g, s, h, y_c, y_i, y))
-        before = np.concatenate([y_c, y_in, *[y_out] * network.output_gates, y_i], axis=-1)
+        steps.append((z, net, y_in, y_out, y_f, g, s, h, y_c, y_i, y))
+        gates = [y_in, *[y_out] * network.output_gates, y_i, *[y_f] * (forgetting(network) == "gates")]
+        before = np.concatenate([y_c, *gates], axis=-1)
     return Passage(*(np.array(each) for each in zip(*steps, strict=True)))
 
 
@@ -103,12 +109,22 @@ def _times(weights: Array, values: Array) -> Array:
     return np.asarray((weights @ values[..., None])[..., 0])
 
 
-def recurrent_sources(network: Lstm1997) -> int:
+def forgetting(network: Blocks) -> str:
+    """How blocks forget: by gates, coupled, or not at all (none)."""
+    return network.forget if isinstance(network, Lstm2000) else "none"
+
+
+def _peepholes(network: Blocks) -> int:
+    """How many states each gate sees."""
+    return network.size if isinstance(network, Lstm2000) and network.peepholes else 0
+
+
+def recurrent_sources(network: Blocks) -> int:
     """R: how many activations of the step before are sources."""
     return {"all": network.units, "cells": network.cells, "none": 0}[network.recurrent]
 
 
-def _sources(network: Lstm1997, inputs: Array, before: Array) -> Array:
+def _sources(network: Blocks, inputs: Array, before: Array) -> Array:
     """z: inputs, 1 where anything hidden is biased, activations of the step before."""
     biased = network.gates_biased or network.cell_bias != "none"
     return _joined([inputs, *[_ONE] * biased, before[..., : recurrent_sources(network)]])
@@ -120,19 +136,31 @@ def _joined(parts: Sequence[Array]) -> Array:
     return np.concatenate([np.broadcast_to(part, (*nets, part.shape[-1])) for part in parts], axis=-1)
 
 
-def _hidden_units(network: Lstm1997, net: Array, s: Array) -> tuple[Array, ...]:
-    """A.1: gates, g, states, h, cell outputs and conventional units, from net inputs and the states before."""
-    C, b, S, gated = network.cells, network.blocks, network.size, network.units - network.hidden
-    gates = logistic(net[..., C:gated])
-    y_in = gates[..., :b]
-    y_out = gates[..., b:] if network.output_gates else np.ones_like(y_in)
-    g = squash(G_KIND[network.g], net[..., :C])
-    s = s + np.repeat(y_in, S, axis=-1) * g
+def _hidden_units(network: Blocks, net: Array, before: Array, peepholes: Array) -> tuple[Array, ...]:
+    """A.1: gates, g, states, h, cell outputs and conventional units, from net inputs without those of `peepholes`
+    [.., U, S], and the states before."""
+    C, b, S = network.cells, network.blocks, network.size
+    conventional = C + (1 + network.output_gates) * b
+    forget = conventional + network.hidden
+
+    def gates(first: int, s: Array) -> Array:
+        seen = peepholes[..., first : first + b, :]
+        by_states = (seen * s.reshape(*s.shape[:-1], b, S)).sum(axis=-1) if seen.shape[-1] else 0.0
+        return logistic(net[..., first : first + b] + by_states)
+
+    y_in, g = gates(C, before), squash(G_KIND[network.g], net[..., :C])
+    if forgetting(network) == "gates":
+        y_f = gates(forget, before)
+    else:
+        y_f = 1.0 - y_in if forgetting(network) == "coupled" else np.ones_like(y_in)
+    s = np.repeat(y_f, S, axis=-1) * before + np.repeat(y_in, S, axis=-1) * g
+    y_out = gates(C + b, s) if network.output_gates else np.ones_like(y_in)
     h = squash(H_KIND[network.h], s)
-    return y_in, y_out, g, s, h, np.repeat(y_out, S, axis=-1) * h, logistic(net[..., gated:])
+    y_i = logistic(net[..., conventional:forget])
+    return y_in, y_out, y_f, g, s, h, np.repeat(y_out, S, axis=-1) * h, y_i
 
 
-def _outputs(network: Lstm1997, output: Array, seen: Array) -> Array:
+def _outputs(network: Blocks, output: Array, seen: Array) -> Array:
     """What comes of what the output units see."""
     net = _times(output, seen)
     return logistic(net) if network.output == "logistic" else net

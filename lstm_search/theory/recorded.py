@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_search import simd
-from lstm_search.networks import Lstm1997
 from lstm_search.spec import TrialSpec
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, Multiplication, TemporalOrder, TwoSequence, VeryLongLag
-from lstm_search.theory.passage import Array, passage_of
+from lstm_search.theory.passage import Array, Blocks, passage_of
 
 Weights = tuple[Array, Array]
 """Hidden and output weights."""
@@ -126,7 +125,7 @@ def class_of(example: Example) -> int:
     return int(target.argmax()) if len(target) > 1 else int(target[0] > 0.5)
 
 
-def by_class(network: Lstm1997, weights: Weights, some: Sequence[Example], classes: int) -> Array:
+def by_class(network: Blocks, weights: Weights, some: Sequence[Example], classes: int) -> Array:
     """The mean state of each cell over the sequences of each class [T + 1, classes, C], at every step that the shortest
     of them has, then at their last steps; not-a-number where a class has no sequence."""
     lengths = np.array([len(one.x) for one in some])

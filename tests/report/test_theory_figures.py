@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from lstm_search.networks import Lstm1997
+from lstm_search.networks import Lstm1997, Lstm2000
 from lstm_search.report import Figures, Shown, class_table, draw_flow, draw_gates, flow_csv, flow_table
 from lstm_search.report.error_flow import power_of_ten
 from lstm_search.theory import Curve, Example, passage_of
@@ -27,8 +27,8 @@ CURVES = [
 PANELS = {"all of them": CURVES, "one": CURVES[1:2]}
 
 
-def shown(**settings: Any) -> Shown:
-    network = Lstm1997(**settings)
+def shown(kind: type[Lstm1997 | Lstm2000] = Lstm1997, **settings: Any) -> Shown:
+    network = kind(**settings)
     x = np.random.default_rng(0).normal(0, 1, (STEPS, 3))
     seen = passage_of(network, *network.initial(np.uint64(1), 3, 2), x)
     target = np.full((STEPS, 2), np.nan)
@@ -45,6 +45,7 @@ NETS = {
     "one": [shown()],
     "of other sizes": [with_classes(shown()), with_classes(shown(blocks=1, size=3, output_gates=False))],
     "many blocks": [shown(blocks=12, size=1, hidden=2)],
+    "one that forgets": [shown(), shown(Lstm2000, peepholes=True)],
 }
 
 
@@ -63,6 +64,7 @@ def test_gates_of_any_nets_are_drawn(nets: list[Shown], tmp_path: Path) -> None:
     text = (tmp_path / "first.svg").read_text(encoding="utf-8")
     assert text.count("<!-- a net -->") == len(nets)
     assert ("<!-- classes apart, s -->" in text) == (nets[0].means is not None)
+    assert ("<!-- forget gates -->" in text) == isinstance(nets[-1].network, Lstm2000)
 
 
 def test_gates_are_drawn_the_same_every_time(tmp_path: Path) -> None:

@@ -14,24 +14,29 @@ import pytest
 from helpers.lstm1997_cases import READINGS, cases
 from numpy.typing import NDArray
 
-from lstm_search.networks import Bptt, Elman, Lstm1997, Rtrl
+from lstm_search.networks import Bptt, Elman, Lstm1997, Lstm2000, Rtrl
 from lstm_search.spec import Cell, Stop, Training
 from lstm_search.tasks import TemporalOrder
 from lstm_search.theory import flow
 from lstm_search.theory.passage import Passage, activations, passage_of
 
 LAGS, TINY = 12, 1e-30
-NETWORKS = list(dict.fromkeys(case.network for case in [*cases()[::3], *READINGS[::3]]))
+NETWORKS = [
+    *dict.fromkeys(case.network for case in [*cases()[::3], *READINGS[::3]]),
+    Lstm2000(2, 2, hidden=1),
+    Lstm2000(1, 3, recurrent="cells", output_gates=False),
+    Lstm2000(2, 1, forget="coupled"),
+]
 
 
-def net_of(network: Lstm1997, *, steps: int = LAGS + 1) -> tuple[NDArray, NDArray, NDArray]:
+def net_of(network: Lstm1997 | Lstm2000, *, steps: int = LAGS + 1) -> tuple[NDArray, NDArray, NDArray]:
     """Weights, large enough that everything matters, and input rows."""
     rng = np.random.default_rng(0)
     hidden, output = replace(network, init=0.9, input_gate_bias=(), output_gate_bias=()).initial(np.uint64(5), 3, 2)
     return hidden, output, rng.normal(0, 1, (steps, 3))
 
 
-def by_complex_steps(network: Lstm1997, seen: Passage, q: int, *, full: bool, net: Any) -> NDArray:
+def by_complex_steps(network: Lstm1997 | Lstm2000, seen: Passage, q: int, *, full: bool, net: Any) -> NDArray:
     """Derivatives of all cell outputs [C, U] at the last step by all net inputs q steps before."""
     found = []
     for u in range(network.units):
@@ -44,7 +49,7 @@ def by_complex_steps(network: Lstm1997, seen: Passage, q: int, *, full: bool, ne
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("full", [False, True])
-def test_a_factor_of_lstm_is_the_largest_derivative(network: Lstm1997, full: bool) -> None:
+def test_a_factor_of_lstm_is_the_largest_derivative(network: Lstm1997 | Lstm2000, full: bool) -> None:
     net = hidden, *_ = net_of(network)
     seen, C = passage_of(network, *net), network.cells
     cells, gates = (flow.lstm(network, hidden, seen, LAGS, full=full, into=into) for into in ("cell", "gate"))
@@ -115,6 +120,20 @@ def test_with_the_same_input_at_every_step_it_is_the_same_at_every_lag() -> None
     np.testing.assert_allclose(found, np.broadcast_to(np.array(found)[:, :1], (3, 1000)), atol=1e-12)
 
 
+def test_within_cells_that_forget_an_error_is_scaled_by_their_gates() -> None:
+    network = Lstm2000(size=1, blocks=1)
+    net = net_of(network)
+    seen = passage_of(network, *net)
+    found = flow.lstm(network, net[0], seen, LAGS, full=False, into="state")
+    np.testing.assert_allclose(found, np.log10(np.cumprod(seen.y_f[:0:-1, 0])), atol=1e-12)
+
+
+def test_nets_whose_gates_see_states_are_refused() -> None:
+    cell = Cell(TemporalOrder(), Lstm2000(peepholes=True), Training(), (Stop(),))
+    with pytest.raises(flow.NoFlow, match=r"network\.peepholes=true: error-flow takes"):
+        flow.of_trial(cell, {}, np.eye(8), 1)
+
+
 def test_the_carrousel_keeps_errors_and_a_steep_unit_blows_them_up() -> None:
     found = {curve.name: curve.factor for curves in flow.untrained(0, 50).values() for curve in curves}
     assert found["naive carrousel"].tolist() == [0.0] * 50
@@ -131,7 +150,13 @@ def test_nothing_is_lost_far_below_the_smallest_number() -> None:
 
 @pytest.mark.parametrize(
     ("network", "curves"),
-    [(Lstm1997(), 4), (Rtrl(hidden=2), 1), (Bptt(hidden=3, wiring="layered", bias=True), 1), (Elman(), 1)],
+    [
+        (Lstm1997(), 4),
+        (Lstm2000(), 4),
+        (Rtrl(hidden=2), 1),
+        (Bptt(hidden=3, wiring="layered", bias=True), 1),
+        (Elman(), 1),
+    ],
 )
 def test_nets_of_a_trial_have_their_own_curves(network: Any, curves: int) -> None:
     cell = Cell(TemporalOrder(T=10), network, Training(), (Stop(),))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import naive
+from helpers import naive, naive_lstm2000
 from helpers.lstm1997_cases import N_INPUTS, N_OUTPUTS, cases, cases_of_readings, name_of
 from numpy.typing import NDArray
 
-from lstm_search.networks import Lstm1997
+from lstm_search.networks import Lstm1997, Lstm2000
 from lstm_search.theory.passage import Passage, passage_of
 
 STEPS = 7
@@ -48,9 +49,26 @@ def test_every_activation_is_that_of_the_twin(network: Lstm1997) -> None:
             np.testing.assert_allclose(getattr(found, name), wanted, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
-def test_nets_and_sequences_may_be_stacked() -> None:
-    network = Lstm1997(hidden=1, direct=True)
-    nets = [weights(network, seed) for seed in range(3)]
+LATER = [
+    Lstm2000(2, 2, peepholes=True),
+    Lstm2000(3, 1, forget="coupled", recurrent="cells", hidden=2),
+    Lstm2000(1, 3, forget="none", peepholes=True, output_gates=False, direct=True),
+]
+
+
+@pytest.mark.parametrize("network", LATER)
+def test_every_activation_of_a_later_form_is_that_of_its_twin(network: Lstm2000) -> None:
+    weights = replace(network, init=1.0).initial(np.uint64(1), N_INPUTS, N_OUTPUTS)
+    rows = np.random.default_rng(1).normal(0, 1, (STEPS, N_INPUTS))
+    found, expected = passage_of(network, *weights, rows), naive_lstm2000.forward(network, *weights, rows.tolist())
+    for name in ("y_in", "y_out", "y_f", "g", "s", "h", "y_c", "y_i", "y"):
+        wanted = [getattr(step, name) for step in expected]
+        np.testing.assert_allclose(getattr(found, name), wanted, rtol=1e-12, atol=1e-14, err_msg=name)
+
+
+@pytest.mark.parametrize("network", [Lstm1997(hidden=1, direct=True), LATER[0]])
+def test_nets_and_sequences_may_be_stacked(network: Lstm1997 | Lstm2000) -> None:
+    nets = [network.initial(np.uint64(seed), N_INPUTS, N_OUTPUTS) for seed in range(3)]
     hidden, output = (np.array(each) for each in zip(*nets, strict=True))
     x = np.random.default_rng(1).normal(0, 1, (STEPS, 2, 1, N_INPUTS))
     together = passage_of(network, hidden, output, x)
