@@ -10,10 +10,12 @@ from lstm_search.networks.carrousel import Carrousel
 from lstm_search.networks.cascade import Cascade
 from lstm_search.networks.chunker import Chunker
 from lstm_search.networks.elman import Elman
+from lstm_search.networks.gru import Gru
 from lstm_search.networks.guessing import Guessing
 from lstm_search.networks.learner import Kernels, Learner, Signal
 from lstm_search.networks.lstm1997 import Lstm1997
 from lstm_search.networks.lstm2000 import Lstm2000
+from lstm_search.networks.optimizers import AT_ONCE, DESCENT, RULES, Rule
 from lstm_search.networks.rtrl import Rtrl
 
 NETWORKS: dict[str, type[Learner]] = {
@@ -26,4 +28,5 @@ NETWORKS: dict[str, type[Learner]] = {
     "carrousel": Carrousel,
     "chunker": Chunker,
     "cascade": Cascade,
+    "gru": Gru,
 }

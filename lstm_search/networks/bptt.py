@@ -14,6 +14,7 @@ import numpy as np
 from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner
+from lstm_search.networks.optimizers import DESCENT, RULES
 from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, aligned_zeros, inlined
 
@@ -128,11 +129,12 @@ class Bptt(Learner):
     @property
     def facts(self) -> Facts:
         """Outputs that are recurrent units have no f' of their own."""
-        return Facts(updates=("sequence",), slopeless=recurrent.slopeless(self))
+        return Facts(updates=("sequence",), optimizers=tuple(RULES), slopeless=recurrent.slopeless(self))
 
     def __post_init__(self) -> None:
         settle(self, "network")
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Variant:
         """What nets of this kind have in common on a task. Contributions are summed up in any case."""
-        return recurrent.variant_of(self, n_inputs, symbols=symbols, sums=True)._replace(history=self.history)
+        net = recurrent.variant_of(self, n_inputs, symbols=symbols, sums=max(sums, DESCENT))
+        return net._replace(history=self.history)

@@ -87,6 +87,6 @@ class Carrousel(Learner):
     def __post_init__(self) -> None:
         settle(self, "network")
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Variant:
         """What nets of this kind have in common on a task."""
         return recurrent.variant_of(self, n_inputs, symbols=symbols, sums=sums)._replace(fed_back=0)

@@ -44,7 +44,7 @@ class Cascade(Learner):
     def __post_init__(self) -> None:
         settle(self, "network")
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Variant:
         """What nets of this kind have in common on a task."""
         return Variant(
             inputs=n_inputs,

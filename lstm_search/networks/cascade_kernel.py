@@ -120,7 +120,7 @@ def put(state: CascadeState, variant: Variant, l: int, network: Any, weights: We
     state.pools[l] = hidden.reshape(state.pools.shape[1:])
     state.V[l, : variant.inputs + 1] = output.T
     state.z[l, variant.inputs] = 1.0
-    state.rate[l], state.signal[l] = signal.rate, signal[1:]
+    state.rate[l], state.signal[l] = signal.rate, signal[1:4]
 
 
 def weights(state: CascadeState, variant: Variant, l: int) -> Weights:

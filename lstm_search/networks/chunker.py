@@ -225,7 +225,7 @@ class Chunker(Learner):
     def __post_init__(self) -> None:
         settle(self, "network")
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Variant:
         """What nets of this kind have in common on a task."""
         net = recurrent.variant_of(self, n_inputs, symbols=symbols, sums=sums)
         return Variant(net._replace(history=self.history), self.surprise, int(self.imitates == "all"))

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner
+from lstm_search.networks.optimizers import RULES
 from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block
 
@@ -49,7 +50,7 @@ class Elman(Learner):
     reset: float = setting(0.0, "activations before a sequence's first step: 0 or 0.5", among=(0.0, 0.5), reading=True)
 
     name = "elman"
-    facts = Facts()
+    facts = Facts(optimizers=tuple(RULES))
     kernels = recurrent.kernels(ElmanState, _new_state, learn=_learn)
     variant = recurrent.variant_of
     initial = recurrent.initial

@@ -97,7 +97,7 @@ class Guessing(Learner):
     def __post_init__(self) -> None:
         settle(self, "network")
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Variant:
         """What nets of this kind have in common on a task."""
         return Variant(self.hidden, n_inputs, symbols=int(symbols), bias=1, full=1, direct=0, sums=int(sums))
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from lstm_search.networks.optimizers import Rule
 from lstm_search.simd import Layout, uniforms
 
 Weights = tuple[np.ndarray, np.ndarray]
@@ -23,6 +24,7 @@ class Signal(NamedTuple):
     margin: float = 0.0
     slope: float = 1.0  # or 0
     constant: float = 0.0
+    rule: Rule = Rule()  # of an optimizer that has the rate itself; then `rate` is a factor of the error alone
 
 
 class Growth(NamedTuple):
@@ -58,6 +60,7 @@ class Facts(NamedTuple):
 
     tasks: tuple[str, ...] = ()  # what it can learn, by name; () for all
     updates: tuple[str, ...] = ("sequence", "step")  # what `training.update` may be
+    optimizers: tuple[str, ...] = ("descent",)  # what `training.optimizer` may be
     signals: bool = True  # whether error signals of outputs are what it learns by
     in_turn: bool = False  # whether a task's fixed training strings come in turn, for it learns set by set
     linear: bool = False  # whether outputs are linear, not logistic
@@ -84,10 +87,11 @@ class Learner(ABC):
         """What is done with them."""
 
     @abstractmethod
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Any:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Any:
         """What nets with these settings have in common on a task of `n_inputs` inputs; trials of one variant can share
-        a pack. `symbols`: of the inputs one is 1, and the others are 0. `sums`: contributions are summed over a
-        sequence and applied at its end."""
+        a pack. `symbols`: of the inputs one is 1, and the others are 0. `sums`: contributions are applied at once
+        (optimizers.AT_ONCE), or summed over a sequence and applied at its end, by DESCENT or one of the others that
+        its facts name."""
 
     @abstractmethod
     def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> Weights:

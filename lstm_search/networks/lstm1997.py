@@ -92,15 +92,15 @@ class Lstm1997(MemoryBlocks):
         """Number of hidden units, U: cells, input gates, output gates and conventional units."""
         return self.blocks * (self.size + 1 + self.output_gates) + self.hidden
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Any:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Any:
         """What nets of this kind have in common on a task; nets of one variant can share a pack.
 
-        `sums`: whether contributions are summed over a sequence (see `Training.update`).
+        `sums`: whether contributions are summed over a sequence, and how they are applied then (see `optimizers`).
         """
         net = self._variant(n_inputs, symbols=symbols, sums=sums)
         return net if self.gradient == "truncated" else lstm1997_full.variant_of(net, n_inputs, self.history)
 
-    def _variant(self, n_inputs: int, *, symbols: bool = False, sums: bool = False) -> Variant:
+    def _variant(self, n_inputs: int, *, symbols: bool = False, sums: int = 0) -> Variant:
         """The same for the truncated gradient."""
         grows = self.growth != "none"
         return memory_blocks.variant_of(self, n_inputs, self.units, symbols=symbols, sums=sums, grows=grows)

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search.networks import loop, recurrent
+from lstm_search.networks import loop, optimizers, recurrent
 from lstm_search.networks.learner import Signal, Weights
 from lstm_search.networks.lstm1997_state import Variant
+from lstm_search.networks.optimizers import DESCENT, Moments, count, follow, new_moments
 from lstm_search.networks.recurrent import add_scaled, add_sources, copy, logistic
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
@@ -64,6 +65,9 @@ class FullState(NamedTuple):
     rate: np.ndarray  # [L] learning rate
     signal: np.ndarray  # [L, 3] margin, slope and constant of its `Signal`
     reset: np.ndarray  # [L] activations before a sequence's first step
+    rule: np.ndarray  # [L, 4] the optimizer's `Rule`
+    of_W: Moments
+    of_V: Moments
 
 
 def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
@@ -72,11 +76,12 @@ def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
     U = net.units
     W = (width, U, variant.inputs + variant.bias + variant.recurrent + net.peepholes)
     V = (width, net.direct + C + net.hidden + net.output_bias, outputs)
+    dW, dV = aligned_zeros(*W), aligned_zeros(*V)
     return FullState(
         W=aligned_zeros(*W),
         V=aligned_zeros(*V),
-        dW=aligned_zeros(*W),
-        dV=aligned_zeros(*V),
+        dW=dW,
+        dV=dV,
         y=aligned_zeros(width, U),
         s=aligned_zeros(width, C),
         e=aligned_zeros(width, outputs),
@@ -93,6 +98,9 @@ def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
         rate=aligned_zeros(width),
         signal=aligned_zeros(width, 3),
         reset=aligned_zeros(width),
+        rule=aligned_zeros(width, len(optimizers.Rule())),
+        of_W=new_moments(net.sums, dW, 1),
+        of_V=new_moments(net.sums, dV, 1),
     )
 
 
@@ -101,7 +109,9 @@ def _put(state: FullState, variant: FullVariant, l: int, network: Any, weights: 
     hidden, output = weights
     state.W[l], state.V[l] = hidden, output.T
     state.dW[l], state.dV[l] = 0.0, 0.0
-    state.rate[l], state.signal[l], state.reset[l] = signal.rate, signal[1:], network.reset
+    state.rate[l], state.signal[l], state.reset[l] = signal.rate, signal[1:4], network.reset
+    state.rule[l] = signal.rule
+    optimizers.forget([array[l] for array in (*state.of_W, *state.of_V)])
 
 
 def _weights(state: FullState, variant: FullVariant, l: int) -> Weights:
@@ -349,8 +359,13 @@ def _finish(variant: FullVariant, state: FullState, l: int, number: int) -> None
             dW[u, variant.inputs] = 0.0
         if u < C and not net.cells_fed:
             dW[u, variant.inputs + variant.bias :] = 0.0
-    recurrent.move(state.W[l], dW)
-    recurrent.move(state.V[l], state.dV[l])
+    if net.sums <= DESCENT:
+        recurrent.move(state.W[l], dW)
+        recurrent.move(state.V[l], state.dV[l])
+    else:
+        count(state.rule[l])
+        follow(net.sums, state.rule[l], state.W[l], dW, state.of_W.first[l], state.of_W.second[l])
+        follow(net.sums, state.rule[l], state.V[l], state.dV[l], state.of_V.first[l], state.of_V.second[l])
 
 
 def _begin(variant: FullVariant, state: FullState, l: int) -> None:

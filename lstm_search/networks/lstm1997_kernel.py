@@ -17,7 +17,6 @@ import numpy as np
 from lstm_search.networks.lstm1997_nets import add_up
 from lstm_search.networks.lstm1997_outputs import (
     add,
-    apply_sums,
     clear_absent,
     h_slope,
     learn_of_symbols,
@@ -27,6 +26,7 @@ from lstm_search.networks.lstm1997_outputs import (
 )
 from lstm_search.networks.lstm1997_state import DEFER, RING, Event, State, Variant
 from lstm_search.networks.lstm1997_symbols import forget_symbols
+from lstm_search.networks.lstm1997_update import apply_sums
 from lstm_search.simd import (
     ACTIVE,
     LEARNING,
@@ -211,7 +211,7 @@ def _learn_and_end(lanes: Lanes, variant: Variant, state: State, block: Block, s
     if variant.symbols:
         learn_of_symbols(variant, state, block, event)
     if ends:
-        apply_sums(lanes, state, ends & learning)
+        apply_sums(lanes, variant, state, ends & learning)
         forget_symbols(state, ends)
         start(lanes, variant, state, event.t + 1, ends)
         for l in range(stop.at.shape[0]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstm_search.networks.lstm1997_state import RING, Event, State, Variant
-from lstm_search.networks.lstm1997_symbols import apply_runs, direct_nets, learn_direct, learn_symbols
+from lstm_search.networks.lstm1997_symbols import direct_nets, learn_direct, learn_symbols
 from lstm_search.simd import (
     ABSOLUTE,
     EVERY,
@@ -187,25 +187,6 @@ def clear_absent(lanes: Lanes, variant: Variant, W: np.ndarray, mask: int) -> No
         for u in range(C if variant.cell_bias else 0, C if variant.gate_bias else W.shape[0]):
             index = (u, variant.bias)
             store(W, index, select(mask, splat(lanes, 0.0), load(lanes, W, index)))
-
-
-@inlined
-def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
-    """Move `sums` into `to`, in the lanes of `mask`."""
-    for u in range(sums.shape[0]):
-        for m in range(sums.shape[1]):
-            before, term = load(lanes, to, (u, m)), load(lanes, sums, (u, m))
-            store(to, (u, m), select(mask, before + term, before))
-            store(sums, (u, m), select(mask, splat(lanes, 0.0), term))
-
-
-@inlined
-def apply_sums(lanes: Lanes, state: State, mask: int) -> None:
-    """What was summed over a sequence moves into the weights, in the lanes of `mask`."""
-    _apply(lanes, state.W, state.dW, mask)
-    _apply(lanes, state.V, state.dV, mask)
-    apply_runs(state.of.W, state.of.dW, mask)
-    apply_runs(state.of.V, state.of.dV, mask)
 
 
 @inlined

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_search.networks import optimizers
 from lstm_search.networks.learner import Signal, Weights
+from lstm_search.networks.optimizers import Moments, new_moments
 from lstm_search.simd import aligned_zeros
 
 RING = 8
@@ -48,7 +50,7 @@ class Variant(NamedTuple):
     h_most: float  # a
     g_range: float  # g = g_range f + g_low: 4 f - 2, 2 f - 1, or f
     g_low: float
-    sums: int  # 1 where contributions are summed over a sequence and applied at its end
+    sums: int  # 0 where contributions are applied at once, else how they are at a sequence's end (see `optimizers`)
 
 
 class Event(NamedTuple):
@@ -74,6 +76,16 @@ class Columns(NamedTuple):
     e_s: np.ndarray  # [C, L] what multiplies the traces
 
 
+class Memory(NamedTuple):
+    """What optimizers other than descent remember, in the shapes of the sums in `State` and `Columns`."""
+
+    rule: np.ndarray  # [4, L] the optimizer's `Rule`
+    W: Moments
+    V: Moments
+    of_W: Moments
+    of_V: Moments
+
+
 class State(NamedTuple):
     """The nets of a pack: first what steps need most often, which a GPU may keep close. Where inputs are symbols, what
     belongs to them is in `Columns` instead."""
@@ -94,6 +106,7 @@ class State(NamedTuple):
     V: np.ndarray  # [K, D + C + H + output_bias, L] output weights
     dW: np.ndarray  # [U, N, L] rate x gradient, summed over the sequence; no rows unless `sums`
     dV: np.ndarray  # [K, D + C + H + output_bias, L]
+    memory: Memory
     of: Columns
 
 
@@ -101,11 +114,14 @@ def new_state(width: int, variant: Variant, outputs: int) -> State:
     """Nets with all weights zero."""
     cells, units = variant.blocks * variant.size, variant.units
     columns = variant.rows + cells + variant.hidden + variant.output_bias
+    of, wide = _new_columns(width, variant, outputs), variant.sources + variant.peepholes
+    dW = aligned_zeros(units if variant.sums else 0, wide, width)
+    dV = aligned_zeros(outputs if variant.sums else 0, columns, width)
     state = State(
-        W=aligned_zeros(units, variant.sources + variant.peepholes, width),
+        W=aligned_zeros(units, wide, width),
         V=aligned_zeros(outputs, columns, width),
-        dW=aligned_zeros(units if variant.sums else 0, variant.sources + variant.peepholes, width),
-        dV=aligned_zeros(outputs if variant.sums else 0, columns, width),
+        dW=dW,
+        dV=dV,
         dS_in=aligned_zeros(cells, variant.sources, width),
         dS_c=aligned_zeros(cells, variant.sources, width),
         z=aligned_zeros(RING, variant.activations + units, width),
@@ -118,7 +134,8 @@ def new_state(width: int, variant: Variant, outputs: int) -> State:
         signal=aligned_zeros(3, width),
         reset=aligned_zeros(1, width),
         alive=aligned_zeros(1, width),
-        of=_new_columns(width, variant, outputs),
+        memory=_new_memory(variant.sums, dW, dV, of),
+        of=of,
     )
     if variant.bias >= 0:
         state.z[:, variant.bias] = 1.0
@@ -139,6 +156,11 @@ def _new_columns(width: int, variant: Variant, outputs: int) -> Columns:
     )
 
 
+def _new_memory(sums: int, dW: np.ndarray, dV: np.ndarray, of: Columns) -> Memory:
+    arrays = (new_moments(sums, array, 0) for array in (dW, dV, of.dW, of.dV))
+    return Memory(aligned_zeros(len(optimizers.Rule()), dW.shape[-1]), *arrays)
+
+
 def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
     """Lane l has these weights, hidden [U, M] and output [K, direct + C + H + output_bias]; nothing is summed up yet,
     and hidden units that are to join in later are not there."""
@@ -148,8 +170,12 @@ def put(state: State, variant: Variant, l: int, network: Any, weights: Weights, 
     state.of.W[:, l, :i], state.of.V[:, l, : len(output)] = hidden[:, :i], output[:, :d].T
     for sums in (state.dW[..., l], state.dV[..., l], state.of.dW[:, l], state.of.dV[:, l]):
         sums[:] = 0.0
-    state.rate[:, l], state.signal[:, l] = signal.rate, signal[1:]
+    state.rate[:, l], state.signal[:, l] = signal.rate, signal[1:4]
     state.reset[:, l], state.alive[:, l] = network.reset, 1 - variant.grows
+    memory = state.memory
+    memory.rule[:, l] = signal.rule
+    optimizers.forget([array[..., l] for array in (*memory.W, *memory.V)])
+    optimizers.forget([array[:, l] for array in (*memory.of_W, *memory.of_V)])
 
 
 def join(state: State, l: int) -> None:
@@ -167,4 +193,7 @@ def weights(state: State, variant: Variant, l: int) -> Weights:
 def lanes_last(state: State) -> list[np.ndarray]:
     """All arrays of the state, the lane as their last axis."""
     *columns, e_s = state.of
-    return [*state[:-1], *(np.moveaxis(array, 1, -1) for array in columns), e_s]
+    *arrays, memory, _ = state
+    rule, W, V, *of = memory
+    columns += [array for moments in of for array in moments]
+    return [*arrays, rule, *W, *V, *(np.moveaxis(array, 1, -1) for array in columns), e_s]

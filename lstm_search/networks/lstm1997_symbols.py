@@ -65,14 +65,3 @@ def learn_direct(state: State, block: Block, event: Event, V: np.ndarray) -> Non
             x = block.symbol[event.t, l]
             for k in range(block.target.shape[1]):
                 V[x, l, k] += state.e[k, l]
-
-
-@inlined
-def apply_runs(to: np.ndarray, sums: np.ndarray, lanes: int) -> None:
-    """Move `sums` into `to`, in the set `lanes`."""
-    for u in range(sums.shape[0]):
-        for l in range(sums.shape[1]):
-            if lanes >> l & 1:
-                for x in range(sums.shape[2]):
-                    to[u, l, x] += sums[u, l, x]
-                    sums[u, l, x] = 0.0

@@ -67,7 +67,7 @@ class Lstm2000(MemoryBlocks):
         """Number of hidden units, U: cells, input gates, output gates, conventional units and forget gates."""
         return self.blocks * (self.size + 1 + self.output_gates) + self.hidden + self.forget_gates
 
-    def variant(self, n_inputs: int, *, symbols: bool, sums: bool) -> Any:
+    def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Any:
         """What nets of this kind have in common on a task; nets of one variant can share a pack."""
         core = self._core(n_inputs, symbols=symbols, sums=sums)
         gates, coupled = int(self.forget == "gates"), int(self.forget == "coupled")
@@ -75,7 +75,7 @@ class Lstm2000(MemoryBlocks):
             return Variant2000(core, gates, coupled)
         return lstm1997_full.variant_of(core, n_inputs, self.history, forget_gates=gates, coupled=coupled)
 
-    def _core(self, n_inputs: int, *, symbols: bool = False, sums: bool = False) -> Variant:
+    def _core(self, n_inputs: int, *, symbols: bool = False, sums: int = 0) -> Variant:
         """What they have in common with the 1997 net."""
         seen = self.size if self.peepholes else 0
         return memory_blocks.variant_of(self, n_inputs, self.units, symbols=symbols, sums=sums, peepholes=seen)

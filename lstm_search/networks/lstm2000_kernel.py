@@ -20,7 +20,6 @@ from lstm_search.networks import lstm1997_kernel as core_of
 from lstm_search.networks.lstm1997_nets import add_up
 from lstm_search.networks.lstm1997_outputs import (
     add,
-    apply_sums,
     clear_absent,
     h_slope,
     learn_of_symbols,
@@ -30,6 +29,7 @@ from lstm_search.networks.lstm1997_outputs import (
 )
 from lstm_search.networks.lstm1997_state import DEFER, RING, Event
 from lstm_search.networks.lstm1997_symbols import clear_runs, forget_symbols, learn_runs
+from lstm_search.networks.lstm1997_update import apply_sums
 from lstm_search.networks.lstm2000_state import State2000, Variant2000
 from lstm_search.simd import (
     ACTIVE,
@@ -337,7 +337,7 @@ def _learn_and_end(
     outputs(lanes, variant.core, state.core, block, stop, event)
     _learn(lanes, variant, state, block, event)
     if event.ends:
-        apply_sums(lanes, state.core, event.ends & stop.masks[LEARNING])
+        apply_sums(lanes, variant.core, state.core, event.ends & stop.masks[LEARNING])
         _restart(lanes, variant, state, event.t + 1, event.ends)
         for l in range(stop.at.shape[0]):
             if event.ends >> l & 1:

@@ -10,6 +10,7 @@ import numpy as np
 from lstm_search.checks import setting
 from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
 from lstm_search.networks.lstm1997_state import NOWHERE, Variant
+from lstm_search.networks.optimizers import RULES
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class MemoryBlocks(Learner):
 def facts(network: MemoryBlocks) -> Facts:
     """The full gradient is known at the end of a sequence."""
     updates = ("sequence",) if network.gradient == "full" else ("sequence", "step")
-    return Facts(updates=updates, linear=network.output == "linear")
+    return Facts(updates=updates, optimizers=tuple(RULES), linear=network.output == "linear")
 
 
 def check(network: MemoryBlocks, units: int) -> None:
@@ -104,7 +105,7 @@ def variant_of(
     units: int,
     *,
     symbols: bool,
-    sums: bool,
+    sums: int,
     peepholes: int = 0,
     grows: bool = False,
 ) -> Variant:
@@ -135,7 +136,7 @@ def variant_of(
         h_most=2.0 if network.h == "double" else 1.0,
         g_range={"bipolar": 4.0, "half": 2.0, "logistic": 1.0}[network.g],
         g_low={"bipolar": -2.0, "half": -1.0, "logistic": 0.0}[network.g],
-        sums=int(sums),
+        sums=sums,
     )
 
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_search.networks import loop
+from lstm_search.networks import loop, optimizers
 from lstm_search.networks.learner import Kernels, Signal, Weights, uniform_weights
+from lstm_search.networks.optimizers import DESCENT, Moments, count, follow, new_moments
 from lstm_search.simd import Block, StopState, aligned_zeros, inlined
 
 
@@ -27,7 +28,7 @@ class Variant(NamedTuple):
     bias: int  # 1 where units are biased
     full: int  # 1 where the last K of the n units are the outputs
     direct: int  # I where outputs see the inputs, else 0
-    sums: int  # 1 where contributions are summed over a sequence and applied at its end
+    sums: int  # 0 where contributions are applied at once, else how they are at a sequence's end (see `optimizers`)
     fed_back: int = 1  # 1 where units see the activations of the step before
     history: int = 0  # steps that are kept for unrolling
 
@@ -47,9 +48,12 @@ class Net(NamedTuple):
     rate: np.ndarray  # [L] learning rate
     signal: np.ndarray  # [L, 3] margin, slope and constant of its `Signal`
     reset: np.ndarray  # [L] activations before a sequence's first step
+    rule: np.ndarray  # [L, 4] the optimizer's `Rule`
+    of_W: Moments
+    of_V: Moments
 
 
-def variant_of(network: Any, n_inputs: int, *, symbols: bool, sums: bool) -> Variant:
+def variant_of(network: Any, n_inputs: int, *, symbols: bool, sums: int) -> Variant:
     """The variant of a network with the settings hidden, wiring and bias."""
     return Variant(
         hidden=network.hidden,
@@ -71,20 +75,29 @@ def shapes(variant: Variant, n_outputs: int) -> tuple[tuple[int, int], tuple[int
 
 def new_net(width: int, variant: Variant, n_outputs: int) -> Net:
     """Nets with all weights zero."""
-    (n, M), (K, C) = shapes(variant, n_outputs)
+    hidden, (K, C) = shapes(variant, n_outputs)
+    return net_of(width, variant, hidden[0], hidden, (C, K))
+
+
+def net_of(width: int, variant: Variant, n: int, hidden: tuple[int, int], output: tuple[int, int]) -> Net:
+    """Nets of n units with all weights zero, in arrays W of the shape `hidden` and V of the shape `output`."""
+    dW, dV = aligned_zeros(width, *hidden), aligned_zeros(width, *output)
     return Net(
-        W=aligned_zeros(width, n, M),
-        V=aligned_zeros(width, C, K),
-        dW=aligned_zeros(width, n, M),
-        dV=aligned_zeros(width, C, K),
+        W=aligned_zeros(width, *hidden),
+        V=aligned_zeros(width, *output),
+        dW=dW,
+        dV=dV,
         y=aligned_zeros(width, n),
         before=aligned_zeros(width, n),
         now=aligned_zeros(width, 1 if variant.symbols else variant.inputs),
-        e=aligned_zeros(width, K),
+        e=aligned_zeros(width, output[1]),
         back=aligned_zeros(width, n),
         rate=aligned_zeros(width),
         signal=aligned_zeros(width, 3),
         reset=aligned_zeros(width),
+        rule=aligned_zeros(width, len(optimizers.Rule())),
+        of_W=new_moments(variant.sums, dW, 1),
+        of_V=new_moments(variant.sums, dV, 1),
     )
 
 
@@ -110,7 +123,8 @@ def put_net(net: Net, l: int, weights: Weights, signal: Signal, reset: float = 0
     hidden, output = weights
     net.W[l], net.V[l] = hidden, output.T
     net.dW[l], net.dV[l] = 0.0, 0.0
-    net.rate[l], net.signal[l], net.reset[l] = signal.rate, signal[1:], reset
+    net.rate[l], net.signal[l], net.reset[l], net.rule[l] = signal.rate, signal[1:4], reset, signal.rule
+    optimizers.forget([array[l] for array in (*net.of_W, *net.of_V)])
 
 
 def put(state: Any, variant: Variant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
@@ -288,9 +302,13 @@ def move(to: np.ndarray, sums: np.ndarray) -> None:
 @inlined
 def apply(variant: Variant, net: Net, l: int) -> None:
     """What is summed up over a sequence moves into the weights."""
-    if variant.sums:
+    if variant.sums == DESCENT:
         move(net.W[l], net.dW[l])
         move(net.V[l], net.dV[l])
+    elif variant.sums:
+        count(net.rule[l])
+        follow(variant.sums, net.rule[l], net.W[l], net.dW[l], net.of_W.first[l], net.of_W.second[l])
+        follow(variant.sums, net.rule[l], net.V[l], net.dV[l], net.of_V.first[l], net.of_V.second[l])
 
 
 def finish(variant: Variant, state: Any, l: int, number: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from lstm_search.checks import setting, settle
 from lstm_search.networks import recurrent
 from lstm_search.networks.learner import Facts, Learner
+from lstm_search.networks.optimizers import RULES
 from lstm_search.networks.recurrent import Net, Variant
 from lstm_search.simd import Block, Layout, aligned_zeros, inlined
 
@@ -119,7 +120,7 @@ class Rtrl(Learner):
     @property
     def facts(self) -> Facts:
         """Outputs that are recurrent units have no f' of their own."""
-        return Facts(check=_check, slopeless=recurrent.slopeless(self))
+        return Facts(optimizers=tuple(RULES), check=_check, slopeless=recurrent.slopeless(self))
 
     def __post_init__(self) -> None:
         settle(self, "network")

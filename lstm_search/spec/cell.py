@@ -47,6 +47,11 @@ class Cell:
                 f"training.update={self.training.update}: network {self.network.name} takes "
                 f"{' or '.join(facts.updates)}"
             )
+        if self.training.optimizer not in facts.optimizers:
+            raise ValueError(
+                f"training.optimizer={self.training.optimizer}: network {self.network.name} takes "
+                f"{' or '.join(facts.optimizers)}"
+            )
         self._check_targets()
         self._check_signal()
         facts.check(self.network, self.task.layout, self.stop)

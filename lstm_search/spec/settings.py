@@ -8,12 +8,16 @@ from typing import Literal
 
 from lstm_search import checks
 from lstm_search.checks import Setting, setting, settle, written
-from lstm_search.networks import Signal
+from lstm_search.networks import Rule, Signal
+
+MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
 class Training:
-    """Plain gradient descent on half the squared error (section 3); `rate` is the paper's learning rate alpha."""
+    """Gradient descent on half the squared error (section 3); `rate` is the paper's learning rate alpha. The paper has
+    plain descent alone. Of Adam, the second moment decays by .999 a sequence, and 1e-8 is added to its root.
+    """
 
     rate: float = setting(0.5, "learning rate", above=0, example="0.1")
     update: Literal["sequence", "step"] = setting(
@@ -30,6 +34,12 @@ class Training:
     slope_added: float = setting(
         0.0, "added to f' of logistic outputs, against flat spots", low=0, high=1, example="0.1", reading=True
     )
+    optimizer: Literal["descent", "momentum", "adam"] = setting(
+        "descent", "how weights follow the gradient of a sequence: plain descent, with momentum, or by Adam"
+    )
+    momentum: float = setting(
+        MOMENTUM, "of momentum and Adam: what a sequence keeps of the gradients before", low=0, below=1, example="0.95"
+    )
 
     def __post_init__(self) -> None:
         settle(self, "training")
@@ -43,11 +53,22 @@ class Training:
                 "error signals have no f' to add to"
             )
 
+        if self.optimizer == "descent" and self.momentum != MOMENTUM:
+            raise ValueError(
+                f"training.momentum={self.momentum:g}: plain descent has none; take training.optimizer=momentum or adam"
+            )
+        if self.optimizer != "descent" and self.update != "sequence":
+            raise ValueError(
+                f"training.optimizer={self.optimizer} training.update={self.update}: takes training.update=sequence"
+            )
+
     @property
     def signal(self) -> Signal:
         """How a net learns from the errors of its outputs."""
         slope, constant = (1.0, self.slope_added) if self.slope else (0.0, 1.0)
-        return Signal(self.rate * self.error_scale, self.margin, slope, constant)
+        if self.optimizer == "descent":
+            return Signal(self.rate * self.error_scale, self.margin, slope, constant)
+        return Signal(self.error_scale, self.margin, slope, constant, Rule(self.rate, self.momentum))
 
 
 @dataclass(frozen=True)

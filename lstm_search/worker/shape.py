@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lstm_search.networks import Kernels, Learner
+from lstm_search.networks import AT_ONCE, DESCENT, RULES, Kernels, Learner
 from lstm_search.simd import Layout
 from lstm_search.spec import Cell
 
@@ -30,7 +30,9 @@ def shape_of(cell: Cell) -> Shape:
     """The shape of a cell's trials."""
     task, layout = cell.task, cell.task.layout
     network: Learner = cell.network
-    sums = cell.training.update == "sequence" and layout.targets != "last"
+    sums = RULES[cell.training.optimizer]
+    if cell.training.update == "step" or (sums == DESCENT and layout.targets == "last"):
+        sums = AT_ONCE
     variant = network.variant(layout.inputs, symbols=layout.symbols, sums=sums)
     looks_back = [rule.window for rule in cell.stop if not rule.checked]
     if growth := growth_rule(network):

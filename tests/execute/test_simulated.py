@@ -175,7 +175,7 @@ def every_cell() -> list[Cell]:
     """The cells of every table and of every task, and so of every network."""
     lines = [f"table={table} rows=all" for table in options("table")]
     lines += [f"task={task}" for task in options("task")]
-    lines += [f"task=adding network={network}" for network in ("bptt", "carrousel", "lstm2000")]
+    lines += [f"task=adding network={network}" for network in ("bptt", "carrousel", "lstm2000", "gru")]
     cells = [row.cell for line in lines for row in config.compose(line.split()).definition.rows]
     assert {type(cell.network) for cell in cells} == {*NETWORKS.values()}
     return cells

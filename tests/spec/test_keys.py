@@ -88,8 +88,8 @@ def test_a_description_may_lack_settings_that_are_newer() -> None:
 @pytest.mark.parametrize("group", ["task", "network", "training"])
 def test_a_setting_that_does_not_exist_is_refused(group: str) -> None:
     described = CELL.as_dict()
-    described[group]["momentum"] = 0.9
-    with pytest.raises(ValueError, match=rf"{group}\.momentum: this release has no such setting"):
+    described[group]["dropout"] = 0.9
+    with pytest.raises(ValueError, match=rf"{group}\.dropout: this release has no such setting"):
         cell_from_dict(described)
 
 

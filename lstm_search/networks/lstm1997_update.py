@@ -1,0 +1,56 @@
+"""The end of a sequence: what is summed up moves into the weights, across the lanes or in one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstm_search.networks.lstm1997_state import State, Variant
+from lstm_search.networks.optimizers import DESCENT, count, follow
+from lstm_search.simd import Lanes, inlined, load, select, splat, store
+
+
+@inlined
+def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
+    """Move `sums` into `to`, in the lanes of `mask`."""
+    for u in range(sums.shape[0]):
+        for m in range(sums.shape[1]):
+            before, term = load(lanes, to, (u, m)), load(lanes, sums, (u, m))
+            store(to, (u, m), select(mask, before + term, before))
+            store(sums, (u, m), select(mask, splat(lanes, 0.0), term))
+
+
+@inlined
+def _apply_runs(to: np.ndarray, sums: np.ndarray, lanes: int) -> None:
+    """Move `sums` into `to`, in the set `lanes`."""
+    for u in range(sums.shape[0]):
+        for l in range(sums.shape[1]):
+            if lanes >> l & 1:
+                for x in range(sums.shape[2]):
+                    to[u, l, x] += sums[u, l, x]
+                    sums[u, l, x] = 0.0
+
+
+@inlined
+def _follow_all(variant: Variant, state: State, lanes: int) -> None:
+    """The sums move into the weights by the optimizer of the variant, in the set `lanes`."""
+    of, memory = state.of, state.memory
+    for l in range(state.rate.shape[1]):
+        if lanes >> l & 1:
+            rule, W, V, of_W, of_V = memory.rule[:, l], memory.W, memory.V, memory.of_W, memory.of_V
+            count(rule)
+            follow(variant.sums, rule, state.W[..., l], state.dW[..., l], W.first[..., l], W.second[..., l])
+            follow(variant.sums, rule, state.V[..., l], state.dV[..., l], V.first[..., l], V.second[..., l])
+            follow(variant.sums, rule, of.W[:, l], of.dW[:, l], of_W.first[:, l], of_W.second[:, l])
+            follow(variant.sums, rule, of.V[:, l], of.dV[:, l], of_V.first[:, l], of_V.second[:, l])
+
+
+@inlined
+def apply_sums(lanes: Lanes, variant: Variant, state: State, mask: int) -> None:
+    """The sums move into the weights, in the lanes of `mask`, and are 0 again."""
+    if variant.sums > DESCENT:
+        _follow_all(variant, state, mask)
+        return
+    _apply(lanes, state.W, state.dW, mask)
+    _apply(lanes, state.V, state.dV, mask)
+    _apply_runs(state.of.W, state.of.dW, mask)
+    _apply_runs(state.of.V, state.of.dV, mask)
