@@ -5,13 +5,13 @@ A unit holds its state by a gate of its own instead of by a self-weight of 1, an
     r = f(net_r),  z = f(net_z),  c = tanh(net_c),  y(t) = z y(t-1) + (1 - z) c
 
 Its net inputs see the inputs, 1 and the states of the step before; those of the candidate c see each state times its
-reset gate r. Outputs are logistic, and see the states and 1. A sequence is unrolled at its end, as in `bptt`.
+reset gate r. Outputs see the states and 1. A sequence is unrolled at its end, as in `bptt`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,8 @@ from lstm_search.simd import Block, aligned_zeros, inlined
 
 
 class GruState(NamedTuple):
-    """The nets of a pack, and what is kept of their last steps, H at most. Gates lie side by side, all r, all z, then all
-    c, so that what is done to all of them is a vector's work."""
+    """The nets of a pack, and what is kept of their last steps, H at most. All gates r stand side by side, then all
+    z, then all c, so that what is done to all of them is a vector's work."""
 
     net: Net  # W [L, M, 3n]
     past: np.ndarray  # [L, H + 1, n] states, from those before the first step kept
@@ -180,7 +180,7 @@ def _begin(variant: Variant, state: GruState, l: int) -> None:
 
 @dataclass(frozen=True)
 class Gru(Learner):
-    """`hidden` gated recurrent units, and logistic outputs that see them.
+    """`hidden` gated recurrent units, and outputs that see them.
 
     `history`: steps that are unrolled at most, for they must be kept.
     """
@@ -190,6 +190,7 @@ class Gru(Learner):
     update_gate_bias: float = setting(
         0.0, "added to the first biases of update gates: the higher, the longer units hold their state", example="3"
     )
+    output: Literal["logistic", "linear"] = setting("logistic", "output units: logistic or linear")
     history: int = setting(
         2048,
         "steps that are unrolled at most; longer sequences are unrolled in stretches of so many",
@@ -198,10 +199,14 @@ class Gru(Learner):
     )
 
     name = "gru"
-    facts = Facts(updates=("sequence",), optimizers=tuple(RULES))
     kernels = recurrent.kernels(
         GruState, _new_state, put=_put, weights=_weights, step=_step, learn=_learn, finish=_finish, begin=_begin
     )
+
+    @property
+    def facts(self) -> Facts:
+        """The gradient is known at the end of a sequence."""
+        return Facts(updates=("sequence",), optimizers=tuple(RULES), linear=self.output == "linear")
 
     def __post_init__(self) -> None:
         settle(self, "network")
@@ -217,6 +222,7 @@ class Gru(Learner):
             direct=0,
             sums=max(sums, DESCENT),
             history=self.history,
+            linear=int(self.output == "linear"),
         )
 
     def initial(self, key: np.uint64, n_inputs: int, n_outputs: int) -> Weights:

@@ -67,8 +67,13 @@ def count(rule: np.ndarray) -> None:
 
 @inlined
 def follow(sums: int, rule: np.ndarray, to: np.ndarray, g: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
-    """Move the sums g [n, m] into the weights `to` [n, m], by momentum or Adam. `rule` [4] has counted the sequence."""
-    a, mu, bias, second_bias = rule[0], rule[1], 1.0 - rule[2], 1.0 - rule[3]
+    """Move the sums g [n, m] into the weights `to` [n, m], by momentum or Adam. `rule` [4] has counted the sequence.
+
+    The corrections of Adam's moments are made to rate and constant, as in section 2 of Kingma & Ba: one root and one
+    division a weight.
+    """
+    a, mu, root = rule[0], rule[1], math.sqrt(1.0 - rule[3])
+    corrected, least = a * root / (1.0 - rule[2]), _LEAST * root
     for i in range(g.shape[0]):
         for k in range(g.shape[1]):
             if sums == MOMENTUM:
@@ -77,5 +82,5 @@ def follow(sums: int, rule: np.ndarray, to: np.ndarray, g: np.ndarray, first: np
             else:
                 first[i, k] = mu * first[i, k] + (1.0 - mu) * g[i, k]
                 second[i, k] = _DECAY * second[i, k] + (1.0 - _DECAY) * (g[i, k] * g[i, k])
-                to[i, k] += a * (first[i, k] / bias) / (math.sqrt(second[i, k] / second_bias) + _LEAST)
+                to[i, k] += corrected * first[i, k] / (math.sqrt(second[i, k]) + least)
             g[i, k] = 0.0

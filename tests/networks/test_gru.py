@@ -16,7 +16,7 @@ from lstm_search.tasks import TemporalOrder
 SYMBOLS = pytest.mark.parametrize("symbols", [True, False], ids=["symbols", "rows"])
 
 
-def outputs_of(weights: Weights, x: Any) -> list[list]:
+def outputs_of(weights: Weights, x: Any, *, linear: bool = False) -> list[list]:
     """The outputs after each step, by the equations of Cho et al. (2014); weights may be complex."""
     hidden, output = weights
     n = len(hidden) // 3
@@ -31,7 +31,8 @@ def outputs_of(weights: Weights, x: Any) -> list[list]:
         r, z = ([f(net(kind * n + i, y)) for i in range(n)] for kind in (0, 1))
         c = [cmath.tanh(net(2 * n + i, [a * b for a, b in zip(r, y, strict=True)])) for i in range(n)]
         y = [z[i] * y[i] + (1 - z[i]) * c[i] for i in range(n)]
-        found.append([f(sum(w * s for w, s in zip(row, [*y, 1.0], strict=True))) for row in output])
+        nets = [sum(w * s for w, s in zip(row, [*y, 1.0], strict=True)) for row in output]
+        found.append(nets if linear else [f(net) for net in nets])
     return found
 
 
@@ -85,3 +86,17 @@ def test_the_bias_of_update_gates_is_added_to_theirs_alone() -> None:
     assert [tuple(place) for place in np.argwhere(moved)] == [(2, I), (3, I)]
     np.testing.assert_allclose(moved[2:4, I], 3.0)
     assert Gru(2).n_weights(I, 1) == sum(array.size for array in plain)
+
+
+@SYMBOLS
+def test_linear_outputs_have_no_slope(*, symbols: bool) -> None:
+    network = Gru(2, output="linear")
+    weights, [(x, targets)] = random_weights(network, 1), one_sequence(2, symbols=symbols)
+    [found], _ = trained(network, [weights], [[(x, targets)]], symbols=symbols)
+
+    def error(w: Weights) -> complex:
+        outputs = outputs_of(w, x, linear=True)
+        return sum(half_squares(outputs[t], target) for t, target in targets.items())
+
+    gradient = derivative(weights, error)
+    assert_close(found, tuple(w - RATE * g for w, g in zip(weights, gradient, strict=True)), 1e-11)
