@@ -92,7 +92,7 @@ def outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
         error = load(lanes, block.target, (t, k)) - y
         absolute, squared = absolute + magnitude(error), fma(error, error, squared)
         worst = larger(worst, magnitude(error))
-        e_k = _error_signal(lanes, variant, state, y, error)
+        e_k = error_signal(lanes, variant.linear, state.signal, y, error)
         store(e, k, e_k)
         for c in range(below):
             store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
@@ -105,12 +105,12 @@ def outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
 
 
 @inlined
-def _error_signal(lanes: Lanes, variant: Variant, state: State, y: Value, error: Value) -> Value:
+def error_signal(lanes: Lanes, linear: int, signal: np.ndarray, y: Value, error: Value) -> Value:
     """A.1: e_k = f'(net_k) (t_k - y_k), or as its `Signal` has it: 0 within the margin, another factor for f'."""
-    wanted = 1.0 - exceeding(load(lanes, state.signal, 0), magnitude(error))
-    if variant.linear:
+    wanted = 1.0 - exceeding(load(lanes, signal, 0), magnitude(error))
+    if linear:
         return wanted * error
-    return wanted * (error * fma(load(lanes, state.signal, 1), logistic_slope(y), load(lanes, state.signal, 2)))
+    return wanted * (error * fma(load(lanes, signal, 1), logistic_slope(y), load(lanes, signal, 2)))
 
 
 @inlined

@@ -10,7 +10,7 @@ from lstm_search.simd import Lanes, inlined, load, select, splat, store
 
 
 @inlined
-def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
+def apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
     """Move `sums` into `to`, in the lanes of `mask`."""
     for u in range(sums.shape[0]):
         for m in range(sums.shape[1]):
@@ -20,7 +20,7 @@ def _apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
 
 
 @inlined
-def _apply_runs(to: np.ndarray, sums: np.ndarray, lanes: int) -> None:
+def apply_runs(to: np.ndarray, sums: np.ndarray, lanes: int) -> None:
     """Move `sums` into `to`, in the set `lanes`."""
     for u in range(sums.shape[0]):
         for l in range(sums.shape[1]):
@@ -50,7 +50,7 @@ def apply_sums(lanes: Lanes, variant: Variant, state: State, mask: int) -> None:
     if variant.sums > DESCENT:
         _follow_all(variant, state, mask)
         return
-    _apply(lanes, state.W, state.dW, mask)
-    _apply(lanes, state.V, state.dV, mask)
-    _apply_runs(state.of.W, state.of.dW, mask)
-    _apply_runs(state.of.V, state.of.dV, mask)
+    apply(lanes, state.W, state.dW, mask)
+    apply(lanes, state.V, state.dV, mask)
+    apply_runs(state.of.W, state.of.dW, mask)
+    apply_runs(state.of.V, state.of.dV, mask)

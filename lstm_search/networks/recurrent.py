@@ -31,7 +31,6 @@ class Variant(NamedTuple):
     sums: int  # 0 where contributions are applied at once, else how they are at a sequence's end (see `optimizers`)
     fed_back: int = 1  # 1 where units see the activations of the step before
     history: int = 0  # steps that are kept for unrolling
-    linear: int = 0  # 1 where outputs are linear instead of logistic
 
 
 class Net(NamedTuple):
@@ -77,11 +76,7 @@ def shapes(variant: Variant, n_outputs: int) -> tuple[tuple[int, int], tuple[int
 def new_net(width: int, variant: Variant, n_outputs: int) -> Net:
     """Nets with all weights zero."""
     hidden, (K, C) = shapes(variant, n_outputs)
-    return net_of(width, variant, hidden[0], hidden, (C, K))
-
-
-def net_of(width: int, variant: Variant, n: int, hidden: tuple[int, int], output: tuple[int, int]) -> Net:
-    """Nets of n units with all weights zero, in arrays W of the shape `hidden` and V of the shape `output`."""
+    n, output = hidden[0], (C, K)
     dW, dV = aligned_zeros(width, *hidden), aligned_zeros(width, *output)
     return Net(
         W=aligned_zeros(width, *hidden),
@@ -238,9 +233,8 @@ def respond(variant: Variant, net: Net, l: int) -> None:
             add_scaled(e, now[m], V[m])
     for i in range(y.shape[0]):
         add_scaled(e, y[i], V[variant.direct + i])
-    if not variant.linear:
-        for k in range(e.shape[0]):
-            e[k] = logistic(e[k])
+    for k in range(e.shape[0]):
+        e[k] = logistic(e[k])
 
 
 def step(variant: Variant, state: Any, block: Block, l: int, t: int, learning: int) -> None:
@@ -269,10 +263,7 @@ def error_signals(variant: Variant, net: Net, block: Block, l: int, t: int) -> N
         error = block.target[t, k, l] - e[k]
         if variant.full:
             back[variant.hidden + k] = 0.0 if abs(error) < net.signal[l, 0] else error
-        if variant.linear:
-            e[k] = 0.0 if abs(error) < net.signal[l, 0] else error
-        else:
-            e[k] = error_signal(net.signal[l], e[k], error)
+        e[k] = error_signal(net.signal[l], e[k], error)
     if not variant.full:
         for i in range(back.shape[0]):
             for k in range(e.shape[0]):
