@@ -40,9 +40,10 @@ check: $(VENV)/installed ## lint, types, import floors, the compose file, and th
 secrets: ## make the secrets that docker-compose.yml takes, where they are not there yet
 	@$(PYTHON) docker/make_secrets.py
 
-bench: $(VENV)/installed ## time the kernel beside C programs, nets as they grow, and how soon the program answers; PEERS=1 adds JAX and PyTorch
+bench: $(VENV)/installed ## time the kernel beside C programs, nets as they grow, later forms of LSTM, and how soon the program answers; PEERS=1 adds JAX and PyTorch
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/bench.py
 	$(VENV)/bin/python benchmarks/complexity.py
+	$(VENV)/bin/python benchmarks/variants.py
 	$(VENV)/bin/python benchmarks/prompt.py
 
 bench-search: $(VENV)/installed ## trials of races, grids and proposers, recorded or simulated; PEERS=1 adds Ray Tune's overhead

@@ -126,3 +126,13 @@ def test_what_it_prints_counts_repetitions(search: ModuleType) -> None:
     assert "| trials of the grid | 720 | 360 |" in printed
     assert "| the race picks the best cell | 2 of 2 [15.8 to 100.0 %] | 2 of 2 [15.8 to 100.0 %] |" in printed
     assert "of 24 cells are" in printed
+
+
+def test_later_forms_of_a_net_differ_from_it_in_their_gates_alone() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        variants = importlib.import_module("variants")
+    cells = variants.cells_of(variants.ROWS["adding, T = 100"])
+    weights = {form: cell.network.n_weights(2, 1) for form, cell in cells.items()}
+    assert weights == {"1997": 93, "forget gates": 135, "forget gates, peepholes": 147, "coupled": 93, "peepholes": 101}
+    assert {cell.network.input_gate_bias for cell in cells.values()} == {(-3.0, -6.0)}
