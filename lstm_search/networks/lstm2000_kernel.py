@@ -161,15 +161,18 @@ def _step(lanes: Lanes, variant: Variant2000, state: State2000, block: Block, t:
 @inlined
 def _trace_peepholes(lanes: Lanes, variant: Variant2000, state: State2000, t: int) -> None:
     """The traces of the peepholes, which see the states of the step before: dP[c, i] += (a / P) s_i(t-1)."""
-    net, S, k = state.core, variant.core.size, t & DEFER - 1
-    for c in range(net.s.shape[0]):
-        a, first = load(lanes, net.to_in, (k, c)), c // S * S
-        for i in range(S):
-            s = load(lanes, net.s, first + i)
-            store(state.dP_in, (c, i), fma(a, s, load(lanes, state.dP_in, (c, i))))
-            if variant.forget_gates:
-                d = load(lanes, state.to_f, (k, c))
-                store(state.dP_f, (c, i), fma(d, s, load(lanes, state.dP_f, (c, i))))
+    k = t & DEFER - 1
+    for c in range(state.dP_in.shape[0]):
+        _add_states(lanes, state, state.dP_in, c, load(lanes, state.core.to_in, (k, c)))
+    for c in range(state.dP_f.shape[0]):
+        _add_states(lanes, state, state.dP_f, c, load(lanes, state.to_f, (k, c)))
+
+
+@inlined
+def _add_states(lanes: Lanes, state: State2000, dP: np.ndarray, c: int, a: Value) -> None:
+    first = c // dP.shape[1] * dP.shape[1]
+    for i in range(dP.shape[1]):
+        store(dP, (c, i), fma(a, load(lanes, state.core.s, first + i), load(lanes, dP, (c, i))))
 
 
 @inlined
