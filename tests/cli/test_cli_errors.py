@@ -33,6 +33,10 @@ MISTAKES = {
     "unknown task": ("run task=ading", ["task=ading", "nearest: adding"]),
     "unknown network": ("run table=9 network=lstm97", ["network=lstm97", "nearest: lstm1997"]),
     "network of a table": ("run table=9 network=elman", ["table=9 network=elman", "rows of lstm1997", "adding"]),
+    "forget gates that are not there": (
+        "run task=adding network=lstm2000 network.forget=coupled network.forget_gate_bias=[1,1]",
+        ["network.forget_gate_bias=[1.0, 1.0]", "takes [] where network.forget=coupled"],
+    ),
     "key of another network": ("run task=adding network=rtrl network.blocks=3", ["network.blocks", "network=lstm1997"]),
     "key the default lacks": ("run task=adding network.wiring=full", ["network.wiring", "network=bptt"]),
     "wiring of another network": ("run task=adding network=elman network.wiring=full", ["layered, direct"]),

@@ -98,3 +98,17 @@ def test_a_net_without_gates_is_replayed_and_not_drawn(tmp_path: Path, told: Tol
     assert told(f"error-flow {keys[0]} {place}", code=2).startswith("lstm-search: network=guessing: error-flow takes")
     assert "network=guessing has no gates" in told(f"replay {','.join(keys)} {place}", code=2)
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_net_that_forgets_is_drawn_and_one_with_peepholes_has_no_error_flow(tmp_path: Path, told: Told) -> None:
+    words = "task=temporal_order_6a network=lstm2000 network.peepholes=true replicates=1 cap=5"
+    told(f"run {words} study=forgets tracking=none execute=inline home={tmp_path}")
+    with Record.read(tmp_path, "forgets") as record:
+        [trial] = record.trials()["temporal_order_6a"]
+    place = f"home={tmp_path} tracking=none"
+    assert "the same to the last bit" in told(f"replay {trial.result.key} {place} format=svg")
+    assert "<!-- forget gates -->" in (tmp_path / f"forgets-replay-{trial.result.key[:8]}.svg").read_text(
+        encoding="utf-8"
+    )
+    refused = told(f"error-flow {trial.result.key} {place}", code=2)
+    assert refused.startswith("lstm-search: network.peepholes=true: error-flow takes")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from lstm_search.networks import Lstm1997
+from lstm_search.networks import Learner, Lstm1997
 from lstm_search.spec import Cell, Stop, Training
 from lstm_search.tasks import Adding
 
@@ -20,7 +20,7 @@ def stops(tolerance: float, mean_error: float, *max_wrong: int) -> tuple[Stop, .
     )
 
 
-def cell(task: Any, network: Lstm1997, rate: float, stop: tuple[Stop, ...], **training: Any) -> Cell:
+def cell(task: Any, network: Learner, rate: float, stop: tuple[Stop, ...], **training: Any) -> Cell:
     return Cell(task, network, Training(rate, **training), stop)
 
 
