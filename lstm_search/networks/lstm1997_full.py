@@ -5,7 +5,7 @@ that without truncation there was no significant difference in a few runs. Here 
 `bptt`; of one that is longer than `history` steps, each stretch of so many is unrolled by itself.
 
 Later forms of the net are unrolled here, too (`lstm2000`). There a block keeps y_f of its states, which in 1997 is 1,
-and peepholes, the last columns of W, lead from the cells of a block to its gates.
+and peepholes lead from the cells of a block to its gates.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ def variant_of(net: Variant, n_inputs: int, history: int, *, forget_gates: int =
 
 
 class FullState(NamedTuple):
-    """The nets of a pack, lane by lane, and what is kept of their last steps, T at most. M = I + bias + R sources,
-    and P = S columns more where gates see cells, else 0."""
+    """The nets of a pack, lane by lane, and what is kept of their last steps, T at most. M = I + bias + R sources."""
 
-    W: np.ndarray  # [L, U, M + P] hidden weights, from inputs, 1, activations of the step before, cells of the block
+    W: np.ndarray  # [L, U, M] hidden weights, from inputs, 1, activations of the step before
     V: np.ndarray  # [L, C, K] output weights, from inputs (where `direct`), cells, conventional units, 1
-    dW: np.ndarray  # [L, U, M + P] rate x gradient, summed over the sequence
+    P: np.ndarray  # [L, U, S] weights of peepholes, of gates from the cells of their block; [L, U, 0] without them
+    dW: np.ndarray  # [L, U, M] rate x gradient, summed over the sequence
     dV: np.ndarray  # [L, C, K]
+    dP: np.ndarray  # [L, U, S]
     y: np.ndarray  # [L, U] activations
     s: np.ndarray  # [L, C] cell states
     e: np.ndarray  # [L, K] outputs, then their error signals
@@ -67,6 +68,7 @@ class FullState(NamedTuple):
     reset: np.ndarray  # [L] activations before a sequence's first step
     rule: np.ndarray  # [L, 4] the optimizer's `Rule`
     of_W: Moments
+    of_P: Moments
     of_V: Moments
 
 
@@ -74,14 +76,16 @@ def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
     """Nets with all weights zero, and nothing kept."""
     net, T, C = variant.net, variant.history, variant.net.blocks * variant.net.size
     U = net.units
-    W = (width, U, variant.inputs + variant.bias + variant.recurrent + net.peepholes)
+    W = (width, U, variant.inputs + variant.bias + variant.recurrent)
     V = (width, net.direct + C + net.hidden + net.output_bias, outputs)
-    dW, dV = aligned_zeros(*W), aligned_zeros(*V)
+    dW, dV, dP = aligned_zeros(*W), aligned_zeros(*V), aligned_zeros(width, U, net.peepholes)
     return FullState(
         W=aligned_zeros(*W),
         V=aligned_zeros(*V),
+        P=aligned_zeros(width, U, net.peepholes),
         dW=dW,
         dV=dV,
+        dP=dP,
         y=aligned_zeros(width, U),
         s=aligned_zeros(width, C),
         e=aligned_zeros(width, outputs),
@@ -100,23 +104,24 @@ def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
         reset=aligned_zeros(width),
         rule=aligned_zeros(width, len(optimizers.Rule())),
         of_W=new_moments(net.sums, dW, 1),
+        of_P=new_moments(net.sums, dP, 1),
         of_V=new_moments(net.sums, dV, 1),
     )
 
 
 def _put(state: FullState, variant: FullVariant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
-    """Lane l has these weights, hidden [U, M + P] and output [K, C]; nothing is summed up yet."""
-    hidden, output = weights
-    state.W[l], state.V[l] = hidden, output.T
-    state.dW[l], state.dV[l] = 0.0, 0.0
+    """Lane l has these weights, hidden [U, M + S] and output [K, C]; nothing is summed up yet."""
+    (hidden, output), M = weights, state.W.shape[2]
+    state.W[l], state.P[l], state.V[l] = hidden[:, :M], hidden[:, M:], output.T
+    state.dW[l], state.dP[l], state.dV[l] = 0.0, 0.0, 0.0
     state.rate[l], state.signal[l], state.reset[l] = signal.rate, signal[1:4], network.reset
     state.rule[l] = signal.rule
-    optimizers.forget([array[l] for array in (*state.of_W, *state.of_V)])
+    optimizers.forget([array[l] for array in (*state.of_W, *state.of_P, *state.of_V)])
 
 
 def _weights(state: FullState, variant: FullVariant, l: int) -> Weights:
-    """Copies of the weights of lane l: hidden [U, M + P] and output [K, C]."""
-    return state.W[l].copy(), state.V[l].T.copy()
+    """Copies of the weights of lane l: hidden [U, M + S] and output [K, C]."""
+    return np.concatenate([state.W[l], state.P[l]], axis=1), state.V[l].T.copy()
 
 
 @inlined
@@ -150,11 +155,11 @@ def _open(net: Variant, y: np.ndarray, j: int) -> float:
 
 
 @inlined
-def _from_cells(variant: FullVariant, w: np.ndarray, s: np.ndarray, j: int) -> float:
-    """What a gate of block j with weights w [M + P] receives from the states s [C] through its peepholes."""
-    net, first = 0.0, variant.inputs + variant.bias + variant.recurrent
-    for i in range(variant.net.peepholes):
-        net += w[first + i] * s[j * variant.net.size + i]
+def _from_cells(p: np.ndarray, s: np.ndarray, j: int) -> float:
+    """What a gate of block j with peepholes p [S] receives from the states s [C]."""
+    net = 0.0
+    for i in range(p.shape[0]):
+        net += p[i] * s[j * p.shape[0] + i]
     return net
 
 
@@ -167,30 +172,33 @@ def _kept(variant: FullVariant, y: np.ndarray, j: int) -> float:
 
 
 @inlined
-def _nets(variant: FullVariant, state: FullState, l: int, k: int) -> None:
-    """A.1: all net inputs into `y`, but for what output gates receive from the states of this step."""
-    y, W, s, b, C = state.y[l], state.W[l], state.s[l], variant.net.blocks, variant.net.blocks * variant.net.size
+def _squashed_nets(variant: FullVariant, state: FullState, l: int, k: int) -> None:
+    """A.1: f(net_u) of all units into `y`. Of output gates that are to see states of this step, net_u is in `delta`."""
+    y, W, P, s, b = state.y[l], state.W[l], state.P[l], state.s[l], variant.net.blocks
     for u in range(y.shape[0]):
         y[u] = _net_input(variant, W[u], state.seen[l, k], state.past[l, k])
     if variant.net.peepholes:
+        copy(state.delta[l], y)
         for j in range(b):
-            y[C + j] += _from_cells(variant, W[C + j], s, j)
+            y[s.shape[0] + j] += _from_cells(P[s.shape[0] + j], s, j)
             if variant.forget_gates:
                 u = y.shape[0] - b + j
-                y[u] += _from_cells(variant, W[u], s, j)
+                y[u] += _from_cells(P[u], s, j)
+    for u in range(y.shape[0]):
+        y[u] = logistic(y[u])
 
 
 @inlined
 def _block(variant: FullVariant, state: FullState, l: int, k: int, j: int) -> None:
-    """A.1: s_c = y_f s_c + y_in g(net_c) and y_c = y_out h(s_c) in block j, from net inputs in `y`, which are squashed
-    but for that of the output gate."""
+    """A.1: s_c = y_f s_c + y_in g(net_c) and y_c = y_out h(s_c) in block j, from the squashed net inputs in `y`."""
     net, y, s, C = variant.net, state.y[l], state.s[l], variant.net.blocks * variant.net.size
+    y_f = _kept(variant, y, j)
     for c in range(j * net.size, (j + 1) * net.size):
         state.f[l, k, c] = y[c]
-        s[c] = _kept(variant, y, j) * s[c] + y[C + j] * (net.g_range * y[c] + net.g_low)
-    if net.output_gates:
+        s[c] = y_f * s[c] + y[C + j] * (net.g_range * y[c] + net.g_low)
+    if net.peepholes * net.output_gates:
         u = C + net.blocks + j
-        y[u] = logistic(y[u] + _from_cells(variant, state.W[l, u], s, j)) if net.peepholes else logistic(y[u])
+        y[u] = logistic(state.delta[l, u] + _from_cells(state.P[l, u], s, j))
     for c in range(j * net.size, (j + 1) * net.size):
         h = s[c] if net.identity else net.h_most * (2.0 * logistic(s[c]) - 1.0)
         state.h[l, k, c] = h
@@ -199,17 +207,14 @@ def _block(variant: FullVariant, state: FullState, l: int, k: int, j: int) -> No
 
 def _step(variant: FullVariant, state: FullState, block: Block, l: int, t: int, learning: int) -> None:
     """A piece of the loop: the forward pass, which is kept for learning."""
-    kept, y, past, first_out = state.kept[l], state.y[l], state.past[l], variant.net.blocks * (variant.net.size + 1)
+    kept, y, past = state.kept[l], state.y[l], state.past[l]
     if kept[0] == variant.history:  # no room for one more
         _unroll(variant, state, l)
     k = kept[0]
     copy(past[k], y)
     copy(state.states[l, k], state.s[l])
     _look(variant, state, block, l, t, k)
-    _nets(variant, state, l, k)
-    for u in range(y.shape[0]):
-        if not (variant.net.output_gates and first_out <= u < first_out + variant.net.blocks):
-            y[u] = logistic(y[u])
+    _squashed_nets(variant, state, l, k)
     for j in range(variant.net.blocks):
         _block(variant, state, l, k, j)
     if learning:
@@ -305,25 +310,24 @@ def _through_block(variant: FullVariant, state: FullState, l: int, k: int, j: in
 @inlined
 def _through_peepholes(variant: FullVariant, state: FullState, l: int, u: int, j: int) -> None:
     """-dE/ds of the states that gate u of block j sees, from its -dE/dnet."""
-    first = variant.inputs + variant.bias + variant.recurrent
-    for i in range(variant.net.peepholes):
-        state.delta_s[l, j * variant.net.size + i] += state.delta[l, u] * state.W[l, u, first + i]
+    S = variant.net.peepholes
+    for i in range(S):
+        state.delta_s[l, j * S + i] += state.delta[l, u] * state.P[l, u, i]
 
 
 @inlined
 def _learn_peepholes(variant: FullVariant, state: FullState, l: int, k: int) -> None:
     """What the step kept at k brings to the peepholes: output gates see its states, the others those before."""
-    net, dW, a, delta = variant.net, state.dW[l], state.rate[l], state.delta[l]
-    first, C = variant.inputs + variant.bias + variant.recurrent, net.blocks * net.size
+    net, dP, a, delta, C = variant.net, state.dP[l], state.rate[l], state.delta[l], state.s.shape[1]
     for j in range(net.blocks):
         before = state.states[l, k, j * net.size : (j + 1) * net.size]
-        add_scaled(dW[C + j, first:], a * delta[C + j], before)
+        add_scaled(dP[C + j], a * delta[C + j], before)
         if net.output_gates:
             u = C + net.blocks + j
-            add_scaled(dW[u, first:], a * delta[u], state.states[l, k + 1, j * net.size : (j + 1) * net.size])
+            add_scaled(dP[u], a * delta[u], state.states[l, k + 1, j * net.size : (j + 1) * net.size])
         if variant.forget_gates:
             u = delta.shape[0] - net.blocks + j
-            add_scaled(dW[u, first:], a * delta[u], before)
+            add_scaled(dP[u], a * delta[u], before)
 
 
 @inlined
@@ -331,7 +335,6 @@ def _unroll(variant: FullVariant, state: FullState, l: int) -> None:
     """Errors flow back through all steps that are kept; `kept` is 0 again."""
     net, flow, delta, W, dW = variant.net, state.flow[l], state.delta[l], state.W[l], state.dW[l]
     first = variant.inputs + variant.bias
-    sources = first + variant.recurrent
     flow[:] = 0.0
     state.delta_s[l] = 0.0
     for k in range(state.kept[l, 0] - 1, -1, -1):
@@ -343,7 +346,7 @@ def _unroll(variant: FullVariant, state: FullState, l: int) -> None:
             delta[u] = flow[u] * state.past[l, k + 1, u] * (1.0 - state.past[l, k + 1, u])
         flow[:] = 0.0
         for u in range(delta.shape[0]):
-            add_sources(variant, dW[u, :sources], state.rate[l] * delta[u], state.seen[l, k], state.past[l, k])
+            add_sources(variant, dW[u], state.rate[l] * delta[u], state.seen[l, k], state.past[l, k])
             add_scaled(flow[: variant.recurrent], delta[u], W[u, first:])
         if net.peepholes:
             _learn_peepholes(variant, state, l, k)
@@ -361,10 +364,12 @@ def _finish(variant: FullVariant, state: FullState, l: int, number: int) -> None
             dW[u, variant.inputs + variant.bias :] = 0.0
     if net.sums <= DESCENT:
         recurrent.move(state.W[l], dW)
+        recurrent.move(state.P[l], state.dP[l])
         recurrent.move(state.V[l], state.dV[l])
     else:
         count(state.rule[l])
         follow(net.sums, state.rule[l], state.W[l], dW, state.of_W.first[l], state.of_W.second[l])
+        follow(net.sums, state.rule[l], state.P[l], state.dP[l], state.of_P.first[l], state.of_P.second[l])
         follow(net.sums, state.rule[l], state.V[l], state.dV[l], state.of_V.first[l], state.of_V.second[l])
 
 
