@@ -16,6 +16,7 @@ from lstm_search.simd.lanes import (
     fma,
     full_width,
     gather,
+    lanes_below,
     lanes_tag,
     larger,
     load,
@@ -25,13 +26,13 @@ from lstm_search.simd.lanes import (
     splat,
     store,
 )
-from lstm_search.simd.logistic import logistic, logistic_slope, squash
+from lstm_search.simd.logistic import logistic, logistic_and_inverse, logistic_slope, squash
 
 WIDTHS = (1, 2, 4, 8, 16)
 ROWS, COLUMNS = 4, 5
 NAMES = (
     "load", "splat", "a + b", "a - b", "a * b", "a + 2", "3 - a", "-a", "divide", "fma", "select", "bounded",
-    "magnitude", "larger", "logistic", "slope",
+    "magnitude", "larger", "logistic", "slope", "with inverse", "inverse", "below",
 )  # fmt: skip
 DOUBLE = np.finfo(float)
 AWKWARD = np.array(
@@ -59,6 +60,10 @@ def apply_all(lanes: Lanes, a: NDArray, b: NDArray, mask: NDArray, out: NDArray)
         store(out, (13, i), larger(x, y))
         store(out, (14, i), logistic(x))
         store(out, (15, i), logistic_slope(logistic(x)))
+        f, inverse = logistic_and_inverse(x)
+        store(out, (16, i), f)
+        store(out, (17, i), inverse)
+        store(out, (18, i), select(lanes_below(x, 0.25), splat(lanes, 1.0), splat(lanes, 0.0)))
 
 
 @kernel
@@ -129,7 +134,7 @@ def test_operations_are_those_of_numpy() -> None:
         expected = {
             "load": a, "a + b": a + b, "a - b": a - b, "a * b": a * b, "a + 2": a + 2, "3 - a": 3 - a, "-a": -a,
             "divide": a / b, "select": np.where(chosen, a, b), "bounded": np.clip(a, -0.5, 0.75),
-            "magnitude": np.abs(a), "larger": np.maximum(a, b),
+            "magnitude": np.abs(a), "larger": np.maximum(a, b), "below": a < 0.25,
         }  # fmt: skip
     for name, values in expected.items():
         np.testing.assert_array_equal(result(name), values, err_msg=name)
@@ -179,6 +184,13 @@ def assert_logistic(found: NDArray, x: NDArray) -> None:
 def test_logistic_is_exact_to_the_rounding_of_its_argument(reach: float) -> None:
     x = grid(-reach, reach)
     assert_logistic(applied("logistic", x), x)
+
+
+def test_the_logistic_comes_with_its_inverse() -> None:
+    x = grid(-80.0, 80.0)
+    exact, near = longdouble_logistic(x), 1e-15 + 8e-17 * np.abs(x)
+    assert (np.abs(applied("with inverse", x) / exact - 1) < near).all()
+    assert (np.abs(applied("inverse", x) * exact - 1) < near).all()
 
 
 def test_the_slope_is_that_of_the_logistic() -> None:
