@@ -90,7 +90,7 @@ class State(NamedTuple):
     """The nets of a pack: first what steps need most often, which a GPU may keep close. Where inputs are symbols, what
     belongs to them is in `Columns` instead."""
 
-    W: np.ndarray  # [U, N, L] hidden weights
+    W: np.ndarray  # [U, N, L] hidden weights; where gates see cells, these weights are S columns more
     to_in: np.ndarray  # [DEFER, C, L] g(net_c) f'(net_in), what multiplies z in dS_in
     to_c: np.ndarray  # [DEFER, C, L] y_in g'(net_c), what multiplies z in dS_c
     s: np.ndarray  # [C, L] cell states
@@ -104,7 +104,7 @@ class State(NamedTuple):
     reset: np.ndarray  # [1, L] activations before a sequence's first step
     alive: np.ndarray  # [1, L] 1 where the hidden units have joined in, else 0
     V: np.ndarray  # [K, D + C + H + output_bias, L] output weights
-    dW: np.ndarray  # [U, N, L] rate x gradient, summed over the sequence; no rows unless `sums`
+    dW: np.ndarray  # as W: rate x gradient, summed over the sequence; no rows unless `sums`
     dV: np.ndarray  # [K, D + C + H + output_bias, L]
     memory: Memory
     of: Columns
