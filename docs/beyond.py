@@ -94,9 +94,9 @@ class Change(NamedTuple):
 
 
 INIT = "network.init=0.1,0.3"
-FORGET = "network.forget_gate_bias='[{two}],[{five}]' network.gates_biased=true"
-COUPLED = "network.input_gate_bias='[{minus_two}],[{minus_five}]' network.gates_biased=true"
-UPDATE = "network.update_gate_bias=2,5"
+FORGET = "network.forget_gate_bias='[{four}],[{seven}]' network.gates_biased=true"
+COUPLED = "network.input_gate_bias='[{minus_four}],[{minus_seven}]' network.gates_biased=true"
+UPDATE = "network.update_gate_bias=4,7"
 
 CHANGES = {
     "1997": Change("the net of 1997", "network=lstm1997", INIT),
@@ -126,7 +126,7 @@ def rates(task: Task, optimizer: str) -> list[float]:
 def command(name: str, change: str) -> str:
     """The words of a race."""
     task, made = TASKS[name], CHANGES[change]
-    many = {"two": 2, "five": 5, "minus_two": -2, "minus_five": -5}
+    many = {"four": 4, "seven": 7, "minus_four": -4, "minus_seven": -7}
     held = made.held.format(**{key: ",".join([str(value)] * task.blocks) for key, value in many.items()})
     readings = "network.output=linear" if task.real else "training.targets=[0.05,0.95]"
     if "gru" in change:

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from helpers.nets import RANKED, STOP, assert_close, random_sequences, random_weights, results, trained
 
-from lstm_search.networks import DESCENT, RULES, Bptt, Elman, Gru, Lstm1997, Rtrl, Rule, Signal
+from lstm_search.networks import DESCENT, RULES, Bptt, Elman, Gru, Lstm1997, Lstm2000, Rtrl, Rule, Signal
 from lstm_search.spec import Cell, Training, TrialSpec
 from lstm_search.tasks import EmbeddedReber, TemporalOrder
 from lstm_search.worker.pack import Pack
 from lstm_search.worker.shape import shape_of
 
-NETS = [Lstm1997(1, 2, direct=True), Lstm1997(2, 1, gradient="full"), Bptt(2), Rtrl(2, "direct"), Elman(2), Gru(2)]
+NETS = [Lstm1997(1, 2, direct=True), Lstm1997(2, 1, gradient="full"), Bptt(2), Rtrl(2, "direct"), Elman(2), Gru(2),
+        Lstm2000(1, 2, peepholes=True), Lstm2000(2, 1, peepholes=True, gradient="full")]  # fmt: skip
 RULE = Rule(0.3, 0.8)
 Arrays = list[np.ndarray]
 
