@@ -27,10 +27,10 @@ Lstm = Callable[..., subprocess.CompletedProcess[str]]
 """The type of `lstm` below, and of the fixture of that name that does the same without a process of its own."""
 
 
-def lstm(line: str, folder: Path, *, code: int = 0) -> subprocess.CompletedProcess[str]:
+def lstm(line: str, folder: Path, *, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
     """`lstm-search LINE` in `folder`, which must end with `code`."""
-    words = [sys.executable, "-m", "lstm_search", *line.split()]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    words, env = [sys.executable, "-m", "lstm_search", *line.split()], os.environ | variables
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == code, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
