@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
-import socket
-import sqlite3
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.fakes import RAISES, FakeTrainer
-from helpers.program import ALONE, NAME, QUICK, Lstm, family, processes, recorded, running
+from helpers.program import ALONE, NAME, QUICK, Lstm, recorded
 from helpers.small import GRID, Told
-from helpers.waiting import PATIENCE, until
 
 from lstm_search import study
 from lstm_search.cli import dispatch as cli
@@ -30,64 +24,6 @@ pytestmark = [
     pytest.mark.usefixtures("kernels"),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),  # MLflow's own, at import
 ]
-
-
-HALF_ENDLESS = f"{QUICK} stop.mean_error=1e-9,0.1 replicates=8 study=half"
-"""Eight trials that are solved at once, then eight that go on until the cap."""
-
-
-@pytest.mark.parametrize(("number", "tracking"), [(signal.SIGINT, "mlflow"), (signal.SIGTERM, "none")])
-def test_an_interrupted_study_ends_all_it_started_and_goes_on(
-    number: signal.Signals, tracking: str, copied: Path, told: Told
-) -> None:
-    there = len(statuses(copied))
-    with running(f"run {HALF_ENDLESS} cap=1000000000 tracking={tracking}", copied.parent) as process:
-        until(lambda: recorded(copied, "half") and (tracking == "none" or len(statuses(copied)) > there))
-        members = {pid for pid, command in family(process.pid).items() if "Agent" not in command}
-        os.killpg(process.pid, number)  # to the whole group, as a terminal does
-        out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 128 + number
-    assert (out, "Traceback" in err) == ("", False)
-    until(lambda: not members & processes().keys(), pause=0.3)
-    if tracking == "mlflow":
-        told("sync study=half")  # a busy machine has not shown all of it in the last seconds
-        assert "KILLED" in statuses(copied, "half")
-        assert set(statuses(copied)) == {"FINISHED", "KILLED"}
-    before = recorded(copied, "half")
-    assert 0 < len(before) < 16
-    table = told(f"run {HALF_ENDLESS} cap=20000 {ALONE}")
-    assert "0/8" in table
-    assert "8/8" in table
-    assert before.items() <= recorded(copied, "half").items()
-    assert len(recorded(copied, "half")) == 16
-
-
-def statuses(home: Path, name: str = "") -> list[str]:
-    """Of all runs in MLflow, or those of a name, read beside it; none while its tables are made."""
-    if (home / "mlflow.db").exists():
-        with closing(sqlite3.connect(f"{(home / 'mlflow.db').as_uri()}?mode=ro", PATIENCE, uri=True)) as db:
-            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
-                found = db.execute("SELECT name, status FROM runs").fetchall()
-                return [status for run, status in found if name in ("", run)]
-    return []
-
-
-def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path, lstm: Lstm) -> None:
-    line = f"run {QUICK} {ALONE}"
-    with running(f"{line} replicates=5000 execute.slice_seconds=0.01", tmp_path) as first:
-        until(lambda: recorded(tmp_path / "studies"))
-        refused = lstm(f"{line} replicates=5", tmp_path, code=6)
-        assert f"study={NAME} is held by process {first.pid} on {socket.gethostname()}" in refused.stderr
-        assert refused.stdout == ""
-        told = lstm("verify tracking=none", tmp_path, code=6)
-        assert re.fullmatch(rf"{NAME}: 5,000 planned, [\d,]+ recorded\n", told.stdout)
-        assert f"study {NAME} runs, by process {first.pid} on {socket.gethostname()}" in told.stderr
-        assert re.search(r": [\d,]+ trials are still to come; verify it when that has ended\n", told.stderr)
-        assert first.poll() is None
-        first.kill()
-        first.wait()
-        assert "trials of study" in lstm("verify tracking=none", tmp_path, code=7).stderr
-        assert "5/5" in lstm(f"{line} replicates=5", tmp_path).stdout
 
 
 def test_a_spent_budget_is_told(tmp_path: Path, lstm: Lstm) -> None:

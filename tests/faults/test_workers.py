@@ -9,29 +9,84 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.faults import S300, Held, Study, drawn, scaled, workers
-from helpers.waiting import until
+from helpers.clusters import cluster_in, processes_of
+from helpers.faults import ALL, S300, Held, Study, drawn, scaled, workers
+from helpers.program import processes
+from helpers.waiting import PATIENCE, until
+from helpers.witness import WITNESS
 
 pytestmark = pytest.mark.usefixtures("kernels", "witness")
+real_clusters = pytest.mark.skipif(not ALL, reason="a cluster of several nodes; LSTM_SEARCH_FAULTS=all starts it")
 
-LANES = 16
-"""What a worker holds at a time, and as many in reserve where trials are short."""
+HELD = 32
+"""Trials that a worker holds at most: 16 in its lanes, and as many in reserve where they are short."""
 
 
-def test_a_random_worker_is_killed_again_and_again(
-    tmp_path: Path, undisturbed: Callable[[int], str], held: Held
-) -> None:
-    trials, kills, apart = scaled(1500, 150), scaled(12, 2), scaled(5, 0)
-    random = drawn("workers")
-    study = Study(tmp_path, f"{S300} replicates={trials} execute.workers=2 tracking=none", trials)
-    killed = 0
-    with study.started() as process:
+@pytest.mark.parametrize("kills", [1, 12] if ALL else [1])
+def test_workers_are_killed(kills: int, tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
+    trials, apart = (1500, 5) if kills > 1 else (scaled(300, 40), 0)
+    random, study = drawn("workers"), Study(tmp_path, f"{S300} replicates={trials} tracking=none", trials)
+    with study.started("execute.workers=2") as process:
         for n in range(kills):
-            until(lambda n=n: study.recorded() > n * trials // (kills + 1) and workers(process))
-            victim = random.choice(workers(process))
-            os.kill(victim, signal.SIGKILL)
-            killed += 1
+            until(lambda: study.recorded() > n * trials // (kills + 1) and workers(process.pid))  # noqa: B023  (at once)
+            os.kill(random.choice(workers(process.pid)), signal.SIGKILL)
             time.sleep(apart)
-        process.communicate()
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    held(study.came_of("SIGKILL of a random worker", killed, undisturbed(trials)), 2 * LANES * killed)
+    fault = "SIGKILL of a worker" if kills == 1 else f"SIGKILL of a random worker, every {apart} s"
+    held(study.came_of(fault, kills, undisturbed(trials)), HELD * kills)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """One for a cluster."""
+    return Study(tmp_path, f"{S300} replicates=300 execute=ray execute.slice_seconds=0.1 tracking=none", 300)
+
+
+@real_clusters
+@pytest.mark.parametrize("seconds", [0, 90])
+def test_a_node_dies_or_is_frozen(
+    seconds: int, tmp_path: Path, study: Study, undisturbed: Callable[[int], str], held: Held
+) -> None:
+    """Ray's own limits for a node that does not answer hold here, which are shorter than a node is frozen."""
+    limits = {"RAY_health_check_timeout_ms": "10000", WITNESS: str(tmp_path)}
+    with cluster_in(tmp_path, **limits) as cluster:
+        node = cluster.add_node(num_cpus=1)
+        with study.started(f"execute.address={cluster.address}") as process:
+            until(lambda: len({pid for pid, _ in study.begun()}) == 2 and study.recorded() > 30)
+            members = processes_of(node)
+            for pid in members:
+                os.kill(pid, signal.SIGSTOP if seconds else signal.SIGKILL)
+                if not seconds:
+                    break
+            if seconds:
+                time.sleep(seconds)
+                for pid in members:
+                    if pid in processes():
+                        os.kill(pid, signal.SIGCONT)
+            process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    fault = f"one of two nodes frozen for {seconds} s" if seconds else "SIGKILL of a raylet of two nodes"
+    held(study.came_of(fault, 1, undisturbed(300)), HELD)
+
+
+@real_clusters
+def test_a_whole_cluster_is_killed_and_another_one_goes_on(
+    tmp_path: Path, study: Study, undisturbed: Callable[[int], str], held: Held
+) -> None:
+    with cluster_in(tmp_path, **{WITNESS: str(tmp_path)}) as cluster:
+        cluster.add_node(num_cpus=1)
+        with study.started(f"execute.address={cluster.address}") as process:
+            until(lambda: study.recorded() > 60)
+            for node in (cluster.head_node, *cluster.worker_nodes):
+                for pid in processes_of(node):
+                    os.kill(pid, signal.SIGKILL)
+            _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 8, err
+        assert "the same command trains the rest" in err
+    before, begun = study.recorded(), len(study.begun())
+    with cluster_in(tmp_path, **{WITNESS: str(tmp_path)}) as cluster:
+        cluster.add_node(num_cpus=1)
+        study.finish(f"execute.address={cluster.address}")
+    assert len(study.begun()) - begun == 300 - before
+    held(study.came_of("SIGKILL of a whole cluster, then a new one", 1, undisturbed(300)), 2 * HELD)

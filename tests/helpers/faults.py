@@ -6,18 +6,18 @@ A study is one of the task `witness` (helpers/witness.py), so that it is known h
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from random import Random
 
-from helpers.program import family, lstm, recorded, running
+from helpers.program import family, lstm, processes, recorded, running
 from helpers.waiting import PATIENCE, until
 from helpers.witness import WITNESS
 
@@ -34,9 +34,9 @@ def scaled(all_of: int, some: int) -> int:
     return all_of if ALL else some
 
 
-def drawn(fault: str) -> random.Random:
+def drawn(fault: str) -> Random:
     """The schedule of a fault, which the seed and its name fix; the seed is printed."""
-    return random.Random(f"{SEED} {fault}")
+    return Random(f"{SEED} {fault}")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class Line:
         words = {"fault": self.fault, "note": self.note or other.note}
         return Line(**{name: value + theirs[name] for name, value in mine.items()} | words)
 
+    def said(self, note: str) -> Line:
+        """The same, with what else was seen."""
+        return replace(self, note=note)
+
 
 Held = Callable[[Line, int], None]
 """The type of the fixture `held`."""
@@ -68,11 +72,12 @@ Held = Callable[[Line, int], None]
 
 @dataclass
 class Study:
-    """One study in a folder of its own. `seen`: what was ever found recorded, and when it had finished."""
+    """One study in a folder of its own. `planned`: its trials, where no search decides on them; `seen`: what was ever
+    found recorded, and when it had finished."""
 
     folder: Path
     line: str
-    planned: int
+    planned: int | None = None
     variables: dict[str, str] = field(default_factory=dict)
     name: str = "s300"
     seen: dict[str, str] = field(default_factory=dict)
@@ -112,12 +117,18 @@ class Study:
         lines = [f"{number} {harm}\n" for harm, number in replicates.items()]
         (self.folder / "harm").write_text("".join(lines))
 
+    def verb(self, line: str, *, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Another command of the program, about this study."""
+        return lstm(f"{line} study={self.name}", self.folder, code=code, **self.variables)
+
     def hash(self) -> str:
-        """`export format=hash`, by the program."""
-        return lstm(f"export study={self.name} format=hash", self.folder, **self.variables).stdout.strip()
+        """`export format=hash`."""
+        return self.verb("export format=hash").stdout.strip()
 
     def lost(self) -> int:
-        return max(0, self.planned - self.recorded()) + len(self.seen.keys() - recorded(self.home, self.name).keys())
+        """Trials that were recorded and are no longer, or that were planned and never came."""
+        there = recorded(self.home, self.name).keys()
+        return max(len(self.seen.keys() - there), (self.planned or 0) - len(there))
 
     def twice(self) -> int:
         """Trials with two rows, archived ones included, or recorded anew in place of what was there."""
@@ -125,26 +136,41 @@ class Study:
             keys = Counter(key for (key,) in db.execute("SELECT key FROM trials UNION ALL SELECT key FROM archive"))
         return sum(count - 1 for count in keys.values()) + len(self.changed)
 
-    def came_of(self, fault: str, times: int, undisturbed: str, *, note: str = "") -> Line:
-        """The study as it ended, beside the hash that it should have."""
+    def came_of(self, fault: str, times: int, undisturbed: str) -> Line:
+        """What is there now that the study has ended, beside the hash that it should have."""
         lost, twice, equal = self.lost(), self.twice(), int(self.hash() == undisturbed)
-        return Line(fault, times, self.planned, lost, twice, self.again(), equal, note=note)
+        return Line(fault, times, self.recorded(), lost, twice, self.again(), equal)
 
     def again(self) -> int:
         """How many trainings were begun beyond one a trial."""
-        return len(self.begun()) - len({replicate for _, replicate in self.begun()})
+        return len(self.begun()) - self.recorded()
 
 
-def workers(process: subprocess.Popen[str]) -> list[int]:
-    """Ray's workers under a driver, as far as they train."""
-    return sorted(pid for pid, command in family(process.pid).items() if command.startswith("ray::_Host.advance"))
+def workers(root: int) -> list[int]:
+    """Ray's workers under a process, as far as they train."""
+    return sorted(pid for pid, command in family(root).items() if command.startswith("ray::_Host.advance"))
 
 
-def kill_at(study: Study, process: subprocess.Popen[str], trials: int, delay: float = 0.0) -> bool:
-    """SIGKILL of the driver when so many trials are recorded, and a moment later. Whether it had not ended before."""
-    until(lambda: study.recorded() >= trials or process.poll() is not None, pause=0.01)
-    time.sleep(delay)
-    process.kill()
-    process.wait(PATIENCE)
+def killed(study: Study, due: Callable[[], bool], *, delay: float = 0.0, more: str = "") -> list[int]:
+    """Start the study's command and end it by SIGKILL a moment after `due` comes true. The processes that it was; none
+    where it ended before."""
+    with study.started(more) as process:
+        until(lambda: process.poll() is not None or due(), pause=0.005)
+        time.sleep(delay)
+        members = [process.pid, *family(process.pid)]
+        process.kill()
+        process.wait(PATIENCE)
     study.recorded()
-    return process.returncode == -signal.SIGKILL
+    return members if process.returncode == -signal.SIGKILL else []
+
+
+def gone(members: Iterable[int]) -> float:
+    """Wait until these processes are no more. How many seconds that took."""
+    began = time.monotonic()
+    until(lambda: not processes().keys() & set(members), pause=0.1)
+    return time.monotonic() - began
+
+
+def points(random: Random, count: int, trials: int) -> list[tuple[int, float]]:
+    """Where a study of so many trials is killed: after how many, ascending, and how many seconds later."""
+    return [(n, random.uniform(0, 0.3)) for n in sorted(random.choices(range(trials), k=count))]

@@ -1,0 +1,98 @@
+"""Drivers that are killed, interrupted, or started twice; then the same command again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from helpers.faults import ALL, S300, Held, Study, drawn, gone, killed, points, scaled
+from helpers.program import ALONE, family
+from helpers.waiting import PATIENCE, PUBLISHED, until
+
+pytestmark = pytest.mark.usefixtures("kernels", "witness")
+
+TRIALS = scaled(300, 40)
+FLIGHT = 64
+"""Trials that two workers hold at most."""
+
+
+def test_the_driver_is_killed_again_and_again(tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
+    """Each study at several points; then the command trains what is missing, and no trial more."""
+    where = "execute.workers=2 tracking=none" if ALL else ALONE
+    random, lines, latest = drawn("driver"), [], 0.0
+    for n in range(scaled(5, 1)):
+        study = Study(tmp_path / str(n), f"{S300} replicates={TRIALS} execute.slice_seconds=0.05 {where}", TRIALS)
+        times = 0
+        for after, delay in points(random, scaled(4, 2), TRIALS):
+            members = killed(study, lambda: study.recorded() >= after, delay=delay)  # noqa: B023  (called at once)
+            times, latest = times + bool(members), max(latest, gone(members))
+        before, begun = study.recorded(), len(study.begun())
+        study.finish()
+        assert len(study.begun()) - begun == TRIALS - before
+        lines.append(study.came_of("SIGKILL of the driver", times, undisturbed(TRIALS)))
+    total = sum(lines[1:], lines[0])
+    held(total.said(f"its processes were gone after {latest:.1f} s at most"), FLIGHT * total.times)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupted_study_ends_all_it_started_and_goes_on(
+    number: signal.Signals, tmp_path: Path, undisturbed: Callable[[int], str], held: Held
+) -> None:
+    """In Ray's workers and with MLflow, or in one process alone."""
+    where = f"execute.workers=2 {PUBLISHED}" if ALL or number is signal.SIGINT else ALONE
+    study = Study(tmp_path, f"{S300} replicates={TRIALS} {where}", TRIALS)
+    after = drawn(number.name).randrange(1, TRIALS)
+    with study.started("execute.slice_seconds=0.05") as process:
+        until(lambda: study.recorded() >= after and (where == ALONE or len(statuses(study.home)) > 1))
+        members = family(process.pid)
+        os.killpg(process.pid, number)  # to the whole group, as a terminal does
+        began = time.monotonic()
+        out, err = process.communicate(timeout=PATIENCE)
+        ended = time.monotonic() - began
+    assert process.returncode == 128 + number
+    assert (out, "Traceback" in err) == ("", False)
+    later = gone(members)
+    assert "RUNNING" not in statuses(study.home)
+    study.finish()
+    assert set(statuses(study.home)) <= {"FINISHED"}
+    line = study.came_of(f"{number.name} to the program", 1, undisturbed(TRIALS))
+    held(line.said(f"it ended after {ended:.1f} s, the last of its processes {later:.1f} s later"), FLIGHT)
+
+
+def statuses(home: Path) -> list[str]:
+    """Of all runs in MLflow, read beside it; none while its tables are made."""
+    if not (home / "mlflow.db").exists():
+        return []
+    with closing(sqlite3.connect(f"{(home / 'mlflow.db').as_uri()}?mode=ro", PATIENCE, uri=True)) as db:
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
+            return [status for (status,) in db.execute("SELECT status FROM runs")]
+    return []
+
+
+def test_a_second_driver_is_refused_until_the_first_is_gone(
+    tmp_path: Path, undisturbed: Callable[[int], str], held: Held
+) -> None:
+    study = Study(tmp_path, f"{S300} replicates={TRIALS} {ALONE}", TRIALS)
+    with study.started("execute.slice_seconds=0.01") as first:
+        until(study.recorded)
+        first.send_signal(signal.SIGSTOP)  # so that it has not ended when the second one looks
+        refused = study.finish(code=6)
+        assert f"study=s300 is held by process {first.pid} on {socket.gethostname()}" in refused.stderr
+        assert refused.stdout == ""
+        told = study.verb("verify tracking=none", code=6)
+        assert re.fullmatch(rf"planned: {TRIALS}\nrecorded: \d+\n", told.stdout)
+        assert f"study s300 runs, by process {first.pid} on {socket.gethostname()}" in told.stderr
+        assert re.search(r": \d+ trials are still to come; verify it when that has ended\n", told.stderr)
+        first.kill()
+        first.wait()
+    assert "trials of study" in study.verb("verify tracking=none", code=7).stderr
+    study.finish()
+    held(study.came_of("a second driver, then SIGKILL of the first", 1, undisturbed(TRIALS)), FLIGHT)
