@@ -61,13 +61,6 @@ def counted(study: Study, *, confirming: bool = False) -> int:
         return int(db.execute("SELECT count(*) FROM trials WHERE replicate >= ?", (least,)).fetchone()[0])
 
 
-def bits(study: Study) -> dict[str, tuple[int, str]]:
-    """After how many sequences each trial ended, and the digest of its weights, by key."""
-    with closing(sqlite3.connect(study.home / "found.sqlite")) as db:
-        found = db.execute("SELECT key, sequences, weights_sha256 FROM trials")
-        return {key: (sequences, weights) for key, sequences, weights in found}
-
-
 def disturbed(folder: Path, fault: str, line: str, whole: int, *, confirming: bool = False) -> tuple[Study, int]:
     """A search of about `whole` trials, or confirming ones, that is killed at several points and then ends."""
     study, random, times = made(folder, line), drawn(f"{fault} {folder.name}"), 0
@@ -108,7 +101,7 @@ def test_a_killed_search_by_tpe_goes_on_with_what_is_known(tmp_path: Path, held:
     undisturbed.finish()
     for n in range(scaled(4, 1)):
         study, times = disturbed(tmp_path / str(n), fault, TPE, 120)
-        mine, theirs = bits(study), bits(undisturbed)
+        mine, theirs = study.bits(), undisturbed.bits()
         common = mine.keys() & theirs.keys()
         both += len(common)
         lost, twice, again = study.lost(), study.twice(), study.again()

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -112,9 +112,9 @@ class Study:
         lines = path.read_text().splitlines() if path.exists() else []
         return [(int(pid), int(replicate)) for pid, replicate in (line.split() for line in lines)]
 
-    def harm(self, **replicates: str) -> None:
-        """From now on these replicates misbehave: see `helpers.witness.HARMS`."""
-        lines = [f"{number} {harm}\n" for harm, number in replicates.items()]
+    def harm(self, replicates: Mapping[int, str]) -> None:
+        """These replicates will misbehave: see `helpers.witness.HARMS`."""
+        lines = [f"{number} {harm}\n" for number, harm in replicates.items()]
         (self.folder / "harm").write_text("".join(lines))
 
     def verb(self, line: str, *, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -124,6 +124,12 @@ class Study:
     def hash(self) -> str:
         """`export format=hash`."""
         return self.verb("export format=hash").stdout.strip()
+
+    def bits(self) -> dict[str, tuple[int, str]]:
+        """After how many sequences each trial ended, and the digest of its weights, by key."""
+        with closing(sqlite3.connect(self.home / f"{self.name}.sqlite")) as db:
+            found = db.execute("SELECT key, sequences, weights_sha256 FROM trials")
+            return {key: (sequences, weights) for key, sequences, weights in found}
 
     def lost(self) -> int:
         """Trials that were recorded and are no longer, or that were planned and never came."""

@@ -40,11 +40,11 @@ def _segfault(block: Block, l: int) -> None:
 
 
 def _eat(block: Block, l: int) -> None:
-    """Memory that is written to, until there is no more."""
+    """Memory is asked for until there is no more; it is not written to, for others need it."""
     del block, l
     held = []
     while True:
-        held.append(np.ones(2**24))
+        held.append(np.zeros(2**24))
 
 
 def _hang(block: Block, l: int) -> None:
