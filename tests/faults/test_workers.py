@@ -43,30 +43,48 @@ def study(tmp_path: Path) -> Study:
     return Study(tmp_path, f"{S300} replicates=300 execute=ray execute.slice_seconds=0.1 tracking=none", 300)
 
 
+def end_the_raylet(members: list[int]) -> None:
+    """What it started goes on for a while: the driver speaks with its worker."""
+    os.kill(members[0], signal.SIGKILL)
+
+
+def end_all(members: list[int]) -> None:
+    for pid in members:
+        os.kill(pid, signal.SIGKILL)
+
+
+def freeze(members: list[int]) -> None:
+    """For longer than Ray waits for a node's answer; what it has ended meanwhile is not continued."""
+    for pid in members:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(FROZEN)
+    for pid in processes().keys() & set(members):
+        os.kill(pid, signal.SIGCONT)
+
+
+FROZEN = 90
+
+
 @real_clusters
-@pytest.mark.parametrize("seconds", [0, 90])
+@pytest.mark.parametrize(
+    ("fault", "happen"),
+    [
+        ("SIGKILL of the raylet of one of two nodes", end_the_raylet),
+        ("SIGKILL of all of one of two nodes", end_all),
+        (f"one of two nodes frozen for {FROZEN} s", freeze),
+    ],
+)
 def test_a_node_dies_or_is_frozen(
-    seconds: int, tmp_path: Path, study: Study, undisturbed: Callable[[int], str], held: Held
+    fault: str, happen: Callable[[list[int]], None], study: Study, undisturbed: Callable[[int], str], held: Held
 ) -> None:
-    """Ray's own limits for a node that does not answer hold here, which are shorter than a node is frozen."""
-    limits = {"RAY_health_check_timeout_ms": "10000", WITNESS: str(tmp_path)}
-    with cluster_in(tmp_path, **limits) as cluster:
+    limits = {"RAY_health_check_timeout_ms": "10000", WITNESS: str(study.folder)}  # the first is Ray's own
+    with cluster_in(study.folder, **limits) as cluster:
         node = cluster.add_node(num_cpus=1)
         with study.started(f"execute.address={cluster.address}") as process:
             until(lambda: len({pid for pid, _ in study.begun()}) == 2 and study.recorded() > 30)
-            members = processes_of(node)
-            for pid in members:
-                os.kill(pid, signal.SIGSTOP if seconds else signal.SIGKILL)
-                if not seconds:
-                    break
-            if seconds:
-                time.sleep(seconds)
-                for pid in members:
-                    if pid in processes():
-                        os.kill(pid, signal.SIGCONT)
+            happen(processes_of(node))
             process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
-    fault = f"one of two nodes frozen for {seconds} s" if seconds else "SIGKILL of a raylet of two nodes"
     held(study.came_of(fault, 1, undisturbed(300)), HELD)
 
 

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.clusters import cluster_in
 from helpers.program import NAME, QUICK, family, lstm, processes, recorded, running
 from helpers.waiting import PATIENCE, until
 
 WORDS = f"{QUICK} replicates=1500 tracking=none"
-TOKEN = secrets.token_hex(32)
-"""One for all clusters here: Ray keeps the first that it sees for the whole process."""
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A cluster of one node with one core, on loopback, with a token."""
-    token = tmp_path / "token"
-    token.touch(mode=0o600)
-    token.write_text(TOKEN)
-    environment = {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    from ray.cluster_utils import Cluster
-
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    yield found
-    found.shutdown()
+def cluster(tmp_path: Path) -> Iterator[Any]:
+    """A cluster of one node with one core."""
+    with cluster_in(tmp_path) as found:
+        yield found
 
 
 def actors() -> int:
