@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -12,8 +13,27 @@ import pytest
 from helpers.faults import S300, SEED, Held, Line, Study
 from helpers.program import ALONE
 from helpers.witness import distribution
+from pages import ROOT, markdown, renew
 
 TESTS = Path(__file__).parents[1]
+BLOCK = re.compile(r"(<!-- faults -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+HEAD = ("fault", "times", "trials", "lost", "twice", "trained again", "same hash", "also seen", "tests/faults/")
+
+
+def row(file: str, line: Line) -> tuple[str, ...]:
+    """A line as a row of the table."""
+    counts = (line.times, line.trials, line.lost, line.twice, line.again)
+    studies = f"{line.equal} of {line.studies}" if line.studies else "-"
+    figures = (f"{count:,}" if line.studies or not at else "-" for at, count in enumerate(counts))
+    return (line.fault, *figures, studies, line.note or "-", Path(file).name)
+
+
+def renewed(table: str, rows: Mapping[str, Sequence[str]]) -> str:
+    """The table with these rows in place of those of the same faults, further ones last."""
+    before = [re.split(r" *\| *", text.strip(" |")) for text in table.splitlines() if text.startswith("|")][2:]
+    body = [rows.get(cells[0], cells) for cells in before]
+    known = {cells[0] for cells in before}
+    return markdown(HEAD, [*body, *(cells for fault, cells in rows.items() if fault not in known)]) + "\n"
 
 
 @pytest.fixture(scope="session")
@@ -57,13 +77,18 @@ def held(record_property: Callable[[str, object], None]) -> Held:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line for each fault."""
-    reports = [report for key in ("passed", "failed") for report in terminalreporter.getreports(key)]
-    found = [value for report in reports for name, value in report.user_properties if name == "fault"]
+    """A line for each fault; where LSTM_SEARCH_RENEW is set, in docs/reliability.md too."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    found = [
+        (report.nodeid.partition("::")[0], Line(**value))
+        for report in reports
+        for name, value in report.user_properties
+        if name == "fault"
+    ]
     if not found:
         return
     terminalreporter.section(f"faults, LSTM_SEARCH_SEED={SEED}")
-    terminalreporter.line(f"{'fault':<64} {'times':>6} {'trials':>6} {'lost':>5} {'twice':>5} {'again':>5}  hash")
-    for line in (Line(**value) for value in found):
-        figures = f"{line.times:>6} {line.trials:>6} {line.lost:>5} {line.twice:>5} {line.again:>5}"
-        terminalreporter.line(f"{line.fault:<64} {figures}  {line.equal} of {line.studies} equal  {line.note}".rstrip())
+    terminalreporter.line(markdown(HEAD, (row(file, line) for file, line in found)))
+    if os.environ.get("LSTM_SEARCH_RENEW"):
+        rows = {line.fault: row(file, line) for file, line in found}
+        renew(ROOT / "docs" / "reliability.md", BLOCK, lambda block: renewed(block[2], rows))
