@@ -40,6 +40,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 LONGEST = (
+    "test_drivers.py",
     "test_study.py",
     "test_pack.py",
     "test_wide.py",
@@ -47,7 +48,8 @@ LONGEST = (
     "test_execute.py",
     "test_cli_mlflow.py",
     "test_readme.py",
-    "test_cli_interrupted.py",
+    "test_workers.py",
+    "test_searches.py",
     "test_pack_checks.py",
     "test_wheel.py",
     "test_tracking_faults.py",

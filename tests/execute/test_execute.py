@@ -224,24 +224,6 @@ def test_preparation_is_done_by_one_worker_before_the_others(session: Any, tmp_p
     assert len({pid for _, pid in events}) == 2
 
 
-def test_killed_workers_lose_nothing_and_repeat_little(session: Any, tmp_path: Path) -> None:
-    log, killed = tmp_path / "log", []
-
-    def kill() -> None:
-        begun = log.read_text().count("\n") if log.exists() else 0
-        busy = [pid for pid, command in family(os.getpid()).items() if command.startswith("ray::_Host.advance")]
-        if len(killed) < 2 and begun > 60 * (1 + len(killed)) and busy:
-            killed.append(busy[0])
-            os.kill(busy[0], signal.SIGKILL)
-
-    with crew_of_two(session, seconds=0.1, log=log) as (crew, _):
-        finished = run(crew, trials(200), meanwhile=kill)
-    assert [entry.result for entry in finished] == [result(spec) for spec in trials(200)]
-    assert len(killed) == 2
-    begun = log.read_text().splitlines()
-    assert 200 < len(begun) <= 200 + 2 * 4
-
-
 def test_trials_that_misbehave_harm_no_other(session: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     bad = [*trials(1, DIES, 0), *trials(1, RAISES, 1), *trials(1, EATS_MEMORY, 2)]

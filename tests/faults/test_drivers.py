@@ -46,11 +46,12 @@ def test_the_driver_is_killed_again_and_again(tmp_path: Path, undisturbed: Calla
 def test_an_interrupted_study_ends_all_it_started_and_goes_on(
     number: signal.Signals, tmp_path: Path, undisturbed: Callable[[int], str], held: Held
 ) -> None:
-    """In Ray's workers and with MLflow, or in one process alone."""
+    """In Ray's workers and with MLflow, or in one process alone. A busy machine may not close all runs in MLflow in
+    the few seconds that the program gives it; then `sync` does."""
     where = f"execute.workers=2 {PUBLISHED}" if ALL or number is signal.SIGINT else ALONE
-    study = Study(tmp_path, f"{S300} replicates={TRIALS} {where}", TRIALS)
+    study = Study(tmp_path, f"{S300} replicates={TRIALS}", TRIALS)
     after = drawn(number.name).randrange(1, TRIALS)
-    with study.started("execute.slice_seconds=0.05") as process:
+    with study.started(f"execute.slice_seconds=0.05 {where}") as process:
         until(lambda: study.recorded() >= after and (where == ALONE or len(statuses(study.home)) > 1))
         members = family(process.pid)
         os.killpg(process.pid, number)  # to the whole group, as a terminal does
@@ -60,11 +61,13 @@ def test_an_interrupted_study_ends_all_it_started_and_goes_on(
     assert process.returncode == 128 + number
     assert (out, "Traceback" in err) == ("", False)
     later = gone(members)
-    assert "RUNNING" not in statuses(study.home)
-    study.finish()
-    assert set(statuses(study.home)) <= {"FINISHED"}
+    if left := statuses(study.home).count("RUNNING"):
+        study.verb("sync")
+        assert "RUNNING" not in statuses(study.home)
+    study.finish(where if ALL else ALONE)
     line = study.came_of(f"{number.name} to the program", 1, undisturbed(TRIALS))
-    held(line.said(f"it ended after {ended:.1f} s, the last of its processes {later:.1f} s later"), FLIGHT)
+    told = f"it ended after {ended:.1f} s, the last of its processes {later:.1f} s later; open in MLflow: {left} runs"
+    held(line.said(told), FLIGHT)
 
 
 def statuses(home: Path) -> list[str]:

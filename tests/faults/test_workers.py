@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.clusters import cluster_in, processes_of
-from helpers.faults import ALL, S300, Held, Study, drawn, scaled, workers
+from helpers.faults import ALL, S300, Held, Study, drawn, scaled
 from helpers.program import processes
 from helpers.waiting import PATIENCE, until
 from helpers.witness import WITNESS
@@ -25,16 +25,20 @@ HELD = 32
 @pytest.mark.parametrize("kills", [1, 12] if ALL else [1])
 def test_workers_are_killed(kills: int, tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
     trials, apart = (1500, 5) if kills > 1 else (scaled(300, 40), 0)
-    random, study = drawn("workers"), Study(tmp_path, f"{S300} replicates={trials} tracking=none", trials)
-    with study.started("execute.workers=2") as process:
+    random, times = drawn("workers"), 0
+    study = Study(tmp_path, f"{S300} replicates={trials} execute.workers=2 tracking=none", trials)
+    with study.started("execute.slice_seconds=0.05") as process:
         for n in range(kills):
-            until(lambda: study.recorded() > n * trials // (kills + 1) and workers(process.pid))  # noqa: B023  (at once)
-            os.kill(random.choice(workers(process.pid)), signal.SIGKILL)
+            until(lambda: process.poll() is not None or len(study.begun()) > n * trials // kills)  # noqa: B023  (at once)
+            if at_work := sorted(study.workers()):
+                os.kill(random.choice(at_work), signal.SIGKILL)
+                times += 1
             time.sleep(apart)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
+    assert times > kills // 2
     fault = "SIGKILL of a worker" if kills == 1 else f"SIGKILL of a random worker, every {apart} s"
-    held(study.came_of(fault, kills, undisturbed(trials)), HELD * kills)
+    held(study.came_of(fault, times, undisturbed(trials)), HELD * times)
 
 
 @pytest.fixture

@@ -112,6 +112,10 @@ class Study:
         lines = path.read_text().splitlines() if path.exists() else []
         return [(int(pid), int(replicate)) for pid, replicate in (line.split() for line in lines)]
 
+    def workers(self) -> set[int]:
+        """The processes that began trials and are still there."""
+        return {pid for pid, _ in self.begun()} & processes().keys()
+
     def harm(self, replicates: Mapping[int, str]) -> None:
         """These replicates will misbehave: see `helpers.witness.HARMS`."""
         lines = [f"{number} {harm}\n" for number, harm in replicates.items()]
@@ -150,11 +154,6 @@ class Study:
     def again(self) -> int:
         """How many trainings were begun beyond one a trial."""
         return len(self.begun()) - self.recorded()
-
-
-def workers(root: int) -> list[int]:
-    """Ray's workers under a process, as far as they train."""
-    return sorted(pid for pid, command in family(root).items() if command.startswith("ray::_Host.advance"))
 
 
 def killed(study: Study, due: Callable[[], bool], *, delay: float = 0.0, more: str = "") -> list[int]:
