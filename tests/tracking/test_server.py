@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import random
 import re
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.lossy import Lossy
 from helpers.program import free_port, processes
 from helpers.published import EVERY_RUN, stored, study
 from helpers.waiting import PATIENCE, until
@@ -195,50 +195,16 @@ def test_publishing_over_http_equals_publishing_into_the_file(address: str, trac
         assert (run.info.start_time, run.info.end_time) == (twin.info.start_time, twin.info.end_time)
 
 
-class LossyProxy(BaseHTTPRequestHandler):
-    """Passes requests on; of every third POST the reply is lost after the work is done: cut off, or 503."""
-
-    target = ""
-    posts = 0
-
-    def do_GET(self) -> None:
-        self._pass_on(lost=False)
-
-    def do_POST(self) -> None:
-        LossyProxy.posts += 1
-        self._pass_on(lost=LossyProxy.posts % 3 == 0)
-
-    def _pass_on(self, *, lost: bool) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        connection = http.client.HTTPConnection(self.target, timeout=PATIENCE)
-        connection.request(self.command, self.path, body, {"Content-Type": "application/json"})
-        reply = connection.getresponse()
-        content = reply.read()
-        connection.close()
-        if lost and LossyProxy.posts % 2:
-            self.close_connection = True
-            return
-        self.send_response(503 if lost else reply.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *values: object) -> None:
-        pass
-
-
 def test_lost_replies_make_no_ghost_runs(address: str, tracker: Tracker) -> None:
-    LossyProxy.target, _, key = address.removeprefix("http://").partition("/")
+    port, _, key = address.rpartition(":")[2].partition("/")
     view = study("lossy", artifacts={})
-    with ThreadingHTTPServer(("127.0.0.1", 0), LossyProxy) as proxy:
-        threading.Thread(target=proxy.serve_forever).start()
-        over_proxy = Tracker(f"http://127.0.0.1:{proxy.server_port}/{key}", tracker.home)
+    with Lossy(int(port), random.Random(1), share=1 / 3).passing() as proxy:
+        over_proxy = Tracker(f"{proxy.address}/{key}", tracker.home)
         for _ in range(60):  # each try gets a little further
             with contextlib.suppress(TrackingFailed):
                 if over_proxy.sync(view) == 0:
                     break
-        proxy.shutdown()
+    assert proxy.lost
     client = tracker._client()
     number = client.get_experiment_by_name("lossy").experiment_id
     assert len(client.search_runs([number], run_view_type=EVERY_RUN)) == 8
