@@ -90,9 +90,11 @@ class BackgroundTracker:
             self._news.wait()
             closing = self._closing.is_set()  # looked at first: what was recorded before is in the snapshot
             self._news.clear()
+            before = self._furthest
             pause = self._publish()
             if pause is None:
                 self._news.set()
+                backoff = 1.0 if self._furthest > before else backoff  # it gets on, a part at a time
                 (self._stop if closing else self._closing).wait(min(backoff, SOON) if closing else backoff)
                 backoff = min(2 * backoff, 30.0)
             elif closing:

@@ -87,6 +87,29 @@ def test_the_end_of_a_study_catches_up_soon_after_a_long_lock(
     assert sum(waited) < 30, "as the wait grew before, 181 s"
 
 
+def test_replies_that_get_lost_now_and_then_do_not_make_it_slow(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pass gets one trial further than the last, on a clock that shows the pauses alone."""
+    waited: list[float] = []
+
+    def lossy(_view: StudyView, stop: Callable[[], bool]) -> int:
+        for _ in range(len(waited) + 1):
+            stop()
+        if len(waited) < 9:
+            raise TrackingFailed("the reply was lost")
+        return 9
+
+    monkeypatch.setattr(tracker, "sync", lossy)
+    background = BackgroundTracker(tracker, lambda: study("lossy"), lambda _: None, pause=0.01)
+    for event in (background._stop, background._closing):
+        monkeypatch.setattr(event, "wait", waited.append)
+    background.notify()
+    until(lambda: len(waited) > 8)
+    assert background.close(PATIENCE)
+    assert waited[:9] == [1.0] * 9, "as the wait grew before, 181 s"
+
+
 def test_the_background_leaves_no_run_open_where_it_is_stopped(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
