@@ -12,13 +12,21 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from lstm_search.tracking import dashboard, reader
-from lstm_search.tracking.address import check_address, check_file, is_server, sqlite_address, without_password
+from lstm_search.tracking.address import (
+    check_address,
+    check_file,
+    is_server,
+    sqlite_address,
+    sqlite_file,
+    without_password,
+)
 from lstm_search.tracking.dashboard import Dashboard
 from lstm_search.tracking.experiment import Experiment
 from lstm_search.tracking.projection import (
@@ -45,6 +53,10 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
+
+
+_ASIDE = "(raised as a result of Query-invoked autoflush"
+"""How a line begins in which SQLAlchemy says when it wrote; what went wrong, the next one says."""
 
 
 class TrackingFailed(RuntimeError):  # noqa: N818  (named by what happened)
@@ -241,12 +253,25 @@ class Tracker:
 
     def _reason(self, error: Exception) -> str:
         """The error in one line, without the password and without the layers that a refused connection went through."""
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        lines = [line for line in str(error).strip().splitlines() if not line.startswith(_ASIDE)]
+        reason = (lines or [type(error).__name__])[0]
         if self._is_server and "timed out" in reason:
             return f"MLflow: the server at {without_password(self.uri)} does not answer in time"
         if self._is_server and re.search("Max retries exceeded|Connection refused|Failed to establish", reason):
             return f"MLflow: no server answers at {without_password(self.uri)}"
-        return f"MLflow at {without_password(self.uri)}: {reason[:300].replace(self.uri, without_password(self.uri))}"
+        reason = reason[:300].replace(self.uri, without_password(self.uri))
+        return f"MLflow at {without_password(self.uri)}: {reason}{self._room(reason)}"
+
+    def _room(self, reason: str) -> str:
+        """How much room is left, where a disk of this machine is full: that of the database, or of the artifacts."""
+        file = sqlite_file(self.uri)
+        if file and "disk is full" in reason:
+            place = file.parent
+        elif not self._is_server and "No space left" in reason:
+            place = self.home
+        else:
+            return ""
+        return f"; {shutil.disk_usage(place).free} bytes are free in {place}"
 
 
 def ui(home: Path, uri: str | None, port: int, study: str | None = None) -> Dashboard:

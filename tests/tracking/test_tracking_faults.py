@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -82,6 +83,25 @@ def test_a_ghost_run_is_removed(tracker: Tracker, home: Path) -> None:
     assert len(list(client.search_runs([run.info.experiment_id]))) == 9, "looking removes nothing"
     assert Tracker(None, home).sync(study("ghost")) == 0
     assert stored(tracker, "ghost")["6a #1"].info.run_id == run.info.run_id
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "(raised as a result of Query-invoked autoflush; ...)\n(sqlite3.OperationalError) database or disk is full",
+        "[Errno 28] No space left on device: '/tmp/x.png' -> '/home/x.png'\n",
+    ],
+)
+def test_a_full_disk_is_told_with_its_folder_and_bytes(
+    tracker: Tracker, home: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError(error)
+
+    monkeypatch.setattr(tracker._client(), "create_run", full)
+    said = re.escape(error.strip().splitlines()[-1])
+    with pytest.raises(TrackingFailed, match=rf"^MLflow at .*: {said}; \d+ bytes are free in {re.escape(str(home))}$"):
+        tracker.sync(study("full"))
 
 
 def test_runs_of_other_programs_are_left_alone(tracker: Tracker, home: Path) -> None:
