@@ -193,7 +193,7 @@ class _Loop:
             self.record.add(finished)
             self.search.tell(finished)
             for trial in finished:
-                row = self.row_of[trial.spec.key]
+                row = self.row_of.pop(trial.spec.key)
                 self.counts.setdefault(row, Counter())[trial.result.outcome] += 1
                 if trial.result.outcome not in BROKEN:
                     self.ended.setdefault(row, []).append(trial.result.sequences)

@@ -6,9 +6,13 @@ A row may belong to several candidates of a joint search; its trials are the sam
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lstm_search.spec import BROKEN, Row, Trial, TrialResult, TrialSpec
+
+_UNUSED: dict[str, Any] = {"curve": (), "weights": b"", "weights_sha256": "", "host": "", "error": ""}
+"""What no search looks at: it has all results of a study in memory, of which there may be a hundred thousand."""
 
 
 @dataclass(eq=False)
@@ -69,7 +73,7 @@ class Pool:
         """Take note of a result; the trials of its row, None where the row was not met."""
         found = self._rows.get(trial.spec.cell.digest)
         if found is not None:
-            found.ended[trial.spec.replicate] = trial.result
+            found.ended[trial.spec.replicate] = replace(trial.result, **_UNUSED)
             if trial.spec.replicate in found.waiting:  # recorded by an earlier run, perhaps under another cap
                 self.take(found, trial.spec.replicate)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from random import Random
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 from helpers.races import CAP, SEED, Cells, Play, alike, graded, number_of, played, rates, search, through
+from helpers.records import ROW_6A, made_up
 from helpers.synthetic import TEMPORAL
 
 from lstm_search.search import FRESH, Search, SearchSettings, finalists, fresh, objective_of
+from lstm_search.search.pool import Pool
 from lstm_search.spec import Candidate, Row, Training, Trial, TrialSpec
 
 
@@ -36,6 +39,17 @@ def test_the_order_of_results_does_not_matter() -> None:
     asked = [spec for row in rows(6) for spec in row.trials(SEED)[:10]]
     forward, backward = told(asked, graded), told(asked[::-1], graded)
     assert forward.dropped() == backward.dropped() >= {"cell 4", "cell 5"}
+
+
+def test_a_search_does_not_hold_the_weights_and_curves_of_its_trials() -> None:
+    """They are in the record; ten thousand trials made a driver a hundred MB larger."""
+    pool = Pool(SEED)
+    trials = pool.join(ROW_6A)
+    told = [Trial(spec, made_up(spec, weights=bytes(10_000))) for spec in ROW_6A.trials(SEED)]
+    for trial in told:
+        pool.end(trial)
+    assert len(pickle.dumps(trials.ended)) < 1_000 * len(told)
+    assert ROW_6A.times(trials.results(20), "solved") == ROW_6A.times((one.result for one in told), "solved")
 
 
 def test_no_lane_is_idle_while_a_trial_is_worth_it() -> None:
