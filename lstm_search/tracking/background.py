@@ -44,6 +44,8 @@ class BackgroundTracker:
         self._pause, self._patience = pause, patience
         self._failing_since: float | None = None
         self._published, self._study = False, ""
+        self._view: StudyView | None = None
+        self._due = pause
         self._furthest, self._moved = -1, -math.inf
         self._ended: Status = "KILLED"
         # requests silences this itself at import, but MLflow is imported in our thread while another imports Ray, and
@@ -85,18 +87,17 @@ class BackgroundTracker:
             self._thread.join(min(left, 1.0))
 
     def _work(self) -> None:
-        backoff = 1.0
+        backoff, closing = 1.0, False
         while not self._stop.is_set():
-            self._news.wait()
-            closing = self._closing.is_set()  # looked at first: what was recorded before is in the snapshot
-            self._news.clear()
+            if self._view is None:
+                self._news.wait()
+            closed, closing = closing, self._closing.is_set()  # looked at before what is recorded is
+            if closing and not closed:
+                self._view = None
             before = self._furthest
             pause = self._publish()
             if pause is None:
-                self._news.set()
-                backoff = 1.0 if self._furthest > before else backoff  # it gets on, a part at a time
-                (self._stop if closing else self._closing).wait(min(backoff, SOON) if closing else backoff)
-                backoff = min(2 * backoff, 30.0)
+                backoff = self._wait(backoff, closing=closing, headway=self._furthest > before)
             elif closing:
                 self._published = True
                 return
@@ -107,19 +108,33 @@ class BackgroundTracker:
             if self._study:
                 self._tracker.settle(self._study, self._ended)
 
+    def _wait(self, backoff: float, *, closing: bool, headway: bool) -> float:
+        """Wait after a pass that failed; how long after the next one. One that got on is repeated soon, with the view
+        that there is: to make another takes seconds, in which the next reply may be lost."""
+        if headway:
+            backoff = 1.0
+        elif not closing:
+            self._view = None
+        if self._view is None:
+            self._news.set()
+        (self._stop if closing else self._closing).wait(min(backoff, SOON) if closing else backoff)
+        return min(2 * backoff, 30.0)
+
     def _publish(self) -> float | None:
         """One pass; the seconds to pause after it, or None where it failed or was stopped."""
         began = time.monotonic()
         try:
-            view = self._snapshot()
-            self._study = view.name
-            pause = max(self._pause, 20 * (time.monotonic() - began))
-            self._tracker.sync(view, self._stopped(count()))
+            if self._view is None:
+                self._news.clear()
+                self._view = self._snapshot()
+                self._due = max(self._pause, 20 * (time.monotonic() - began))
+            self._study = self._view.name
+            self._tracker.sync(self._view, self._stopped(count()))
         except Exception as error:  # noqa: BLE001  (whatever happens here must not reach the study)
             self._remember(error, began)
             return None
-        self.error, self._failing_since = "", None
-        return None if self._stop.is_set() else pause
+        self.error, self._failing_since, self._view = "", None, None
+        return None if self._stop.is_set() else self._due
 
     def _stopped(self, trials: Iterator[int]) -> Callable[[], bool]:
         """What a pass asks before each trial whether it shall stop. It has made headway when it asks for a trial that

@@ -92,6 +92,11 @@ def test_replies_that_get_lost_now_and_then_do_not_make_it_slow(
 ) -> None:
     """Each pass gets one trial further than the last, on a clock that shows the pauses alone."""
     waited: list[float] = []
+    views: list[StudyView] = []
+
+    def snapshot() -> StudyView:
+        views.append(study("lossy"))
+        return views[-1]
 
     def lossy(_view: StudyView, stop: Callable[[], bool]) -> int:
         for _ in range(len(waited) + 1):
@@ -101,13 +106,15 @@ def test_replies_that_get_lost_now_and_then_do_not_make_it_slow(
         return 9
 
     monkeypatch.setattr(tracker, "sync", lossy)
-    background = BackgroundTracker(tracker, lambda: study("lossy"), lambda _: None, pause=0.01)
+    background = BackgroundTracker(tracker, snapshot, lambda _: None, pause=0.01)
     for event in (background._stop, background._closing):
         monkeypatch.setattr(event, "wait", waited.append)
     background.notify()
     until(lambda: len(waited) > 8)
+    assert len(views) == 1, "each takes seconds, in which the next reply may be lost"
     assert background.close(PATIENCE)
     assert waited[:9] == [1.0] * 9, "as the wait grew before, 181 s"
+    assert len(views) == 2
 
 
 def test_the_background_leaves_no_run_open_where_it_is_stopped(

@@ -143,6 +143,15 @@ def test_a_stopped_sync_leaves_no_run_open_and_the_rest_for_later(tracker: Track
     assert tracker.sync(study("stopped")) == 3
 
 
+def test_how_far_a_pass_is_counts_the_trials_that_are_there(tracker: Tracker) -> None:
+    """Else one that writes ten trials, again and again, would be taken for one that gets no further."""
+    asked: list[None] = []
+    for _ in range(2):
+        tracker.sync(study("asked"), stop=lambda: asked.append(None) is not None)
+        assert len(asked) == 5
+        asked.clear()
+
+
 CREATE = """
 import os, sys
 from pathlib import Path
