@@ -317,7 +317,9 @@ def _finite(value: float) -> float:
 
 
 def _note(text: str) -> dict[str, str]:
-    """The tag that MLflow shows as a run's description, in Markdown."""
+    """The tag that MLflow shows as a run's description, in Markdown; without the one character that PostgreSQL takes in
+    no text."""
+    text = text.replace("\0", "\\0")
     cut = text if len(text) <= _LONGEST_NOTE else text[:_LONGEST_NOTE] + "\n\n(cut here)"
     return {"mlflow.note.content": cut} if text else {}
 

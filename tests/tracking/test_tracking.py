@@ -173,6 +173,12 @@ def test_hostile_text_is_stored_byte_for_byte(tracker: Tracker) -> None:
     assert tracker.sync(noted) == 0
 
 
+def test_what_a_broken_trial_said_is_text_for_every_database(tracker: Tracker) -> None:
+    broken = trial(ROWS[0], 0, Outcome.FAILED, error="ValueError: a\0b")
+    tracker.sync(study("said", cells=[CellView(ROWS[0], [broken])]))
+    assert r"ValueError: a\0b" in stored(tracker, "said")["6a #0"].data.tags["mlflow.note.content"]
+
+
 def test_a_run_is_traced_back_to_its_trial(tracker: Tracker) -> None:
     view = study("traced")
     tracker.sync(view)
