@@ -22,6 +22,9 @@ APPLICATION = 0x4C53544D
 """Stands in the header ("LSTM") and tells a record from any other SQLite file."""
 
 _PATIENCE = 60.0  # seconds to wait while another process reads or commits
+_AMISS = ("Could not decode", "no such column", "no such table", "malformed database schema")
+"""What SQLite says, without a code of its own, of a file in which a text or the names of tables are not as written."""
+
 _RESERVED = frozenset({"mlflow", "artifacts", "default"})  # what else lives in the home; MLflow's own experiment
 
 
@@ -141,6 +144,8 @@ def named_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise _named(path, str(error), getattr(error, "sqlite_errorcode", 0) & 0xFF) from error
+    except UnicodeDecodeError as error:  # in the name of a table or a column
+        raise _named(path, f"Could not decode {error.object[:40]!r}", sqlite3.SQLITE_CORRUPT) from error
     except (RecordFull, StudyLocked):
         raise
     except OSError as error:
@@ -159,7 +164,7 @@ def _named(path: Path, message: str, code: int) -> Exception:
         return HomeUnwritable(f"{path}: cannot be written ({message}); choose another folder with home=DIR")
     if code == sqlite3.SQLITE_BUSY:
         return StudyLocked(f"{path}: another program has kept this file locked for {_PATIENCE:.0f} s; close it there")
-    if code == sqlite3.SQLITE_CORRUPT or message.startswith("Could not decode"):
+    if code == sqlite3.SQLITE_CORRUPT or message.startswith(_AMISS):
         return RecordDamaged(
             f"{path} is damaged ({message}): lstm-search recover study={path.stem} keeps what can be read of it and "
             "takes the rest from MLflow"

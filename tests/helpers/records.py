@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+
 from lstm_search.networks import Lstm1997
 from lstm_search.record import Record
 from lstm_search.search import plain
@@ -56,3 +62,25 @@ def missing(record: Record, row: Row) -> list[TrialSpec]:
     search = plain([row], record.definition().seed)
     search.resume([Candidate((), (row,), "")], record.known())
     return search.ask(search.remaining)
+
+
+WEIGHTS = {"hidden": np.arange(6.0), "output": np.ones(2)}
+
+
+def archive(arrays: dict[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def whole(home: Path) -> list[Trial]:
+    """A record of eight trials with weights that are what they say."""
+    found = []
+    digest = hashlib.sha256(WEIGHTS["hidden"].tobytes() + WEIGHTS["output"].tobytes()).hexdigest()
+    with Record.open(home, TABLE_9) as record:
+        for row in (ROW_6A, ROW_6B):
+            for asked in row.trials(TABLE_9.seed)[:4]:
+                result = made_up(asked, weights=archive(WEIGHTS), weights_sha256=digest)
+                found.append(Trial(asked, result))
+        record.add(found)
+    return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,31 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.records import ROW_6A, ROW_6B, TABLE_9, made_up
+from helpers.records import WEIGHTS, archive, whole
 
 from lstm_search.record import Record, RecordDamaged, findings, rescued
-from lstm_search.spec import Trial
-
-WEIGHTS = {"hidden": np.arange(6.0), "output": np.ones(2)}
-
-
-def archive(arrays: dict[str, np.ndarray]) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()
-
-
-def whole(home: Path) -> list[Trial]:
-    """A record of eight trials with weights that are what they say."""
-    found = []
-    digest = hashlib.sha256(WEIGHTS["hidden"].tobytes() + WEIGHTS["output"].tobytes()).hexdigest()
-    with Record.open(home, TABLE_9) as record:
-        for row in (ROW_6A, ROW_6B):
-            for asked in row.trials(TABLE_9.seed)[:4]:
-                result = made_up(asked, weights=archive(WEIGHTS), weights_sha256=digest)
-                found.append(Trial(asked, result))
-        record.add(found)
-    return found
 
 
 def change(home: Path, statement: str, *values: object) -> None:
@@ -117,6 +93,18 @@ def test_of_a_damaged_file_what_can_be_read_is_kept(tmp_path: Path) -> None:
             some += 1
         path.write_bytes(before)
     assert some > len(trials)
+
+
+def test_a_damaged_name_of_a_column_is_damage(tmp_path: Path) -> None:
+    """SQLite has no code for it: it was told as a defect of the program."""
+    whole(tmp_path)
+    path = tmp_path / "table_9.sqlite"
+    for name in (b"attempts", b"ordinal"):
+        before = path.read_bytes()
+        for other in (b"x" * len(name), b"\xcc" * len(name)):
+            path.write_bytes(before.replace(name, other))
+            assert findings(tmp_path, "table_9")
+        path.write_bytes(before)
 
 
 def test_a_damaged_file_is_named_with_the_verb_that_helps(tmp_path: Path) -> None:
