@@ -25,7 +25,7 @@ from lstm_search.tasks import TemporalOrder, fill
 WITNESS = "LSTM_SEARCH_TESTS_WITNESS"
 """The variable that names the folder."""
 
-SEED, MOST = 1997, 2_000
+SEED, MOST = 1997, 10_000
 """The study's seed, and how many replicates are known by their keys."""
 
 

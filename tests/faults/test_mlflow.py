@@ -1,0 +1,68 @@
+"""MLflow's server dies, is away, or loses replies while a study is published."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers.faults import ALL, Held, drawn, killed, scaled
+from helpers.lossy import Lossy
+from helpers.shown import runs, serving, shown, study_shown, synced
+from helpers.waiting import until
+
+pytestmark = pytest.mark.usefixtures("kernels", "witness")
+
+IN_ALL = pytest.mark.skipif(not ALL, reason="LSTM_SEARCH_FAULTS=all does it")
+TRIALS = scaled(600, 40)
+LOSSY = 150
+AWAY = scaled(60, 0)
+"""Seconds for which the server is away."""
+
+
+def test_the_server_is_killed_in_the_midst_of_a_study(
+    tmp_path: Path, undisturbed: Callable[[int], str], held: Held
+) -> None:
+    with serving(tmp_path) as server:
+        study = study_shown(tmp_path, "killed", server.address, TRIALS)
+        with study.started() as process:
+            until(lambda: len(runs(server.uri, study.name)) > TRIALS // 10)
+            server.kill()
+            until(lambda: study.recorded() > TRIALS // 2)
+            time.sleep(AWAY)
+            server.start()
+            process.communicate()
+        assert process.returncode == 0
+        assert synced(study) == 0
+        came = study.came_of(f"MLflow's server killed, away for {AWAY} s", 1, undisturbed(TRIALS))
+        held(shown(study, server.uri, came), 0)
+
+
+@IN_ALL
+@pytest.mark.parametrize("driver", [False, True], ids=["away", "driver"])
+def test_the_server_is_away_for_a_whole_study(
+    driver: bool, tmp_path: Path, undisturbed: Callable[[int], str], held: Held
+) -> None:
+    with serving(tmp_path, away=True) as server:
+        study = study_shown(tmp_path, "away", server.address, TRIALS, "tracking.wait=0")
+        if driver:
+            assert killed(study, lambda: study.recorded() > TRIALS // 2)
+        trained = len(study.begun())
+        told = study.finish(code=3).stderr
+        assert "not everything is in MLflow yet" in told
+        server.start()
+        assert synced(study) == 1 + 1 + TRIALS
+        assert synced(study) == 0
+        fault = f"MLflow's server away for a whole study{', its driver killed' * driver}, then sync"
+        held(shown(study, server.uri, study.came_of(fault, 1, undisturbed(TRIALS))), trained)
+
+
+@IN_ALL
+def test_replies_are_lost_after_the_work_is_done(tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
+    with serving(tmp_path) as server, Lossy(server.port, drawn("replies"), share=0.1).passing() as proxy:
+        study = study_shown(tmp_path, "lossy", proxy.address, LOSSY)
+        study.finish()
+        assert synced(study, server.address) == 0
+        came = study.came_of("reply cut off, or 503, after the work: 10 % of POSTs", proxy.lost, undisturbed(LOSSY))
+        held(shown(study, server.uri, came).said(f"{proxy.posts} POSTs"), 0)
