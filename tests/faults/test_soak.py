@@ -1,4 +1,7 @@
-"""Ten thousand trials, and something that goes wrong every few seconds: the driver grows no larger."""
+"""Ten thousand trials, and something that goes wrong every few seconds: the driver grows no larger.
+
+LSTM_SEARCH_SOAK=N makes it N trials: on a machine with other work ten thousand take hours.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +127,7 @@ def test_ten_thousand_trials(tmp_path: Path, held: Held) -> None:
         assert synced(soak.study) == 0
         came = soak.study.came_of("soak: a random fault every few seconds", len(soak.happened), alone.hash())
         held(shown(soak.study, server.uri, came).said(told(soak.samples)), TRIALS)
-    assert slope(soak.samples) < 1
+    assert slope(soak.samples) < 1 or TRIALS < 10_000, "of fewer trials the memory says nothing"
 
 
 def told(samples: list[Sample]) -> str:
