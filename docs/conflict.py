@@ -1,7 +1,7 @@
 """What gates are for: the naive constant error carrousel beside LSTM, where one weight must serve opposite ends.
 
 `python docs/conflict.py` trains six studies (four minutes; again, it only draws), and renews the table of
-docs/conflict.md and docs/images/conflict.svg. Two tasks for section 3.2's two conflicts, and one with both:
+docs/tables/conflict.md and docs/images/conflict.svg. Two tasks for section 3.2's two conflicts, and one with both:
 - input weight: the two-sequence problem (3a), whose first elements are to be stored, and all others to be ignored;
 - output weight: task 2b, where what is stored is to be retrieved at the last step, and to leave others undisturbed;
 - both: the embedded Reber grammar, where the second symbol is needed at the end, and all steps between ask for others.
@@ -27,7 +27,7 @@ from matplotlib import pyplot as plt
 
 mpl.rcParams["svg.hashsalt"] = "conflict"  # the same figure is the same file
 
-PAGE, FIGURE = ROOT / "docs" / "conflict.md", ROOT / "docs" / "images" / "conflict.svg"
+PAGE, FIGURE = ROOT / "docs" / "tables" / "conflict.md", ROOT / "docs" / "images" / "conflict.svg"
 HOME = ROOT / "studies"
 BLOCK = re.compile(r"(<!-- measured: begin -->\n).*?(<!-- measured: end -->)", re.DOTALL)
 

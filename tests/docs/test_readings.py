@@ -28,10 +28,19 @@ def test_the_page_has_a_line_of_every_row_whose_drift_was_measured() -> None:
 
 def test_the_page_on_theory_shows_what_its_script_renews() -> None:
     text = (DOCS / "theory.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"<!-- theory: (\w+) -->", text)) == {"untrained", "bptt", "lstm", "gates", "drifted"}
+    assert set(re.findall(r"<!-- theory: (\w+) -->", text)) == {"bptt", "lstm", "gates", "drifted", *THEORY["WRONG"]}
+    assert len(text.split()) <= 2000
     for study, words in THEORY["STUDIES"].items():
         assert compose(shlex.split(words)).rows_ahead()
         assert f"    lstm-search run {words} study={study}\n" in text
+
+
+def test_the_page_on_theory_has_a_line_of_every_row_of_what_goes_wrong() -> None:
+    text = (DOCS / "theory.md").read_text(encoding="utf-8")
+    for study, words in [each for studies in THEORY["WRONG"].values() for each in studies.items()]:
+        assert f"    lstm-search run {THEORY['named'](study, words)}\n" in text
+        for row in compose(shlex.split(words)).rows_ahead():
+            assert f"| {study} | {row.name} | " in text
 
 
 @pytest.mark.parametrize("words", SCRIPT["SEARCHES"])
