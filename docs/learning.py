@@ -84,10 +84,10 @@ def draw_drift(studies: Mapping[str, str]) -> None:
     figure.savefig(IMAGES / "drift-learning.svg", metadata={"Date": None})
 
 
-def titled(panel: Any, title: str) -> None:
+def titled(panel: Any, title: str, legend: str = "best") -> None:
     """A title on the left, and a legend."""
     panel.set_title(title, loc="left", fontsize=9)
-    panel.legend(frameon=False, fontsize=8)
+    panel.legend(frameon=False, fontsize=8, loc=legend)
 
 
 def sent(cell: Cell, net: Net, x: np.ndarray) -> np.ndarray:
@@ -131,12 +131,12 @@ def draw_abuse(studies: Mapping[str, str]) -> None:
     ):
         shown = [one.x for one in examples(start[row][0], SHOWN)]
         draw_parts(grammar, start[row], partial(of_all_steps, shown=shown), colour, label)
-    for panel, title in (
-        (lag, "task 2a: common to classes, apart (dashed)"),
-        (grammar, "Reber: constant, the rest (dashed)"),
+    for panel, title, legend in (
+        (lag, "task 2a: common to classes, apart (dashed)", "center right"),
+        (grammar, "Reber: constant, the rest (dashed)", "lower right"),
     ):
         panel.set(xscale="log", yscale="log", xlabel="training sequences")
-        titled(panel, title)
+        titled(panel, title, legend)
     lag.set(ylabel="sent by cells to outputs\n(root mean square)", ylim=(3e-4, 30))
     figure.savefig(IMAGES / "abuse.svg", metadata={"Date": None})
 
@@ -151,20 +151,19 @@ def draw_parts(
     panel.plot(STAGES[:SOON], found[:, 1], "o--", color=colour, markersize=3)
 
 
-def wrong_slopes(cell: Cell, net: Net, shown: Sequence[Example]) -> list[float]:
-    """The f' of those outputs that should name the symbol that comes again at the end, and are below .5."""
+def flattest(cell: Cell, net: Net, shown: Sequence[Example]) -> float:
+    """The f' of that output which is farthest on the wrong side: the least one that should name what follows."""
     network: Any = cell.network
-    found = []
+    least = 0.5
     for one in shown:
-        step = np.flatnonzero(~np.isnan(one.target[:, 0]))[-1]
-        y = passage_of(network, *net, one.x).y[step, one.target[step].argmax()]
-        if y < 0.5:
-            found.append(y * (1 - y))
-    return found
+        steps = np.flatnonzero(~np.isnan(one.target[:, 0]))
+        y = passage_of(network, *net, one.x).y[steps, one.target[steps].argmax(axis=1)]
+        least = min(least, float(y.min()))
+    return least * (1 - least)
 
 
 def draw_flat(studies: Mapping[str, str]) -> None:
-    """The error signal against the output, and the slopes of wrong outputs as nets learn."""
+    """The error signal against the output, and how flat it gets where outputs are wrong, as nets learn."""
     figure, (signals, slopes) = plt.subplots(1, 2, figsize=(8.0, 3.2), layout="constrained")
     rows, y = first_trials(studies["flat-spots"]), np.linspace(0, 1, 201)
     for row, target, added, colour, label in (
@@ -175,11 +174,12 @@ def draw_flat(studies: Mapping[str, str]) -> None:
         signals.plot(y, (target - y) * (y * (1 - y) + added), color=colour, label=label)
         trials = rows[f"lstm-3x2-0.5 {row}"]
         shown = examples(trials[0], SHOWN)
-        found = [[f for net in early(trials, cap) for f in wrong_slopes(trials[0].cell, net, shown)] for cap in STAGES]
-        slopes.plot(STAGES, [np.median(some) for some in found], "o-", color=colour)
+        found = [[flattest(trials[0].cell, net, shown) for net in early(trials, cap)] for cap in STAGES]
+        slopes.plot(STAGES, found, color=colour, alpha=0.4, linewidth=0.7)
+        slopes.plot(STAGES, np.median(found, axis=1), "o-", color=colour)
     signals.axhline(0, color="black", linewidth=0.6)
-    signals.set(xlabel="output", ylabel="error signal")
-    titled(signals, "error signal of an output")
-    slopes.set(xscale="log", yscale="log", xlabel="training sequences", ylabel="f' of wrong outputs, median")
-    slopes.set_title("outputs that name the wrong symbol at the end", loc="left", fontsize=9)
+    signals.set(xlabel="output", ylabel="error signal", ylim=(-0.01, 0.25))
+    titled(signals, "error signal of an output that should be 1", "upper right")
+    slopes.set(xscale="log", yscale="log", xlabel="training sequences", ylabel="f' (thin: each net)", ylim=(1e-5, 0.3))
+    slopes.set_title("f' of the output farthest on the wrong side, median", loc="left", fontsize=9)
     figure.savefig(IMAGES / "flat-spots.svg", metadata={"Date": None})

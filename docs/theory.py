@@ -35,7 +35,7 @@ WRONG = {
     "abuse": {"abuse-2a": "recipe=abuse-2a", "abuse": "recipe=abuse"},
     "conflict": {
         "conflict-input": "recipe=conflict-input",
-        "conflict-input-gates": "recipe=conflict-input network=lstm1997 training.rate=1",
+        "conflict-input-gates": "recipe=conflict-input network=lstm1997",
         "conflict-output": "recipe=conflict-output",
         "conflict-output-gates": "recipe=conflict-output-gates",
         "conflict-both": "recipe=conflict-both",
@@ -91,19 +91,19 @@ def block(name: str, command: str, figure: str, copy: str) -> str:
 
 
 def counted(study: str) -> Iterable[tuple[str, ...]]:
-    """A line a row: trials solved of all, with the exact interval, their mean, and sequences for one success."""
+    """A line a row: trials solved of all, with the exact interval, and sequences for one success."""
     cells = lstm_search.open_study(f"study={study}", *PLACE.split()).cells()
     for _, cell in cells.drop_duplicates("row", keep="last").iterrows():  # the last milestone comes last
         low, high = cell["success_interval_low"], cell["success_interval_high"]
         solved = f"{cell['k']}/{cell['n']} [{100 * low:.0f} to {100 * high:.0f} %]"
-        yield study, cell["row"], solved, *(f"{cell[name]:,.0f}" if cell["k"] else "-" for name in ("mean", "ert"))
+        yield study, cell["row"], solved, f"{cell['ert']:,.0f}" if cell["k"] else "-"
 
 
 def wrong(name: str) -> str:
     """The commands behind what goes wrong, and how many trials were solved."""
     commands = (f"    lstm-search run {named(*each)}" for each in WRONG[name].items())
     rows = [line for study in WRONG[name] for line in counted(study)]
-    table = markdown(("study", "row", "solved", "mean", "ERT"), rows)
+    table = markdown(("study", "row", "solved", "ERT"), rows)
     return "\n" + "\n".join(commands) + f"\n\n{table}\n\n"
 
 
