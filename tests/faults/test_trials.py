@@ -19,6 +19,8 @@ pytestmark = [
 TRIALS, TIMEOUT = 60, 45
 HARMS = ("diverges", "raises", "segfaults", "eats memory", "never ends", "hangs")
 
+FAULT = f"one trial each that {', '.join(HARMS)}"
+
 
 class Found(NamedTuple):
     """What is recorded of a trial."""
@@ -54,6 +56,6 @@ def test_trials_that_misbehave_end_as_they_should_and_harm_no_other(tmp_path: Pa
     mine, theirs = study.bits(), undisturbed.bits()
     equal = all(mine[key] == theirs[key] for key in theirs.keys() - wrong)
     again = {harm: [replicate for _, replicate in study.begun()].count(number) - 1 for number, harm in bad.items()}
-    line = Line("trials that " + ", ".join(HARMS), 1, TRIALS, study.lost(), study.twice(), study.again(), int(equal))
+    line = Line(FAULT, len(HARMS), TRIALS, study.lost(), study.twice(), study.again(), int(equal))
     told = ", ".join(f"{harm}: {count}" for harm, count in again.items() if count)
     held(line.said(f"compared: all others; of those trained again: {told}"), TRIALS * len(HARMS))
