@@ -110,10 +110,8 @@ class Tracker:
             if not stop():
                 experiment.begin(open_run(view, cell.row, spec), row_id)
         for trial in cell.trials:
-            run, stopped = (
-                empty_run(view, cell.row, trial),
-                stop(),
-            )  # asked of all trials: so it is known how far this is
+            stopped = stop()  # asked before each trial, also one that is there: so it is known how far this is
+            run = empty_run(view, cell.row, trial)
             if not experiment.holds(run) and (experiment.is_open(run) or not stopped):
                 experiment.write(trial_run(view, cell.row, trial), row_id)
 
