@@ -121,8 +121,8 @@ def draw_abuse(studies: Mapping[str, str]) -> None:
     figure, (lag, grammar) = plt.subplots(1, 2, figsize=(8.0, 3.2), layout="constrained")
     late, start = first_trials(studies["abuse-2a"]), first_trials(studies["abuse"])
     for row, colour, label in (
-        ("lstm-p100 growth=none", RED, "cell there from the start"),
-        ("lstm-p100 growth=plateau", BLUE, "cell joins in later"),
+        ("lstm-p100 growth=none", RED, "cell from the start"),
+        ("lstm-p100 growth=plateau", BLUE, "joins in later (until then: first weights)"),
     ):
         draw_parts(lag, late[row], of_two_classes, colour, label)
     for row, colour, label in (
@@ -132,12 +132,12 @@ def draw_abuse(studies: Mapping[str, str]) -> None:
         shown = [one.x for one in examples(start[row][0], SHOWN)]
         draw_parts(grammar, start[row], partial(of_all_steps, shown=shown), colour, label)
     for panel, title, legend in (
-        (lag, "task 2a: common to classes, apart (dashed)", "center right"),
+        (lag, "task 2a: common to classes, apart (dashed)", "upper right"),
         (grammar, "Reber: constant, the rest (dashed)", "lower right"),
     ):
         panel.set(xscale="log", yscale="log", xlabel="training sequences")
         titled(panel, title, legend)
-    lag.set(ylabel="sent by cells to outputs\n(root mean square)", ylim=(3e-4, 30))
+    lag.set(ylabel="sent by cells to outputs\n(root mean square)", ylim=(3e-4, 3e3))
     figure.savefig(IMAGES / "abuse.svg", metadata={"Date": None})
 
 
