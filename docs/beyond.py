@@ -185,9 +185,11 @@ def _chosen(change: str, fresh: pd.DataFrame) -> str:
 
 def ratio(first: Times, second: Times) -> str:
     """ERT of the first over that of the second, with its interval."""
-    ert, other = (expected_running_time(*times) or math.nan for times in (first, second))
+    if not first[0] or not second[0]:
+        return "none solved" if second[0] else "-"
+    ert, other = (sum(map(sum, times)) / len(times[0]) for times in (first, second))
     low, high = ratio_interval(first, second)
-    return f"{_short(ert / other)} [{_short(low)} to {_short(high)}]" if math.isfinite(ert) else "none solved"
+    return f"{_short(ert / other)} [{_short(low)} to {_short(high)}]"
 
 
 def _short(number: float) -> str:

@@ -6,6 +6,7 @@ sequences without learning. A cap is no part of a trial's identity, so these are
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -41,7 +42,7 @@ Net = tuple[np.ndarray, np.ndarray]
 
 def first_trials(words: str) -> dict[str, list[TrialSpec]]:
     """By row, the first trials of the study that `words` train."""
-    asked = compose(words.replace("'", "").split())
+    asked = compose(shlex.split(words))
     seed = asked.definition.seed
     return {row.name: [TrialSpec(row.cell, i, seed, row.cap) for i in range(NETS)] for row in asked.rows_ahead()}
 

@@ -79,7 +79,7 @@ def _refuse_undrawable(one: Named, first: TrialSpec) -> None:
     """Raises Unusable for a net without gates, ConfigError for one that has learned another task than the first."""
     cell, key = one.trial.spec.cell, one.trial.result.key[:12]
     if not isinstance(cell.network, Blocks):
-        raise Unusable(f"{key}: a net of network={cell.network.name} has no gates; one of lstm1997 or lstm2000 has")
+        raise Unusable(f"{key}: replay draws nets of lstm1997 and lstm2000, not of network={cell.network.name}")
     if cell.task != first.cell.task:
         raise ConfigError(f"{key}: has learned another task than {first.key[:12]}; takes trials of one task")
 

@@ -11,18 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from lstm_search.networks.gru_state import GruState, GruVariant
-from lstm_search.networks.lstm1997_outputs import add, error_signal
+from lstm_search.networks.lstm1997_outputs import add, error_signal, tally_up
 from lstm_search.networks.lstm1997_update import apply, apply_runs
 from lstm_search.networks.optimizers import DESCENT, count, follow
 from lstm_search.simd import (
-    ABSOLUTE,
     ACTIVE,
-    EVERY,
     LEARNING,
     RANKED,
-    SQUARED,
-    STEPS,
-    WORST,
     Block,
     Lanes,
     StopState,
@@ -121,7 +116,7 @@ def _outputs(
     lanes: Lanes, variant: GruVariant, state: GruState, block: Block, stop: StopState, due: int, ends: int
 ) -> None:
     """The outputs of the lanes of `due` meet their targets: errors go into the tally, error signals into `e`."""
-    n, K, tally = variant.units, state.e.shape[0], stop.tally
+    n, K = variant.units, state.e.shape[0]
     absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), splat(lanes, 0.0)
     for k in range(K):
         net = load(lanes, state.V, (k, n))
@@ -140,11 +135,8 @@ def _outputs(
         absolute, squared = absolute + magnitude(error), fma(error, error, squared)
         worst = larger(worst, magnitude(error))
         store(state.e, k, error_signal(lanes, variant.linear, state.signal, y, error))
-    add(lanes, tally, ABSOLUTE, due, splat(lanes, 1.0 / K), absolute)
-    add(lanes, tally, SQUARED, due, splat(lanes, 1.0 / K), squared)
-    add(lanes, tally, STEPS, due, splat(lanes, 1.0), splat(lanes, 1.0))
-    worst, before = select(stop.masks[RANKED], ranked, worst), load(lanes, tally, WORST)
-    store(tally, WORST, select(due & (ends | stop.masks[EVERY]), larger(before, worst), before))
+    worst = select(stop.masks[RANKED], ranked, worst)
+    tally_up(lanes, stop, due, ends, splat(lanes, 1.0 / K), absolute, squared, worst)
 
 
 @inlined

@@ -99,7 +99,7 @@ class Guessing(Learner):
 
     def variant(self, n_inputs: int, *, symbols: bool, sums: int) -> Variant:
         """What nets of this kind have in common on a task."""
-        return Variant(self.hidden, n_inputs, symbols=int(symbols), bias=1, full=1, direct=0, sums=int(sums))
+        return Variant(self.hidden, n_inputs, symbols=int(symbols), bias=1, full=1, direct=0, sums=sums)
 
     def connections(self, n_inputs: int, n_outputs: int) -> np.ndarray:
         """Which weights there are [n, M]: from inputs, 1, hidden units, outputs."""

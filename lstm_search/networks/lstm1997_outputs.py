@@ -79,7 +79,7 @@ def _illegal(lanes: Lanes, state: State, block: Block, t: int) -> Value:
 def outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: StopState, event: Event) -> None:
     """Outputs and error signals of a step; the errors of the lanes with a target go into the tally."""
     D, K, below, t = variant.rows, block.target.shape[1], variant.blocks * variant.size + variant.hidden, event.t
-    V, e, tally, due = state.V, state.e, stop.tally, event.due
+    V, e, due = state.V, state.e, event.due
     absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), splat(lanes, 0.0)
     _output_nets(lanes, variant, state, block, t)
     if not variant.linear:
@@ -96,12 +96,22 @@ def outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
         store(e, k, e_k)
         for c in range(below):
             store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
-    add(lanes, tally, ABSOLUTE, due, splat(lanes, 1.0 / K), absolute)
-    add(lanes, tally, SQUARED, due, splat(lanes, 1.0 / K), squared)
-    add(lanes, tally, STEPS, due, splat(lanes, 1.0), splat(lanes, 1.0))
     worst = select(stop.masks[RANKED], ranked, worst)
+    tally_up(lanes, stop, due, event.ends, splat(lanes, 1.0 / K), absolute, squared, worst)
+
+
+@inlined
+def tally_up(
+    lanes: Lanes, stop: StopState, due: int, ends: int, share: Value, absolute: Value, squared: Value, worst: Value
+) -> None:
+    """The errors of a step go into the tally, in the lanes of `due`; those of `ends` are at their sequence's last step.
+    `share`: 1 over the number of outputs."""
+    tally = stop.tally
+    add(lanes, tally, ABSOLUTE, due, share, absolute)
+    add(lanes, tally, SQUARED, due, share, squared)
+    add(lanes, tally, STEPS, due, splat(lanes, 1.0), splat(lanes, 1.0))
     before = load(lanes, tally, WORST)
-    store(tally, WORST, select(due & (event.ends | stop.masks[EVERY]), larger(before, worst), before))
+    store(tally, WORST, select(due & (ends | stop.masks[EVERY]), larger(before, worst), before))
 
 
 @inlined
@@ -133,7 +143,7 @@ def learn_unit(
 
 
 @inlined
-def learn_output(
+def _learn_output(
     lanes: Lanes, variant: Variant, state: State, block: Block, event: Event, V: np.ndarray, k: int, e_k: Value
 ) -> None:
     """A.1, outputs: V[k] += e_k [x; y_c; y_i; 1], in the lanes that learn. For symbols, e_k is kept for
@@ -165,7 +175,7 @@ def learn_rest(
         e_i = a * (logistic_slope(load(lanes, y, u)) * load(lanes, state.e, K + C + i))
         learn_unit(lanes, variant, state, block, event, W, u, e_i)
     for k in range(K):
-        learn_output(lanes, variant, state, block, event, V, k, a * load(lanes, state.e, k))
+        _learn_output(lanes, variant, state, block, event, V, k, a * load(lanes, state.e, k))
 
 
 @inlined

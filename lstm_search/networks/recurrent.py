@@ -62,7 +62,7 @@ def variant_of(network: Any, n_inputs: int, *, symbols: bool, sums: int) -> Vari
         bias=int(network.bias),
         full=int(network.wiring == "full"),
         direct=n_inputs if network.wiring == "direct" else 0,
-        sums=int(sums),
+        sums=sums,
     )
 
 

@@ -10,8 +10,6 @@ from lstm_search import checks
 from lstm_search.checks import Setting, setting, settle, written
 from lstm_search.networks import Rule, Signal
 
-MOMENTUM = 0.9
-
 
 @dataclass(frozen=True)
 class Training:
@@ -38,7 +36,7 @@ class Training:
         "descent", "how weights follow the gradient of a sequence: plain descent, with momentum, or by Adam"
     )
     momentum: float = setting(
-        MOMENTUM, "of momentum and Adam: what a sequence keeps of the gradients before", low=0, below=1, example="0.95"
+        0.9, "of momentum and Adam: what a sequence keeps of the gradients before", low=0, below=1, example="0.95"
     )
 
     def __post_init__(self) -> None:
@@ -52,8 +50,7 @@ class Training:
                 f"training.slope=false training.slope_added={self.slope_added:g}: takes training.slope_added=0 where "
                 "error signals have no f' to add to"
             )
-
-        if self.optimizer == "descent" and self.momentum != MOMENTUM:
+        if self.optimizer == "descent" and self.momentum != Training.momentum:
             raise ValueError(
                 f"training.momentum={self.momentum:g}: plain descent has none; take training.optimizer=momentum or adam"
             )

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +272,9 @@ class Tracker:
             place = self.home
         else:
             return ""
-        return f"; {shutil.disk_usage(place).free} bytes are free in {place}"
+        with suppress(OSError):  # the folder may be gone
+            return f"; {shutil.disk_usage(place).free} bytes are free in {place}"
+        return ""
 
 
 def ui(home: Path, uri: str | None, port: int, study: str | None = None) -> Dashboard:

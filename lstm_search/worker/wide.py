@@ -50,6 +50,11 @@ def refuse(cells: Iterable[Cell]) -> None:
                 "execute.device=gpu network.gradient=full: a GPU takes network.gradient=truncated; take "
                 "execute.device=cpu"
             )
+        if cell.training.optimizer != "descent":
+            raise ValueError(
+                f"execute.device=gpu training.optimizer={cell.training.optimizer}: a GPU takes "
+                "training.optimizer=descent; take execute.device=cpu"
+            )
         if task_origin(type(cell.task)):
             raise ValueError(
                 f"execute.device=gpu task={cell.task.name}: a task from outside was not shown to have the same bits "

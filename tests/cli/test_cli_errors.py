@@ -56,6 +56,18 @@ MISTAKES = {
         "run table=9 training.targets=[-1,1]",
         ["training.targets=[-1,1]", "outputs of network lstm1997 are logistic", "from 0 to 1"],
     ),
+    "optimizer at every step": (
+        "run task=adding training.optimizer=adam training.update=step",
+        ["training.optimizer=adam training.update=step", "takes training.update=sequence"],
+    ),
+    "optimizer of a net without one": (
+        "run task=long_lag_2a network=chunker training.optimizer=momentum",
+        ["training.optimizer=momentum", "network chunker takes descent"],
+    ),
+    "momentum of plain descent": (
+        "run table=9 training.momentum=0.5",
+        ["training.momentum=0.5", "take training.optimizer=momentum or adam"],
+    ),
     "coding with one value": ("run table=9 training.targets=[0.5,0.5]", ["training.targets=[0.5,0.5]", "greater"]),
     "coding that falls": ("run table=9 training.targets=[0.9,0.1]", ["training.targets=[0.9,0.1]", "greater"]),
     "coding of three": ("run table=9 training.targets=[0,0.5,1]", ["training.targets=[0,0.5,1]", "two numbers"]),

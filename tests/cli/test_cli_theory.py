@@ -88,7 +88,7 @@ def test_replay_draws_trials_side_by_side(copied: Path, told: Told) -> None:
     assert all(f"<!-- {key[:8]}: solved after" in drawn for key in keys)
 
 
-def test_a_net_without_gates_is_replayed_and_not_drawn(tmp_path: Path, told: Told) -> None:
+def test_a_net_of_another_kind_is_replayed_and_not_drawn(tmp_path: Path, told: Told) -> None:
     words = "task=two_sequence_3a task.T=20 network=guessing network.hidden=1 stop.check_every=1 replicates=2 cap=5"
     told(f"run {words} study=drawn tracking=none execute=inline home={tmp_path}")
     with Record.read(tmp_path, "drawn") as record:
@@ -96,7 +96,9 @@ def test_a_net_without_gates_is_replayed_and_not_drawn(tmp_path: Path, told: Tol
     place = f"home={tmp_path} tracking=none"
     assert "the same to the last bit" in told(f"replay {keys[0]} {place}")
     assert told(f"error-flow {keys[0]} {place}", code=2).startswith("lstm-search: network=guessing: error-flow takes")
-    assert "network=guessing has no gates" in told(f"replay {','.join(keys)} {place}", code=2)
+    assert "draws nets of lstm1997 and lstm2000, not of network=guessing" in told(
+        f"replay {','.join(keys)} {place}", code=2
+    )
     assert not list(tmp_path.glob("*.png"))
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from helpers.faults import S300, SEED, Held, Line, Study
+from helpers.faults import ALL, S300, SEED, Held, Line, Study
 from helpers.program import ALONE
 from helpers.witness import distribution
 from pages import ROOT, markdown, renew
@@ -89,6 +89,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section(f"faults, LSTM_SEARCH_SEED={SEED}")
     terminalreporter.line(markdown(HEAD, (row(file, line) for file, line in found)))
-    if os.environ.get("LSTM_SEARCH_RENEW"):
+    if os.environ.get("LSTM_SEARCH_RENEW") and ALL:
         rows = {line.fault: row(file, line) for file, line in found}
         renew(ROOT / "docs" / "reliability.md", BLOCK, lambda block: renewed(block[2], rows))

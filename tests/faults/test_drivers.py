@@ -37,6 +37,7 @@ def test_the_driver_is_killed_again_and_again(tmp_path: Path, undisturbed: Calla
         before, begun = study.recorded(), len(study.begun())
         study.finish()
         assert len(study.begun()) - begun == TRIALS - before
+        assert times, "no driver was killed"
         lines.append(study.came_of("SIGKILL of the driver", times, undisturbed(TRIALS)))
     total = sum(lines[1:], lines[0])
     held(total.said(f"its processes were gone after {latest:.1f} s at most"), FLIGHT * total.times)

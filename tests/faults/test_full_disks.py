@@ -16,7 +16,7 @@ import pytest
 from helpers.faults import ALL, S300, Held, Study, scaled
 from helpers.program import ALONE
 from helpers.shown import runs, shown, study_shown, synced
-from helpers.waiting import PUBLISHED, until
+from helpers.waiting import PATIENCE, PUBLISHED, until
 
 pytestmark = pytest.mark.usefixtures("kernels", "witness")
 
@@ -64,7 +64,7 @@ def test_the_disk_of_the_record(tracking: str, tmp_path: Path, undisturbed: Call
         with study.started() as process:
             until(lambda: study.recorded() > TRIALS // 4)
             ballast, began = fill(study.home), time.monotonic()
-            _, err = process.communicate()
+            _, err = process.communicate(timeout=PATIENCE)
         took = time.monotonic() - began
         assert process.returncode == 4
         told = err.splitlines()[-1]
@@ -87,7 +87,7 @@ def test_the_disk_of_mlflow(tmp_path: Path, undisturbed: Callable[[int], str], h
         with study.started() as process:
             until(lambda: runs(uri, study.name))
             ballast = fill(place)
-            _, err = process.communicate()
+            _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 3
         assert re.search(rf"database or disk is full; \d+ bytes are free in {re.escape(str(place))}", err)
         ballast.unlink()

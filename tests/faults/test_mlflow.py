@@ -10,7 +10,7 @@ import pytest
 from helpers.faults import ALL, Held, drawn, killed, scaled
 from helpers.lossy import Lossy
 from helpers.shown import runs, serving, shown, study_shown, synced
-from helpers.waiting import until
+from helpers.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.usefixtures("kernels", "witness")
 
@@ -32,7 +32,7 @@ def test_the_server_is_killed_in_the_midst_of_a_study(
             until(lambda: study.recorded() > TRIALS // 2)
             time.sleep(AWAY)
             server.start()
-            process.communicate()
+            process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
         assert synced(study) == 0
         came = study.came_of(f"MLflow's server killed, away for {AWAY} s", 1, undisturbed(TRIALS))

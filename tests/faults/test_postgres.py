@@ -13,7 +13,7 @@ from helpers.faults import ALL, Held, scaled
 from helpers.published import ROWS, study, trial
 from helpers.shown import runs, shown, study_shown, synced
 from helpers.stack import PROGRAMS, Stack
-from helpers.waiting import until
+from helpers.waiting import PATIENCE, until
 
 from lstm_search.spec import Outcome
 from lstm_search.tracking import CellView, Tracker, TrackingFailed
@@ -75,7 +75,7 @@ def test_every_connection_is_ended(
             while process.poll() is None:
                 ended += db.execute(END).fetchone()[0]
                 time.sleep(APART)
-            _, err = process.communicate()
+            _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert synced(ended_study) == 0
     came = ended_study.came_of(

@@ -58,6 +58,7 @@ def honest(home: Path, written: Mapping[str, Trial]) -> bool:
 def test_a_damaged_file(what: str, damage: Callable[[bytes], Iterator[bytes]], tmp_path: Path, held: Held) -> None:
     written = {trial.result.key: trial for trial in whole(tmp_path)}
     path = tmp_path / f"{NAME}.sqlite"
+    assert (findings(tmp_path, NAME), len(rescued(tmp_path, NAME).trials)) == ([], len(written))
     files = damage(path.read_bytes())
     fair = 0
     for _ in range(TIMES):
@@ -87,6 +88,7 @@ def test_a_file_that_is_copied_while_it_is_written(tmp_path: Path, held: Held) -
             shutil.copyfile(here / f"{NAME}.sqlite", there / f"{NAME}.sqlite")
             copies, fair = copies + 1, fair + state(there, written)
     writer.join()
+    assert copies, "no copy was made"
     with Record.read(here, NAME) as record:
         lost = len(trials) - len(record.trials()["6a"])
     held(Line("a record copied while it is written", copies, len(trials), lost, 0, 0, fair, copies, SAID), 0)

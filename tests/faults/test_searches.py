@@ -69,6 +69,7 @@ def disturbed(folder: Path, fault: str, line: str, whole: int, *, confirming: bo
         due = lambda: counted(study, confirming=confirming) >= least  # noqa: B023, E731  (called at once)
         times += bool(killed(study, due, delay=random.uniform(0, 0.02)))
     study.finish()
+    assert times, "no run was killed"
     return study, times
 
 
@@ -104,6 +105,7 @@ def test_a_killed_search_by_tpe_goes_on_with_what_is_known(tmp_path: Path, held:
         mine, theirs = study.bits(), undisturbed.bits()
         common = mine.keys() & theirs.keys()
         both += len(common)
+        assert common
         lost, twice, again = study.lost(), study.twice(), study.again()
         equal = int(all(mine[key] == theirs[key] for key in common))
         lines.append(Line(fault, times, len(mine), lost, twice, again, equal))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from helpers.faults import ALL, CELL, Held, Study, drawn, workers
+from helpers.faults import ALL, CELL, Held, Study, drawn
 from helpers.program import ALONE
 from helpers.shown import Server, serving, shown, synced
 from helpers.waiting import PATIENCE, PUBLISHED
@@ -70,7 +70,7 @@ class Soak:
                 end = time.monotonic() + self.chance.uniform(1, 5)
                 while time.monotonic() < end and process.poll() is None:
                     self._look(process)
-                self._disturb(process)
+                self._disturb()
             if process.poll() is None:
                 process.kill()
                 self.happened.append("driver killed")
@@ -83,9 +83,9 @@ class Soak:
             self.samples.append(sample(process.pid, trials))
         time.sleep(0.5)
 
-    def _disturb(self, process: subprocess.Popen[str]) -> None:
+    def _disturb(self) -> None:
         fault, while_ = self.chance.choice(FAULTS), self.chance.uniform(0.5, 3)
-        running = workers(process.pid)
+        running = sorted(self.study.workers())
         if not running:
             return
         if fault == "a worker killed":

@@ -65,7 +65,7 @@ def test_others_write_into_the_file(tmp_path: Path, uri: str, undisturbed: Calla
     with study.started() as process:
         until(lambda: runs(uri, study.name))
         with writers(study.home / "mlflow.db"):
-            _, err = process.communicate()
+            _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, synced(study)) == (0, 0)
     assert "not published" not in err
     came = study.came_of(f"{WRITERS} others write into MLflow's SQLite file", 1, undisturbed(TRIALS))
@@ -80,7 +80,7 @@ def test_the_file_is_locked(
     with study.started() as process:
         until(lambda: runs(uri, study.name))
         locked(study.home / "mlflow.db", seconds)
-        _, err = process.communicate()
+        _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, synced(study)) == (0, 0)
     assert seconds > 30 or "not published" not in err
     came = study.came_of(f"MLflow's SQLite file is locked for {seconds} s", 1, undisturbed(TRIALS))

@@ -142,6 +142,7 @@ class Study:
 
     def twice(self) -> int:
         """Trials with two rows, archived ones included, or recorded anew in place of what was there."""
+        self.recorded()
         with closing(sqlite3.connect(self.home / f"{self.name}.sqlite")) as db:
             keys = Counter(key for (key,) in db.execute("SELECT key FROM trials UNION ALL SELECT key FROM archive"))
         return sum(count - 1 for count in keys.values()) + len(self.changed)

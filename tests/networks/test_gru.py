@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from helpers.naive_rivals import Targets, Weights, derivative, f, felt, half_squares, row_of
 from helpers.nets import RATE, STOP, I, assert_close, one_sequence, random_sequences, random_weights, results, trained
+from helpers.packs import one_by_one, plain, worked
 
 from lstm_search.networks import Gru, Signal
 from lstm_search.simd.draws import WEIGHTS, stream_key
-from lstm_search.spec import Cell, Training
-from lstm_search.tasks import TemporalOrder
+from lstm_search.spec import Cell, Stop, Training, TrialSpec
+from lstm_search.tasks import Adding, TemporalOrder
+from lstm_search.worker import Worker
 
+HARD = Stop(tolerance=1e-6, window=2000)
 SYMBOLS = pytest.mark.parametrize("symbols", [True, False], ids=["symbols", "rows"])
 
 
@@ -77,6 +80,15 @@ def test_lanes_do_not_matter() -> None:
     cell = Cell(TemporalOrder(2), Gru(3), Training(0.5), (STOP,))
     alone, together = results(cell, 1, range(3)), results(cell, 4, range(3))
     assert [result.weights_sha256 for result in alone] == [result.weights_sha256 for result in together]
+
+
+def test_sequences_that_blocks_cut_and_stretches_end_do_not_meet_their_neighbours() -> None:
+    """Sequences of several lengths, longer than what is kept of them, in packs that fill, empty and shrink."""
+    cells = [Cell(Adding(T), Gru(2, history=17), Training(0.01, optimizer="adam"), (HARD,)) for T in (25, 60, 33, 90)]
+    trials = [TrialSpec(cell, n, 7, cap=60 + 40 * n) for n, cell in enumerate(cells)]
+    expected = one_by_one(trials, width=1)
+    for width, at_once in ((4, 4), (8, 2)):
+        assert plain(worked(Worker(width), trials, 0.01, at_once)) == plain(expected)
 
 
 def test_the_bias_of_update_gates_is_added_to_theirs_alone() -> None:

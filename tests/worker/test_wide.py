@@ -70,6 +70,7 @@ def test_a_pack_is_as_wide_as_memory_allows() -> None:
     [
         (Cell(EmbeddedReber(), Elman(), Training(0.5), (CHECKED,)), "network=elman: a GPU takes network=lstm1997"),
         (Cell(Adding(20), replace(NET, gradient="full"), Training(0.5), (HARD,)), "network.gradient=full: a GPU takes"),
+        (Cell(Adding(20), NET, Training(0.5, optimizer="adam"), (HARD,)), "training.optimizer=adam: a GPU takes"),
     ],
 )
 def test_what_would_not_have_the_same_bits_is_refused(cell: Cell, named: str) -> None:
