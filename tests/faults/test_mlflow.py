@@ -7,17 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.faults import ALL, Held, drawn, killed, scaled
+from helpers.faults import ALL, Held, drawn, killed
 from helpers.lossy import Lossy
 from helpers.shown import runs, serving, shown, study_shown, synced
 from helpers.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.usefixtures("kernels", "witness")
+pytestmark = [
+    pytest.mark.usefixtures("kernels", "witness"),
+    pytest.mark.skipif(not ALL, reason="LSTM_SEARCH_FAULTS=all does it"),
+]
 
-IN_ALL = pytest.mark.skipif(not ALL, reason="LSTM_SEARCH_FAULTS=all does it")
-TRIALS = scaled(600, 40)
+TRIALS = 600
 LOSSY = 150
-AWAY = scaled(60, 0)
+AWAY = 60
 """Seconds for which the server is away."""
 
 
@@ -39,7 +41,6 @@ def test_the_server_is_killed_in_the_midst_of_a_study(
         held(shown(study, server.uri, came), 0)
 
 
-@IN_ALL
 @pytest.mark.parametrize("driver", [False, True], ids=["away", "driver"])
 def test_the_server_is_away_for_a_whole_study(
     driver: bool, tmp_path: Path, undisturbed: Callable[[int], str], held: Held
@@ -58,7 +59,6 @@ def test_the_server_is_away_for_a_whole_study(
         held(shown(study, server.uri, study.came_of(fault, 1, undisturbed(TRIALS))), trained)
 
 
-@IN_ALL
 def test_replies_are_lost_after_the_work_is_done(tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
     with serving(tmp_path) as server, Lossy(server.port, drawn("replies"), share=0.1).passing() as proxy:
         study = study_shown(tmp_path, "lossy", proxy.address, LOSSY)
