@@ -43,7 +43,7 @@ def test_the_driver_is_killed_again_and_again(tmp_path: Path, undisturbed: Calla
     held(total.said(f"its processes were gone after {latest:.1f} s at most"), FLIGHT * total.times)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, *[signal.SIGTERM] * ALL], ids=lambda number: number.name)
 def test_an_interrupted_study_ends_all_it_started_and_goes_on(
     number: signal.Signals, tmp_path: Path, undisturbed: Callable[[int], str], held: Held
 ) -> None:

@@ -13,15 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.faults import ALL, S300, Held, Study, scaled
+from helpers.faults import ALL, S300, Held, Study
 from helpers.program import ALONE
 from helpers.shown import runs, shown, study_shown, synced
 from helpers.waiting import PATIENCE, PUBLISHED, until
 
-pytestmark = pytest.mark.usefixtures("kernels", "witness")
+pytestmark = [
+    pytest.mark.usefixtures("kernels", "witness"),
+    pytest.mark.skipif(not ALL, reason="LSTM_SEARCH_FAULTS=all does it"),
+]
 
-IN_ALL = pytest.mark.skipif(not ALL, reason="LSTM_SEARCH_FAULTS=all does it")
-TRIALS = scaled(150, 60)
+TRIALS = 150
 """So many that MLflow's runs of them find room on the disk."""
 LANES = 16
 
@@ -51,13 +53,7 @@ def fill(folder: Path, room: int = 0) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize(
-    "tracking",
-    [
-        "tracking=none",
-        pytest.param(PUBLISHED, marks=IN_ALL),
-    ],
-)
+@pytest.mark.parametrize("tracking", ["tracking=none", PUBLISHED])
 def test_the_disk_of_the_record(tracking: str, tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
     study = Study(tmp_path, f"{S300} replicates={TRIALS} execute=inline {tracking}", TRIALS)
     with disk(study.home):
@@ -78,7 +74,6 @@ def test_the_disk_of_the_record(tracking: str, tmp_path: Path, undisturbed: Call
         held(came.said(f"exit after {took:.1f} s"), 2 * LANES)
 
 
-@IN_ALL
 def test_the_disk_of_mlflow(tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
     place = tmp_path / "mlflow"
     uri = f"sqlite:///{place}/mlflow.db"
@@ -97,7 +92,6 @@ def test_the_disk_of_mlflow(tmp_path: Path, undisturbed: Callable[[int], str], h
         held(shown(study, uri, came), 0)
 
 
-@IN_ALL
 @pytest.mark.parametrize("room", [0, 2**20 + 2**18], ids=["full", "nearly full"])
 def test_the_disk_of_the_kernel_cache(room: int, tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
     place = tmp_path / "cache"
