@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from helpers.waiting import PATIENCE
 
@@ -71,13 +73,22 @@ def _print_rest(process: subprocess.Popen[str]) -> None:
 
 
 def recorded(home: Path, name: str = NAME) -> dict[str, str]:
-    """When each recorded trial finished, by key; also while a driver writes."""
+    """When each recorded trial finished, by key; also while a driver writes, and after one was killed."""
     path = home / f"{name}.sqlite"
     if not path.exists():
         return {}
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db, suppress(sqlite3.OperationalError):
+    with suppress(sqlite3.OperationalError):
+        return _finished(path, "ro")
+    with TemporaryDirectory() as folder, suppress(OSError, sqlite3.DatabaseError):  # it is being made
+        for file in (path, path.with_name(f"{path.name}-journal")):  # only a writer may roll back what a driver left:
+            shutil.copy(file, folder)  # in a copy, so that the program has it before it still
+        return _finished(Path(folder) / path.name, "rw")
+    return {}
+
+
+def _finished(path: Path, mode: str) -> dict[str, str]:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True)) as db:
         return dict(db.execute("SELECT key, finished_at FROM trials"))
-    return {}  # not created yet, or left by a killed driver with a journal that only a writer may roll back
 
 
 def family(root: int) -> dict[int, str]:
