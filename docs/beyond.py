@@ -22,14 +22,12 @@ from lstm_search.stats import Times, ert_p, expected_running_time, holm, ratio_i
 
 PAGE = ROOT / "docs" / "tables" / "beyond.md"
 
-SEARCH = (
-    "search=race search.objective=ert search.finalists=1 search.confirm=20 replicates=20 seed=1998 "
-    "execute=inline tracking=none"
-)
-
 
 FRESH = 1_000_000
 """The number of the first fresh replicate (`search.fresh_from`)."""
+
+CONFIRMED = 20
+"""So many fresh replicates has the best of a race (`search.confirm`)."""
 
 LEVEL = 0.05
 
@@ -137,14 +135,14 @@ def command(name: str, change: str) -> str:
         readings += f" training.optimizer={made.optimizer}"
     tried = ",".join(f"{rate:g}" for rate in rates(task, made.optimizer))
     return (
-        f"run {task.words} {made.words} {readings} training.error_scale=0.5 training.rate={tried} {held} "
-        f"cap={task.cap} {SEARCH} study=beyond-{name}-{change}"
+        f"run recipe=beyond {task.words} {made.words} {readings} training.rate={tried} {held} cap={task.cap} "
+        f"study=beyond-{name}-{change}"
     )
 
 
 def train() -> None:
     """Train what is missing, a race on each core."""
-    asked = [command(name, change) for name in TASKS for change in CHANGES]
+    asked = [f"{command(name, change)} execute=inline tracking=none" for name in TASKS for change in CHANGES]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for words, table in zip(asked, pool.map(printed, asked), strict=True):
             print(f"lstm-search {words}\n{table}", flush=True)
@@ -168,6 +166,8 @@ def tuned(name: str, change: str) -> Tuned:
     trials = lstm_search.open_study(f"beyond-{name}-{change}", home=str(ROOT / "studies")).trials()
     trials = trials.drop_duplicates("key", keep="last")
     fresh = trials[trials["replicate"] >= FRESH]
+    if len(fresh) < CONFIRMED:
+        raise SystemExit(f"beyond-{name}-{change} is not finished: `python docs/beyond.py` trains what is missing")
     spent = {solved: [float(value) for value in some["sequences"]] for solved, some in fresh.groupby(_solved(fresh))}
     return Tuned(_chosen(change, fresh), (spent.get(True, []), spent.get(False, [])), float(trials["seconds"].sum()))
 
