@@ -119,7 +119,14 @@ def test_a_study_costs_what_its_shipped_trials_took() -> None:
     lines = (SHIPPED / "table-4.csv").read_text(encoding="utf-8").splitlines()[1:]
     seconds = {line.split(",")[0]: float(line.split(",")[9]) for line in lines}  # two milestones, one trial
     assert SCRIPT["cost"]("table=4") == pytest.approx(sum(seconds.values()))
-    assert SCRIPT["cost"]("table=4 seed=3") == 0
+
+
+def test_what_has_no_shipped_trials_is_taken_to_cost_what_the_paper_s_settings_do() -> None:
+    cost = SCRIPT["cost"]
+    assert cost("table=4 seed=3") == cost("recipe=best-4 seed=3") == cost("table=4")
+    assert cost("recipe=one-set seed=3") == pytest.approx(
+        sum(cost(f"table={name}") for name in ("1", "2", "2b", "3", "4", "5", "6", "9"))
+    )
 
 
 def test_what_is_shipped_leaves_out_the_settings_which_keys_stand_for() -> None:
