@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lstm_search.stats import splits
-from lstm_search.stats.sample import RESAMPLES, SEED, Array, Interval, Times, generator
+from lstm_search.stats.sample import BLOCK, RESAMPLES, SEED, Array, Interval, Times, generator
 
 _FEW = 10
 """So many random splits that reach the observed one tell a p-value well enough."""
@@ -134,9 +134,8 @@ def ratio_interval(first: Times, second: Times, level: float = 0.95) -> Interval
 
 
 def _running_times(rng: np.random.Generator, reached: Sequence[float], censored: Sequence[float]) -> Array:
-    """Expected running times (RESAMPLES,) of draws of as many trials."""
+    """Expected running times (RESAMPLES,) of draws of as many trials; in blocks, to spare memory."""
     spent, solved = np.array([*reached, *censored], float), np.arange(len(reached) + len(censored)) < len(reached)
-    draws = rng.integers(0, len(spent), (RESAMPLES, len(spent)))
+    blocks = (rng.integers(0, len(spent), (BLOCK, len(spent))) for _ in range(RESAMPLES // BLOCK))
     with np.errstate(divide="ignore"):
-        times: Array = spent[draws].sum(axis=1) / solved[draws].sum(axis=1)
-    return times
+        return np.concatenate([spent[draws].sum(axis=1) / solved[draws].sum(axis=1) for draws in blocks])

@@ -27,6 +27,15 @@ def test_mean_interval_against_scipys_bootstrap() -> None:
     assert stats.mean_interval(values.tolist()) == pytest.approx((low, high), rel=0.02)
 
 
+def test_mean_interval_of_many_values_is_that_of_scipys_bootstrap() -> None:
+    values = np.random.default_rng(5).exponential(8000, 2000)
+    expected = scipy.stats.bootstrap(
+        (values,), np.mean, method="percentile", batch=500, rng=np.random.default_rng(6)
+    ).confidence_interval
+    width = expected.high - expected.low
+    assert stats.mean_interval(values.tolist()) == pytest.approx(tuple(expected), abs=0.03 * width)
+
+
 def test_mean_interval_is_the_same_every_time_and_needs_two_values() -> None:
     assert stats.mean_interval([1.0, 2.0, 4.0]) == stats.mean_interval([1.0, 2.0, 4.0])
     assert stats.mean_interval([7.0]) is None
