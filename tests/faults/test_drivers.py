@@ -10,10 +10,11 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from helpers.faults import ALL, S300, Held, Study, drawn, gone, killed, points, scaled
+from helpers.faults import ALL, S300, Held, Study, drawn, gone, killed, points, scaled, tell
 from helpers.program import ALONE, family
 from helpers.waiting import PATIENCE, PUBLISHED, until
 
@@ -30,17 +31,29 @@ def test_the_driver_is_killed_again_and_again(tmp_path: Path, undisturbed: Calla
     random, lines, latest = drawn("driver"), [], 0.0
     for n in range(scaled(5, 1)):
         study = Study(tmp_path / str(n), f"{S300} replicates={TRIALS} execute.slice_seconds=0.05 {where}", TRIALS)
-        times = 0
+        times, runs = 0, []
         for after, delay in points(random, scaled(4, 2), TRIALS):
+            runs.append((set(study.seen), len(study.begun())))
             members = killed(study, lambda: study.recorded() >= after, delay=delay)  # noqa: B023  (called at once)
             times, latest = times + bool(members), max(latest, gone(members))
         before, begun = study.recorded(), len(study.begun())
         study.finish()
         assert len(study.begun()) - begun == TRIALS - before
+        executed(study, [*runs, (set(study.seen), begun)])
         assert times, "no driver was killed"
         lines.append(study.came_of("SIGKILL of the driver", times, undisturbed(TRIALS)))
     total = sum(lines[1:], lines[0])
     held(total.said(f"its processes were gone after {latest:.1f} s at most"), FLIGHT * total.times)
+
+
+def executed(study: Study, runs: list[tuple[set[str], int]]) -> None:
+    """Hold each run of the command against what was recorded before it, whose keys and how many trials had been begun
+    by then are given: none of those was trained again, and none of the others twice."""
+    replicate, begun = study.replicates(), [number for _, number in study.begun()]
+    for (known, first), (_, last) in pairwise([*runs, (set(), len(begun))]):
+        mine = begun[first:last]
+        assert len(set(mine)) == len(mine)
+        assert not set(mine) & {replicate[key] for key in known}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *[signal.SIGTERM] * ALL], ids=lambda number: number.name)
@@ -52,6 +65,7 @@ def test_an_interrupted_study_ends_all_it_started_and_goes_on(
     where = f"execute.workers=2 {PUBLISHED}" if ALL or number is signal.SIGINT else ALONE
     study = Study(tmp_path, f"{S300} replicates={TRIALS}", TRIALS)
     after = drawn(number.name).randrange(1, TRIALS)
+    tell(f"{number.name} after {after} trials")
     with study.started(f"execute.slice_seconds=0.05 {where}") as process:
         until(lambda: study.recorded() >= after and (where == ALONE or len(statuses(study.home)) > 1))
         members = family(process.pid)
@@ -88,7 +102,9 @@ def test_a_second_driver_is_refused_until_the_first_is_gone(
     with study.started("execute.slice_seconds=0.01") as first:
         until(study.recorded)
         first.send_signal(signal.SIGSTOP)  # so that it has not ended when the second one looks
+        began = time.monotonic()
         refused = study.finish(code=6)
+        took = time.monotonic() - began
         assert f"study=s300 is held by process {first.pid} on {socket.gethostname()}" in refused.stderr
         assert refused.stdout == ""
         told = study.verb("verify tracking=none", code=6)
@@ -99,4 +115,5 @@ def test_a_second_driver_is_refused_until_the_first_is_gone(
         first.wait()
     assert "trials of study" in study.verb("verify tracking=none", code=7).stderr
     study.finish()
-    held(study.came_of("a second driver, then SIGKILL of the first", 1, undisturbed(TRIALS)), FLIGHT)
+    line = study.came_of("a second driver, then SIGKILL of the first", 1, undisturbed(TRIALS))
+    held(line.said(f"the second was refused after {took:.1f} s"), FLIGHT)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers.faults import ALL, CELL, Held, Line, Study, drawn, killed, scaled
+from helpers.faults import ALL, CELL, Held, Line, Study, drawn, killed, scaled, tell
 from helpers.program import ALONE
 
 pytestmark = pytest.mark.usefixtures("kernels", "witness")
@@ -64,7 +64,9 @@ def counted(study: Study, *, confirming: bool = False) -> int:
 def disturbed(folder: Path, fault: str, line: str, whole: int, *, confirming: bool = False) -> tuple[Study, int]:
     """A search of about `whole` trials, or confirming ones, that is killed at several points and then ends."""
     study, random, times = made(folder, line), drawn(f"{fault} {folder.name}"), 0
-    for after in sorted(random.choices(range(whole), k=scaled(5, 2))):
+    points = sorted(random.choices(range(whole), k=scaled(5, 2)))
+    tell(f"SIGKILL after so many trials{' that confirm' * confirming}: {points}")
+    for after in points:
         least = max(after, int(confirming))
         due = lambda: counted(study, confirming=confirming) >= least  # noqa: B023, E731  (called at once)
         times += bool(killed(study, due, delay=random.uniform(0, 0.02)))
@@ -75,6 +77,7 @@ def disturbed(folder: Path, fault: str, line: str, whole: int, *, confirming: bo
 
 SEARCHES = [
     ("SIGKILL of a race that confirms its best", RANDOM, 2 * CONFIRM, True),
+    ("SIGKILL of the confirmation of a race by TPE", TPE, 2 * CONFIRM, True),
     ("SIGKILL of a race over drawn cells", RANDOM, 60, False),
     ("SIGKILL of a joint race over two rows", JOINT, 50, False),
 ]

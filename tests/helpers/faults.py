@@ -35,8 +35,13 @@ def scaled(all_of: int, some: int) -> int:
 
 
 def drawn(fault: str) -> Random:
-    """The schedule of a fault, which the seed and its name fix; the seed is printed."""
+    """What the schedule of a fault is drawn from: the seed and its name fix it."""
     return Random(f"{SEED} {fault}")
+
+
+def tell(schedule: object) -> None:
+    """Print what was drawn, or what happened in order: pytest shows it where a test fails, and with `-s`."""
+    print(f"drawn with seed {SEED}: {schedule}")  # noqa: T201
 
 
 @dataclass(frozen=True)
@@ -108,13 +113,24 @@ class Study:
 
     def begun(self) -> list[tuple[int, int]]:
         """Process and replicate of every trial that a lane began so far."""
+        return [(int(pid), int(replicate)) for pid, replicate, _ in self._begun()]
+
+    def last_begun(self, replicate: int) -> float:
+        """When a lane began this replicate last."""
+        return max(float(when) for _, number, when in self._begun() if int(number) == replicate)
+
+    def _begun(self) -> list[list[str]]:
         path = self.folder / "begun"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [(int(pid), int(replicate)) for pid, replicate in (line.split() for line in lines)]
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
     def workers(self) -> set[int]:
         """The processes that began trials and are still there."""
         return {pid for pid, _ in self.begun()} & processes().keys()
+
+    def replicates(self) -> dict[str, int]:
+        """The replicate of each recorded trial, by key."""
+        with closing(sqlite3.connect(self.home / f"{self.name}.sqlite")) as db:
+            return dict(db.execute("SELECT key, replicate FROM trials"))
 
     def harm(self, replicates: Mapping[int, str]) -> None:
         """These replicates will misbehave: see `helpers.witness.HARMS`."""
@@ -179,4 +195,6 @@ def gone(members: Iterable[int]) -> float:
 
 def points(random: Random, count: int, trials: int) -> list[tuple[int, float]]:
     """Where a study of so many trials is killed: after how many, ascending, and how many seconds later."""
-    return [(n, random.uniform(0, 0.3)) for n in sorted(random.choices(range(trials), k=count))]
+    found = [(n, random.uniform(0, 0.3)) for n in sorted(random.choices(range(trials), k=count))]
+    tell(f"SIGKILL after (trials, seconds): {found}")
+    return found

@@ -1,7 +1,7 @@
 """A task that writes down every trial that is begun, and in which chosen trials misbehave.
 
 It lays the sequences of temporal order, by the same kernel, so its trials learn as real ones do. What it takes down
-stands in the folder WITNESS: `begun` has a line for every trial that a lane begins, wherever that lane is, and `harm`
+stands in the folder WITNESS: `begun` has a line for every trial that a lane begins, wherever and whenever, and `harm`
 says which replicates misbehave and how. Neither is a setting of the task: the keys and bits of its trials are those of
 a study in which nothing goes wrong.
 """
@@ -87,7 +87,7 @@ def _harms() -> dict[int, str]:
 def _begun(replicate: int) -> None:
     """One write of a few bytes at the end of the file, so that no two processes write into each other's."""
     with (Path(os.environ[WITNESS]) / "begun").open("a") as file:
-        file.write(f"{os.getpid()} {replicate}\n")
+        file.write(f"{os.getpid()} {replicate} {time.time():.3f}\n")
 
 
 def watched(block: Block, stream: Stream) -> None:
