@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from helpers.faults import ALL, S300, Held, Line, Study, drawn
+from helpers.faults import ALL, S300, Held, Line, Study, drawn, tell
 from helpers.program import ALONE
 from helpers.waiting import PATIENCE
 
@@ -20,6 +20,8 @@ pytestmark = [
 TRIALS = 120
 FEW = 4
 """Trials for which one width of the kernels is enough, so that they are compiled in a quarter of the time."""
+
+WORKERS = 8
 
 WAYS = [
     *(f"tracking=none execute.workers={count}" for count in (1, 2, 4)),
@@ -35,8 +37,10 @@ def test_workers_lanes_and_order_move_no_bit(tmp_path: Path, undisturbed: Callab
         lines.append(study.came_of(fault, 1, undisturbed(TRIALS)))
     grown = Study(tmp_path / "grown", f"{S300} {ALONE}", TRIALS)
     random = drawn("portions")
-    for replicates in (*sorted(random.sample(range(1, TRIALS), 3)), TRIALS):
-        grown.finish(f"replicates={replicates} execute.width={random.choice([2, 4, 8, 16])}")
+    portions = [(n, random.choice([2, 4, 8, 16])) for n in (*sorted(random.sample(range(1, TRIALS), 3)), TRIALS)]
+    tell(f"replicates, lanes: {portions}")
+    for replicates, lanes in portions:
+        grown.finish(f"replicates={replicates} execute.width={lanes}")
     lines.append(grown.came_of(fault, 1, undisturbed(TRIALS)))
     held(sum(lines[1:], lines[0]), 0)
 
@@ -51,6 +55,7 @@ def test_kernels_that_are_lost_or_damaged_are_compiled_anew(
         for path in files:
             whole = path.read_bytes()
             at = random.randrange(len(whole))
+            tell(f"{harm} at byte {at}: {path.name}")
             path.write_bytes(whole[:at] if harm == "truncated" else changed(whole, at))
         study = alone(tmp_path / harm, cache)
         study.finish()
@@ -85,7 +90,12 @@ def test_eight_programs_compile_at_once(tmp_path: Path, undisturbed: Callable[[i
 
 
 def test_eight_workers_start_on_an_empty_cache(tmp_path: Path, undisturbed: Callable[[int], str], held: Held) -> None:
-    cache = {"LSTM_SEARCH_CACHE": str(tmp_path / "cache")}
-    study = Study(tmp_path / "eight", f"{S300} replicates={TRIALS} tracking=none execute.workers=8", TRIALS, cache)
-    study.finish()
-    held(study.came_of("8 workers on an empty cache", 1, undisturbed(TRIALS)), 0)
+    """Each time with a cache of its own; with few trials in one lane, so that little is compiled."""
+    line, lines = f"{S300} replicates={2 * WORKERS} tracking=none execute.workers={WORKERS} execute.width=1", []
+    for n in range(5):
+        place = tmp_path / str(n)
+        study = Study(place, line, 2 * WORKERS, {"LSTM_SEARCH_CACHE": str(place / "cache")})
+        study.finish()
+        assert list(kept(place / "cache"))
+        lines.append(study.came_of(f"{WORKERS} workers on an empty cache", 1, undisturbed(2 * WORKERS)))
+    held(sum(lines[1:], lines[0]), 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.clusters import cluster_in, processes_of
-from helpers.faults import ALL, S300, Held, Study, drawn, scaled
+from helpers.faults import ALL, S300, Held, Study, drawn, scaled, tell
 from helpers.program import processes
 from helpers.waiting import PATIENCE, until
 from helpers.witness import WITNESS
@@ -31,7 +31,9 @@ def test_workers_are_killed(kills: int, tmp_path: Path, undisturbed: Callable[[i
         for n in range(kills):
             until(lambda: process.poll() is not None or len(study.begun()) > n * trials // kills)  # noqa: B023  (at once)
             if at_work := sorted(study.workers()):
-                os.kill(random.choice(at_work), signal.SIGKILL)
+                unlucky = random.randrange(len(at_work))
+                tell(f"SIGKILL of worker {unlucky} of {len(at_work)} after {study.recorded()} trials")
+                os.kill(at_work[unlucky], signal.SIGKILL)
                 times += 1
             time.sleep(apart)
         process.communicate(timeout=PATIENCE)
@@ -93,22 +95,26 @@ def test_a_node_dies_or_is_frozen(
 
 
 @real_clusters
-def test_a_whole_cluster_is_killed_and_another_one_goes_on(
-    tmp_path: Path, study: Study, undisturbed: Callable[[int], str], held: Held
+@pytest.mark.parametrize("killed", ["a whole cluster", "a cluster's GCS alone"])
+def test_a_cluster_is_killed_and_another_one_goes_on(
+    killed: str, tmp_path: Path, study: Study, undisturbed: Callable[[int], str], held: Held
 ) -> None:
     with cluster_in(tmp_path, **{WITNESS: str(tmp_path)}) as cluster:
         cluster.add_node(num_cpus=1)
         with study.started(f"execute.address={cluster.address}") as process:
             until(lambda: study.recorded() > 60)
-            for node in (cluster.head_node, *cluster.worker_nodes):
-                for pid in processes_of(node):
-                    os.kill(pid, signal.SIGKILL)
+            nodes = (cluster.head_node, *cluster.worker_nodes)
+            gcs = cluster.head_node.all_processes["gcs_server"][0].process.pid
+            end_all([pid for node in nodes for pid in processes_of(node)] if killed == "a whole cluster" else [gcs])
+            began = time.monotonic()
             _, err = process.communicate(timeout=PATIENCE)
+            took = time.monotonic() - began
         assert process.returncode == 8, err
-        assert "the same command trains the rest" in err
+        assert "the same command trains the rest" in err.splitlines()[-1]
     before, begun = study.recorded(), len(study.begun())
     with cluster_in(tmp_path, **{WITNESS: str(tmp_path)}) as cluster:
         cluster.add_node(num_cpus=1)
         study.finish(f"execute.address={cluster.address}")
     assert len(study.begun()) - begun == 300 - before
-    held(study.came_of("SIGKILL of a whole cluster, then a new one", 1, undisturbed(300)), 2 * HELD)
+    line = study.came_of(f"SIGKILL of {killed}, then a new one", 1, undisturbed(300))
+    held(line.said(f"exit 8 after {took:.1f} s"), 2 * HELD)

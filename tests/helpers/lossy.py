@@ -21,14 +21,16 @@ class Lossy(ThreadingHTTPServer):
     def __init__(self, port: int, chance: random.Random, share: float) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target, self.address = port, f"http://127.0.0.1:{self.server_port}"
-        self.posts, self.lost = 0, 0
+        self.posts, self.fates = 0, list[str]()
         self._chance, self._share = chance, share
 
     def fate(self) -> str:
         """What becomes of the reply to the next POST."""
         self.posts += 1
-        fate = self._chance.choice(["cut", "503"]) if self._chance.random() < self._share else "passed on"
-        self.lost += fate != "passed on"
+        if self._chance.random() >= self._share:
+            return "passed on"
+        fate = self._chance.choice(["cut", "503"])
+        self.fates.append(f"{self.posts}: {fate}")
         return fate
 
     @contextmanager

@@ -204,7 +204,7 @@ def test_lost_replies_make_no_ghost_runs(address: str, tracker: Tracker) -> None
             with contextlib.suppress(TrackingFailed):
                 if over_proxy.sync(view) == 0:
                     break
-    assert proxy.lost
+    assert proxy.fates
     client = tracker._client()
     number = client.get_experiment_by_name("lossy").experiment_id
     assert len(client.search_runs([number], run_view_type=EVERY_RUN)) == 8
