@@ -25,7 +25,7 @@ test: $(VENV)/installed ## run the tests (8 to 15 minutes on two cores)
 test-integration: $(VENV)/installed ## run the tests that start real servers on loopback (Debian: postgresql chromium chromium-driver)
 	LSTM_SEARCH_INTEGRATION=1 $(VENV)/bin/python -m pytest tests/integration -rs
 
-test-faults: $(VENV)/installed ## all of the tests of what goes wrong, of which `make test` runs a part; LSTM_SEARCH_SEED=N draws others, RENEW=1 writes docs/reliability.md
+test-faults: $(VENV)/installed ## all of the tests of what goes wrong, of which `make test` runs a part; LSTM_SEARCH_SEED=N draws others, RENEW=1 writes the table of the docs
 	LSTM_SEARCH_FAULTS=all LSTM_SEARCH_RENEW=$(RENEW) $(VENV)/bin/python -m pytest tests/faults -rs
 
 check: $(VENV)/installed ## lint, types, import floors, the compose file, and that the lock names no host

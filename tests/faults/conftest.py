@@ -10,12 +10,24 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from helpers.faults import ALL, S300, SEED, Held, Line, Study
+from helpers.faults import ALL, S300, SEED, USUAL, Held, Line, Study
 from helpers.program import ALONE
 from helpers.witness import distribution
 from pages import ROOT, markdown, renew
 
 TESTS = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGE = DOCS / "reliability.md" if SEED == USUAL else DOCS / "tables" / f"faults-{SEED}.md"
+"""Where the table is of a run with this seed."""
+
+EMPTY = f"""\
+# What came of the faults, at other points
+Written by `make test-faults LSTM_SEARCH_SEED={SEED} RENEW=1`. [reliability.md](../reliability.md) says what the columns
+mean, and has the same of the seed {USUAL}.
+
+<!-- faults -->
+<!-- end -->
+"""
 BLOCK = re.compile(r"(<!-- faults -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 HEAD = ("fault", "times", "trials", "lost", "twice", "trained again", "same hash", "also seen", "tests/faults/")
 
@@ -77,7 +89,7 @@ def held(record_property: Callable[[str, object], None]) -> Held:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line for each fault; where LSTM_SEARCH_RENEW is set, in docs/reliability.md too."""
+    """A line for each fault; where LSTM_SEARCH_RENEW is set, in docs too, a table for each seed."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     found = [
         (report.nodeid.partition("::")[0], Line(**value))
@@ -91,4 +103,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(markdown(HEAD, (row(file, line) for file, line in found)))
     if os.environ.get("LSTM_SEARCH_RENEW") and ALL:
         rows = {line.fault: row(file, line) for file, line in found}
-        renew(ROOT / "docs" / "reliability.md", BLOCK, lambda block: renewed(block[2], rows))
+        if not PAGE.exists():
+            PAGE.write_text(EMPTY)
+        renew(PAGE, BLOCK, lambda block: renewed(block[2], rows))

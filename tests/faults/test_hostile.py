@@ -1,7 +1,8 @@
 """Words by a generator, of which most are wrong and some would do harm, given to every verb.
 
 Whatever they are: an exit code that is documented, no traceback, a refusal is one printable line, nothing is executed,
-and nothing is written outside the home of the studies. LSTM_SEARCH_FAULTS=all makes 800 cases, LSTM_SEARCH_SEED others.
+nothing is written outside the home of the studies, and what is refused for its words writes nothing at all.
+LSTM_SEARCH_FAULTS=all makes 800 cases, LSTM_SEARCH_SEED others.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import io
 import os
 import random
+import shutil
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from helpers.faults import SEED, Held, Line, scaled
 from helpers.records import ROW_6A, TABLE_9, batch
 
 from lstm_search import study
@@ -29,9 +34,10 @@ from lstm_search.worker import Worker
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
-SEED = int(os.environ.get("LSTM_SEARCH_SEED", "1997"))
-CASES = 800 if os.environ.get("LSTM_SEARCH_FAULTS") == "all" else 160
-GROUPS = 8
+CASES = scaled(800, 160)
+GROUPS = scaled(1, 8)
+"""So many tests, which several processes share where all of the suite is run."""
+
 LONGEST = 2_000
 """Characters of a refusal: a few lines of a terminal, whatever was given."""
 
@@ -76,7 +82,11 @@ PLAIN = (
     "nosuch",
 )
 ELSEWHERE = {"home", "conf"}
-"""Keys that name a folder: their values are made below."""
+"""Keys that name a folder: their values are among those below, all of which are watched."""
+
+HOMES = ("studies", "new", "new/deeper", "file", "file/below", "link", "../outside", "evil", "/dev/full", "/dev/null/x")
+CONFS = ("evil", "evil", "evil", "link", "nosuch", "file", "studies", "../outside", "/dev/full", ".")
+FORMATS = sorted({each for verb in VERBS.values() for each in verb.formats})
 
 
 class Accepted(BaseException):
@@ -92,7 +102,8 @@ def word(chance: random.Random) -> str:
             f"{text}={text}",
             f"{key}={text}",
             f"{chance.choice(['+', '++', '~', '@', '--', '/', '.'])}{key}={text}",
-            f"{group}={chance.choice([*options(group), text])}",
+            f"{group}={chance.choice([*options(group), 'evil', text])}",
+            f"format={chance.choice(FORMATS)}",
             f"{chance.choice(PLAIN)}={text}",
             f"study={chance.choice(['there', 'nosuch', text])}",
             f"execute.{chance.choice(['address', 'workers', 'device', 'width'])}={text}",
@@ -106,16 +117,39 @@ def line(chance: random.Random) -> list[str]:
     argument = [chance.choice([*TEXTS, "0" * 64, "f" * 32])] if verb == "replay" and chance.random() < 0.8 else []
     good = chance.choice([[], ["table=9"], ["task=adding"], ["study=there"], ["study=there"]])
     words = [*good, *(word(chance) for _ in range(chance.choice([0, 1, 1, 1, 2, 4])))]
+    if verb in VERBS and chance.random() < 0.2:
+        words = ["study=there", f"format={chance.choice(VERBS[verb].formats)}"]
     if chance.random() < 0.2:
         words.append(f"recipe={chance.choice(['evil', *TEXTS])}")
     harmless = [each for each in words if each.partition("=")[0].strip("+~@-/.") not in ELSEWHERE]
-    return [verb, *argument, *harmless, *(["conf=evil"] if chance.random() < 0.2 else [])]
+    places = [("conf", CONFS), ("home", HOMES)]
+    return [verb, *argument, *harmless, *(f"{key}={chance.choice(at)}" for key, at in places if chance.random() < 0.2)]
 
 
-def tree(folder: Path) -> set[str]:
-    """Everything that lies in `folder` but in its home of studies."""
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-    return {path for path in found if not path.startswith("here/studies")}
+def tree(folder: Path, *, but: Path | None = None) -> set[tuple[str, int]]:
+    """Everything that lies in `folder`, and when each file was written last; without what is below `but`, a home, and
+    the folders in which that lies."""
+    found = {path: path.lstat().st_mtime_ns * (path.is_file() and path.suffix != ".lock") for path in folder.rglob("*")}
+    hidden = but.resolve() if but else None
+    return {(str(path), at) for path, at in found.items() if not (hidden and related(path.resolve(), hidden))}
+
+
+def related(one: Path, other: Path) -> bool:
+    """Whether one of two places lies in the other."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def arranged(here: Path, chance: random.Random) -> None:
+    """The folders that the words may name, as they were before the last case; what is in those of settings is drawn."""
+    for place in (here / "new", here / "evil", here.parent / "outside"):
+        shutil.rmtree(place, ignore_errors=True)
+    for group in GROUPED:
+        folder = here / "evil" / group
+        folder.mkdir(parents=True)
+        for name in ("evil.yaml", "table_evil.yaml"):
+            folder.joinpath(name).write_bytes(chance.choice(FILES).encode("latin-1"))
+    (here.parent / "outside").mkdir()
+    (here.parent / "outside" / "kept").touch()
 
 
 def there(home: Path) -> None:
@@ -144,6 +178,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "canary").touch()
 
     there(folder / "studies")
+    (folder / "file").touch()
+    (folder / "link").symlink_to(tmp_path / "outside")
     for place, name in ((study, "run"), (Worker, "advance"), (sync, "served")):
         monkeypatch.setattr(place, name, begin)
     for place, name in ((os, "system"), (os, "popen"), (os, "execv")):
@@ -153,20 +189,29 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def told(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int | None, str, str]:
-    """Exit code (None: accepted), stdout and stderr."""
+class Told(NamedTuple):
+    """An answer: its exit code (None: accepted), and after how many seconds it came."""
+
+    code: int | None
+    out: str
+    err: str
+    seconds: float
+
+
+def told(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Told:
     capsys.readouterr()
     sys.stdin = io.StringIO("no\n")
+    began = time.monotonic()
     try:
         code = cli.main(words)
     except Accepted:
         code = None
-    return code, *capsys.readouterr()
+    return Told(code, *capsys.readouterr(), time.monotonic() - began)
 
 
-def complaint(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What is wrong with the answer to these words; empty where nothing is."""
-    code, out, err = told(words, capsys)
+def complaint(answer: Told) -> str:
+    """What is wrong with an answer; empty where nothing is."""
+    code, out, err, _ = answer
     if code is not None and code not in CODES:
         return f"exit code {code}"
     if "Traceback" in out + err:
@@ -179,16 +224,25 @@ def complaint(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_whatever_is_typed_is_answered_in_words(group: int, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whatever_is_typed_is_answered_in_words(
+    group: int, here: Path, capsys: pytest.CaptureFixture[str], held: Held
+) -> None:
     chance = random.Random(f"{SEED}/{group}")
-    evil = here / "evil" / "recipe"
-    evil.mkdir(parents=True)
-    wrong = []
+    wrong, slowest, refused = [], 0.0, 0
     for _ in range(CASES // GROUPS):
-        evil.joinpath("evil.yaml").write_bytes(chance.choice(FILES).encode("latin-1"))
-        words, before = line(chance), tree(here.parent)
-        if found := complaint(words, capsys):
+        arranged(here, chance)
+        words = line(chance)
+        homes = [each.removeprefix("home=") for each in words if each.startswith("home=")]
+        home = here / (homes or ["studies"])[-1]
+        before = tree(here.parent), tree(here.parent, but=home)
+        answer = told(words, capsys)
+        if found := complaint(answer):
             wrong.append((found, words))
-        if tree(here.parent) != before:
-            wrong.append((f"left {tree(here.parent) - before}", words))
+        after = tree(here.parent), tree(here.parent, but=home)
+        if left := after[answer.code != 2] ^ before[answer.code != 2]:
+            wrong.append((f"wrote {left}", words))
+        if answer.code == 2:
+            slowest, refused = max(slowest, answer.seconds), refused + 1
+    told_of = f"{refused} were refused, the slowest after {slowest:.1f} s in a process that had started"
+    held(Line("hostile command lines", CASES // GROUPS, 0, 0, 0, 0, 0, studies=0, note=told_of), 0)
     assert not wrong, f"seed {SEED}, group {group}:\n" + "\n".join(ascii(each)[:600] for each in wrong)

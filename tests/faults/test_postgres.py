@@ -84,9 +84,26 @@ def test_every_connection_is_ended(
     held(shown(ended_study, uri, came), 0)
 
 
+LONGEST = 7_496
+"""Characters of an error that MLflow shows."""
+
+
+def kept(text: str) -> tuple[str, ...]:
+    """What MLflow shall make of a text: three runs are written, nothing the second time, and nothing is missing; it is
+    the tag and the param of a row as it is, but for the character 0, which PostgreSQL takes in no text; and the error
+    of a trial, in which that one is written in two, and which is cut where it is long."""
+    row, error = named(text), text.replace("\0", "\\0")
+    return ("3", "0", "0", row, row, error if len(error) <= LONGEST else f"{error[:LONGEST]}\n\n(cut here)")
+
+
+def named(text: str) -> str:
+    """A text as the name of a row, which comes to MLflow from a record that was checked."""
+    return text.replace("\0", "")[:251]
+
+
 def taken(tracker: Tracker, number: int, text: str) -> tuple[str, ...]:
     """What MLflow makes of a text that a trial said as it broke, and that is the name of a row."""
-    row = replace(ROWS[0], name=text.replace("\0", "")[:251])
+    row = replace(ROWS[0], name=named(text))
     broken = trial(row, 0, Outcome.FAILED, error=text)
     view = study(f"hostile-{number}", (0, 0), cells=[CellView(row, [broken])], artifacts={})
     try:
@@ -97,9 +114,10 @@ def taken(tracker: Tracker, number: int, text: str) -> tuple[str, ...]:
     return (*map(str, written), stored.tags["lstm_search.row"], stored.params["row"], error_of(stored.tags))
 
 
-def test_hostile_text_is_taken_alike_by_sqlite_and_postgresql(stack: Stack, tmp_path: Path) -> None:
+def test_hostile_text_is_kept_as_it_is_by_sqlite_and_postgresql(stack: Stack, tmp_path: Path) -> None:
+    """None is refused."""
     pytest.importorskip("psycopg")
     both = Tracker(None, tmp_path), Tracker(address(stack, "mlflow", password(stack)), tmp_path)
     for number, text in enumerate(HOSTILE):
-        here, there = (taken(tracker, number, text) for tracker in both)
-        assert here == there, ascii(text)
+        for tracker in both:
+            assert taken(tracker, number, text) == kept(text), (tracker.uri, ascii(text))

@@ -62,6 +62,7 @@ class Soak:
     chance: random.Random
     happened: list[str] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def go_on(self, until: int) -> int | None:
         """Start the driver and disturb it until so many trials are recorded, then kill it; or until it ends. Its exit
@@ -87,7 +88,7 @@ class Soak:
 
     def _happened(self, fault: str) -> None:
         self.happened.append(fault)
-        tell(f"at {self.study.recorded()} trials: {fault}")
+        tell(f"after {time.monotonic() - self.began:.0f} s and {self.study.recorded()} trials: {fault}")
 
     def _disturb(self) -> None:
         fault, while_ = self.chance.choice(FAULTS), self.chance.uniform(0.5, 3)

@@ -21,7 +21,8 @@ from helpers.program import family, lstm, processes, recorded, running
 from helpers.waiting import PATIENCE, until
 from helpers.witness import WITNESS
 
-SEED = int(os.environ.get("LSTM_SEARCH_SEED", "1997"))
+USUAL = 1997
+SEED = int(os.environ.get("LSTM_SEARCH_SEED", USUAL))
 ALL = os.environ.get("LSTM_SEARCH_FAULTS") == "all"
 
 CELL = "task=witness task.T=50 network.init=0.1 network.input_gate_bias=[-2,-4] stop.tolerance=0.3 stop.mean_error=0.1"
