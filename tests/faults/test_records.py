@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.faults import Held, Line, drawn, scaled
+from helpers.faults import Held, Line, drawn, scaled, tell
 from helpers.records import ROW_6A, TABLE_9, batch, whole
 
 from lstm_search.record import Record, findings, rescued
@@ -61,9 +61,11 @@ def test_a_damaged_file(what: str, damage: Callable[[bytes], Iterator[bytes]], t
     assert (findings(tmp_path, NAME), len(rescued(tmp_path, NAME).trials)) == ([], len(written))
     files = damage(path.read_bytes())
     fair = 0
-    for _ in range(TIMES):
+    for n in range(TIMES):
         path.write_bytes(next(files))
-        fair += honest(tmp_path, written)
+        fair += (good := honest(tmp_path, written))
+        if not good:
+            tell(f"{what}, file {n}")
     held(Line(f"a record's file, {what}", TIMES, len(written), 0, 0, 0, fair, TIMES, SAID), 0)
 
 
