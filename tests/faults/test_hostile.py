@@ -243,6 +243,6 @@ def test_whatever_is_typed_is_answered_in_words(
             wrong.append((f"wrote {left}", words))
         if answer.code == 2:
             slowest, refused = max(slowest, answer.seconds), refused + 1
-    told_of = f"{refused} were refused, the slowest after {slowest:.1f} s in a process that had started"
+    told_of = f"{refused} refused, the slowest after {slowest:.1f} s in a running process"
     held(Line("hostile command lines", CASES // GROUPS, 0, 0, 0, 0, 0, studies=0, note=told_of), 0)
     assert not wrong, f"seed {SEED}, group {group}:\n" + "\n".join(ascii(each)[:600] for each in wrong)

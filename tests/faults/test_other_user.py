@@ -91,5 +91,5 @@ def test_another_user_gets_nowhere(place: Path, undisturbed: Callable[[int], str
     study.harm({})
     study.finish(ALONE)
     line = study.came_of("another user of the machine", len(looks + harms), undisturbed(TRIALS))
-    told = "on the cluster's folder and token, the records, MLflow's file and the ui; none succeeded"
+    told = "attacks on the cluster's folder and token, records, MLflow's file, the ui: all failed"
     held(line.said(told), LANES)

@@ -168,4 +168,4 @@ def ends(samples: list[Sample], taken: str) -> tuple[float, float]:
 def told(samples: list[Sample]) -> str:
     taken = {name: ends(samples, name) for name in ("megabytes", "files", "threads")}
     figures = ", ".join(f"{name} {before:.0f} to {after:.0f}" for name, (before, after) in taken.items())
-    return f"{slope(samples):.2f} MB a 1,000 trials; medians of the second and the last quarter: {figures}"
+    return f"{slope(samples):.2f} MB a 1,000 trials; second to last quarter: {figures}"

@@ -63,7 +63,7 @@ def test_trials_that_misbehave_end_as_they_should_and_harm_no_other(tmp_path: Pa
     late = seconds_late(study, next(number for number, harm in bad.items() if harm == "never ends"))
     line = Line(FAULT, len(HARMS), TRIALS, study.lost(), study.twice(), study.again(), int(equal))
     told = ", ".join(f"{harm}: {count}" for harm, count in again.items() if count)
-    told = f"of those trained again: {told}; the one that never ends was ended {late:.1f} s after its limit"
+    told = f"of those trained again: {told}; the endless one ended {late:.1f} s after its limit"
     held(line.said(f"compared: all others; {told}"), TRIALS * len(HARMS))
 
 
