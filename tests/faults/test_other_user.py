@@ -39,9 +39,9 @@ LOOKS = [
 """What the owner may do and nobody else."""
 
 HARMS = [
-    "mv {session} {place}/mine", "echo stolen > {token}", "ln -sf {place}/mine {token}", "touch {session}/mine",
+    "mv {session} {place}/moved", "echo stolen > {token}", "ln -sf {place}/mine {token}", "touch {session}/mine",
     "kill -9 {driver}", "kill -9 {server}", "rm {home}/s300.sqlite", "echo >> {home}/s300.sqlite",
-    "echo >> {home}/mlflow.db", "mv {home} {place}/mine", "touch {home}/s300.sqlite-journal",
+    "echo >> {home}/mlflow.db", "mv {home} {place}/moved", "touch {home}/s300.sqlite-journal",
     "ln -s /etc {home}/artifacts/mine", ASKED.replace("{request}", f"GET {API}"),
     ASKED.replace("{request}", "POST /api/2.0/mlflow/runs/delete"),
     ASKED.replace("{request}", f"GET /{'0' * 32}{API}"),
@@ -80,8 +80,9 @@ def test_another_user_gets_nowhere(place: Path, undisturbed: Callable[[int], str
             names = {"place": place, "session": session, "token": token, "home": study.home, "port": port}
             names |= {"driver": driver.pid, "server": server.pid}
             looks, harms = ([attack.format(**names) for attack in attacks] for attacks in (LOOKS, HARMS))
-            by_owner = [*looks, ASKED.format(port=port, request=f"GET /{key[1]}{API}")]
-            assert [words for words in by_owner if not does(words, [])] == []
+            assert [words for words in looks if not does(words, [])] == []
+            for_all = [f"touch {place}/mine", ASKED.format(port=port, request=f"GET /{key[1]}{API}")]
+            assert [words for words in for_all if not does(words, NOBODY)] == [], "the attacks cannot begin"
             assert [words for words in (*looks, *harms) if does(words, NOBODY)] == []
             assert (driver.poll(), server.poll()) == (None, None)
             server.send_signal(signal.SIGINT)
