@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from helpers.faults import ALL, CELL, Held, Line, Study, drawn, killed, scaled, tell
-from helpers.program import ALONE
+from helpers.program import ALONE, looked_up
 
 pytestmark = pytest.mark.usefixtures("kernels", "witness")
 
@@ -53,12 +51,9 @@ def made(folder: Path, line: str) -> Study:
 
 def counted(study: Study, *, confirming: bool = False) -> int:
     """Recorded trials: all, or those by which the finalists are confirmed."""
-    path = study.home / "found.sqlite"
-    if not (study.recorded() and path.exists()):
-        return 0
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-        least = FRESH if confirming else 0
-        return int(db.execute("SELECT count(*) FROM trials WHERE replicate >= ?", (least,)).fetchone()[0])
+    study.recorded()
+    least = FRESH if confirming else 0
+    return len(looked_up(study.home, study.name, f"SELECT key FROM trials WHERE replicate >= {least}"))  # noqa: S608
 
 
 def disturbed(folder: Path, fault: str, line: str, whole: int, *, confirming: bool = False) -> tuple[Study, int]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from helpers.waiting import PATIENCE
 
@@ -74,21 +75,26 @@ def _print_rest(process: subprocess.Popen[str]) -> None:
 
 def recorded(home: Path, name: str = NAME) -> dict[str, str]:
     """When each recorded trial finished, by key; also while a driver writes, and after one was killed."""
+    return dict(looked_up(home, name, "SELECT key, finished_at FROM trials"))
+
+
+def looked_up(home: Path, name: str, query: str) -> list[tuple[Any, ...]]:
+    """What is in a record, at any time; nothing where there is none yet."""
     path = home / f"{name}.sqlite"
     if not path.exists():
-        return {}
+        return []
     with suppress(sqlite3.OperationalError):
-        return _finished(path, "ro")
+        return _rows(path, "ro", query)
     with TemporaryDirectory() as folder, suppress(OSError, sqlite3.DatabaseError):  # it is being made
         for file in (path, path.with_name(f"{path.name}-journal")):  # only a writer may roll back what a driver left:
             shutil.copy(file, folder)  # in a copy, so that the program has it before it still
-        return _finished(Path(folder) / path.name, "rw")
-    return {}
+        return _rows(Path(folder) / path.name, "rw", query)
+    return []
 
 
-def _finished(path: Path, mode: str) -> dict[str, str]:
+def _rows(path: Path, mode: str, query: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True)) as db:
-        return dict(db.execute("SELECT key, finished_at FROM trials"))
+        return db.execute(query).fetchall()
 
 
 def family(root: int) -> dict[int, str]:
