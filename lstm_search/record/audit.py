@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import sqlite3
-import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from pathlib import Path
 from lstm_search.record import sql
 from lstm_search.record.record import Record
 from lstm_search.record.study_file import RecordDamaged
-from lstm_search.spec import Cell, Definition, Trial, cell_from_dict, trial_from_plain
+from lstm_search.spec import Cell, Curve, Definition, Trial, cell_from_dict, trial_from_plain
 from lstm_search.tasks import UnknownTask
 
 
@@ -127,9 +126,9 @@ def _trial(db: sqlite3.Connection, entry: sqlite3.Row, cells: Mapping[str, Cell 
         raise Changed("its cell is not the one that it was written with")
     try:
         milestones = [sql.reached(some) for some in db.execute(sql.MILESTONES_OF, {"key": entry["key"]})]
-        values = {**entry, "milestones": milestones, "curve": sql.unpack(entry["curve"])}
+        values = {**entry, "milestones": milestones, "curve": Curve(entry["curve"])}
         trial = trial_from_plain(cell, seed, values)
-    except (ValueError, TypeError, struct.error) as error:
+    except (ValueError, TypeError) as error:
         raise Changed(f"it has a value of another kind ({error})") from error
     _compare(trial, entry["digest"])
     return trial

@@ -31,6 +31,7 @@ from lstm_search.spec import (
     BROKEN,
     Candidate,
     Cell,
+    Curve,
     Definition,
     Outcome,
     Reached,
@@ -409,9 +410,7 @@ class Record:
             for entry in db.execute(sql.MILESTONES, which):
                 milestones[entry["key"]].append(sql.reached(entry))
             found = db.execute(sql.TRIALS, which).fetchall()
-        more = (
-            {"milestones": milestones.get(entry["key"], ()), "curve": sql.unpack(entry["curve"])} for entry in found
-        )
+        more = ({"milestones": milestones.get(entry["key"], ()), "curve": Curve(entry["curve"])} for entry in found)
         return [trial_from_plain(cell, seed, {**entry, **rest}) for entry, rest in zip(found, more, strict=True)]
 
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from importlib.resources import files
 from typing import Any
 
 from lstm_search import spec
-from lstm_search.spec import Candidate, CurvePoint, Definition, Reached, Row, Trial, TrialResult, from_plain
-
-_POINT = struct.Struct("<qdd")  # a curve point: sequences, error, wrong, every bit kept
+from lstm_search.spec import Candidate, Curve, Definition, Reached, Row, Trial, TrialResult, from_plain
 
 ROW_LISTS = ("readings", "altered")
 """Fields of a row that are kept as JSON."""
@@ -89,9 +86,8 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
     """A trial as its row of `trials` holds it; its milestones have rows of their own, the seed is the study's."""
     values = trial.plain()
     del values["seed"], values["milestones"]
-    packed = b"".join(_POINT.pack(point.sequences, point.error, point.wrong) for point in trial.result.curve)
     return {name: text(value) if isinstance(value, str) else value for name, value in values.items()} | {
-        "curve": packed,
+        "curve": Curve.of(trial.result.curve).packed,
         "digest": trial.digest,
     }
 
@@ -138,11 +134,6 @@ def milestone_columns(reached: Reached) -> dict[str, Any]:
 def reached(entry: sqlite3.Row) -> Reached:
     """The milestone that a row of `milestones` holds."""
     return from_plain(Reached, dict(entry))
-
-
-def unpack(curve: bytes) -> tuple[CurvePoint, ...]:
-    """A curve from its 24 bytes a point."""
-    return tuple(CurvePoint(*point) for point in _POINT.iter_unpack(curve))
 
 
 def text(value: str) -> str:

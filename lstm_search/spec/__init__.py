@@ -4,6 +4,7 @@ values for the record, for files and for MLflow. Plain data that every room abov
 
 from lstm_search.spec.canonical import canonical, canonical_json, digest, flat
 from lstm_search.spec.cell import NUMERICS_VERSION, SCHEMA_VERSION, SEQUENCES, Cell, cell_from_dict
+from lstm_search.spec.curve import Curve, CurvePoint
 from lstm_search.spec.row import (
     FINALIST,
     Candidate,
@@ -21,7 +22,6 @@ from lstm_search.spec.row import (
 from lstm_search.spec.settings import Stop, Training
 from lstm_search.spec.trial import (
     BROKEN,
-    CurvePoint,
     Outcome,
     Reached,
     Trial,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 
 from lstm_search.spec.canonical import digest, sha256
 from lstm_search.spec.cell import SCHEMA_VERSION, Cell
+from lstm_search.spec.curve import Curve, CurvePoint
 
 T = TypeVar("T")
 
@@ -65,15 +66,6 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class CurvePoint:
-    """The learning curve at one checkpoint: mean error and fraction wrong since the checkpoint before."""
-
-    sequences: int
-    error: float
-    wrong: float
-
-
-@dataclass(frozen=True)
 class TrialResult:
     """What became of a trial. All but `seconds`, `error` and `host` are the same bits wherever it ran.
 
@@ -86,7 +78,7 @@ class TrialResult:
     sequences: int
     steps: int
     milestones: tuple[Reached, ...] = ()
-    curve: tuple[CurvePoint, ...] = ()
+    curve: Sequence[CurvePoint] = ()
     weights: bytes = b""
     weights_sha256: str = ""
     seconds: float = 0.0
@@ -127,7 +119,7 @@ class Trial:
     def plain(self) -> dict[str, Any]:
         """The trial as one flat mapping. The names are the same in the record, in what is exported, and in MLflow.
 
-        Milestones and curve are tuples of `Reached` and `CurvePoint`; the cell is named by its digest.
+        Milestones and curve are sequences of `Reached` and `CurvePoint`; the cell is named by its digest.
         """
         asked = self.spec
         return {
@@ -146,15 +138,13 @@ class Trial:
         Written with the trial, here and in MLflow, it tells whether a value was changed since.
         """
         values = {name: value for name, value in self.plain().items() if name not in _APART}
-        return digest({name: _mapped(value) for name, value in values.items()})
+        return digest(values | {name: [vars(entry) for entry in values[name]] for name in _LISTS})
 
 
 _APART = frozenset({"error", "weights"})
 """MLflow has the first in part and the second not at all."""
 
-
-def _mapped(value: Any) -> Any:
-    return [vars(entry) for entry in value] if isinstance(value, tuple) else value
+_LISTS = ("milestones", "curve")
 
 
 def trial_from_plain(cell: Cell, seed: int, values: Mapping[str, Any]) -> Trial:
@@ -173,3 +163,4 @@ _CONVERSIONS: dict[type, dict[str, Callable[[Any], Any]]] = {
     for kind in (TrialResult, Reached)
 }
 """By field, what makes its value: int, float, str, bytes, Outcome; tuple for a tuple of anything."""
+_CONVERSIONS[TrialResult]["curve"] = lambda points: points if isinstance(points, Curve) else tuple(points)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lstm_search import spec
 from lstm_search.record import DefinitionChanged, Record
-from lstm_search.spec import CurvePoint, Outcome, Reached, Stop, Training, Trial, TrialResult, TrialSpec
+from lstm_search.spec import Curve, CurvePoint, Outcome, Reached, Stop, Training, Trial, TrialResult, TrialSpec
 from lstm_search.tasks import Adding, TemporalOrder
 
 
@@ -27,7 +27,7 @@ def bits(trial: Trial) -> list[object]:
     def exact(value: object) -> object:
         if isinstance(value, float):
             return struct.pack("<d", math.nan if math.isnan(value) else value)
-        if isinstance(value, tuple):
+        if isinstance(value, tuple | Curve):
             return [exact(entry) for entry in value]
         if isinstance(value, Reached | CurvePoint):
             return [exact(entry) for entry in vars(value).values()]
