@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstm_search.networks.gru_state import GruState, GruVariant
-from lstm_search.networks.lstm1997_outputs import add, error_signal, tally_up
-from lstm_search.networks.lstm1997_update import apply, apply_runs
+from lstm_search.networks.in_lanes import add, apply, apply_runs, error_signal, tally_up
 from lstm_search.networks.optimizers import DESCENT, count, follow
 from lstm_search.simd import (
     ACTIVE,

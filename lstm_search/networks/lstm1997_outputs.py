@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from lstm_search.networks.in_lanes import add, error_signal, tally_up
 from lstm_search.networks.lstm1997_state import RING, Event, State, Variant
 from lstm_search.networks.lstm1997_symbols import direct_nets, learn_direct, learn_symbols
 from lstm_search.simd import (
-    ABSOLUTE,
-    EVERY,
     RANKED,
-    SQUARED,
-    STEPS,
-    WORST,
     Block,
-    Index,
     Lanes,
     StopState,
     Value,
@@ -98,36 +93,6 @@ def outputs(lanes: Lanes, variant: Variant, state: State, block: Block, stop: St
             store(e, K + c, fma(load(lanes, V, (k, D + c)), e_k, load(lanes, e, K + c)))
     worst = select(stop.masks[RANKED], ranked, worst)
     tally_up(lanes, stop, due, event.ends, splat(lanes, 1.0 / K), absolute, squared, worst)
-
-
-@inlined
-def tally_up(
-    lanes: Lanes, stop: StopState, due: int, ends: int, share: Value, absolute: Value, squared: Value, worst: Value
-) -> None:
-    """The errors of a step go into the tally, in the lanes of `due`; those of `ends` are at their sequence's last step.
-    `share`: 1 over the number of outputs."""
-    tally = stop.tally
-    add(lanes, tally, ABSOLUTE, due, share, absolute)
-    add(lanes, tally, SQUARED, due, share, squared)
-    add(lanes, tally, STEPS, due, splat(lanes, 1.0), splat(lanes, 1.0))
-    before = load(lanes, tally, WORST)
-    store(tally, WORST, select(due & (ends | stop.masks[EVERY]), larger(before, worst), before))
-
-
-@inlined
-def error_signal(lanes: Lanes, linear: int, signal: np.ndarray, y: Value, error: Value) -> Value:
-    """A.1: e_k = f'(net_k) (t_k - y_k), or as its `Signal` has it: 0 within the margin, another factor for f'."""
-    wanted = 1.0 - exceeding(load(lanes, signal, 0), magnitude(error))
-    if linear:
-        return wanted * error
-    return wanted * (error * fma(load(lanes, signal, 1), logistic_slope(y), load(lanes, signal, 2)))
-
-
-@inlined
-def add(lanes: Lanes, to: np.ndarray, index: Index, mask: int, factor: Value, term: Value) -> None:
-    """Add factor x term to `to[index]`, in the lanes of `mask`."""
-    before = load(lanes, to, index)
-    store(to, index, select(mask, fma(factor, term, before), before))
 
 
 @inlined

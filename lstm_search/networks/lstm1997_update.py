@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from lstm_search.networks.in_lanes import apply, apply_runs
 from lstm_search.networks.lstm1997_state import State, Variant
 from lstm_search.networks.optimizers import DESCENT, count, follow
-from lstm_search.simd import Lanes, inlined, load, select, splat, store
-
-
-@inlined
-def apply(lanes: Lanes, to: np.ndarray, sums: np.ndarray, mask: int) -> None:
-    """Move `sums` into `to`, in the lanes of `mask`."""
-    for u in range(sums.shape[0]):
-        for m in range(sums.shape[1]):
-            before, term = load(lanes, to, (u, m)), load(lanes, sums, (u, m))
-            store(to, (u, m), select(mask, before + term, before))
-            store(sums, (u, m), select(mask, splat(lanes, 0.0), term))
-
-
-@inlined
-def apply_runs(to: np.ndarray, sums: np.ndarray, lanes: int) -> None:
-    """Move `sums` into `to`, in the set `lanes`."""
-    for u in range(sums.shape[0]):
-        for l in range(sums.shape[1]):
-            if lanes >> l & 1:
-                for x in range(sums.shape[2]):
-                    to[u, l, x] += sums[u, l, x]
-                    sums[u, l, x] = 0.0
+from lstm_search.simd import Lanes, inlined
 
 
 @inlined

@@ -17,9 +17,9 @@ from __future__ import annotations
 import numpy as np
 
 from lstm_search.networks import lstm1997_kernel as core_of
+from lstm_search.networks.in_lanes import add
 from lstm_search.networks.lstm1997_nets import add_up
 from lstm_search.networks.lstm1997_outputs import (
-    add,
     clear_absent,
     h_slope,
     learn_of_symbols,
