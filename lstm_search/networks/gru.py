@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks.gru_kernel import advance, restart
-from lstm_search.networks.gru_state import GruVariant, lanes_last, new_state, put, weights
-from lstm_search.networks.learner import Facts, Kernels, Learner, Weights, uniform_weights
+from lstm_search.networks.gru_kernel import KERNELS
+from lstm_search.networks.gru_state import GruVariant
+from lstm_search.networks.learner import Facts, Learner, Weights, uniform_weights
 from lstm_search.networks.optimizers import DESCENT, RULES
 
 
@@ -43,7 +43,7 @@ class Gru(Learner):
     )
 
     name = "gru"
-    kernels = Kernels(new_state, put, weights, lanes_last, advance, restart)
+    kernels = KERNELS
 
     @property
     def facts(self) -> Facts:

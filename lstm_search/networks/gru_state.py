@@ -9,6 +9,7 @@ import numpy as np
 from lstm_search.networks import optimizers
 from lstm_search.networks.learner import Signal, Weights
 from lstm_search.networks.optimizers import Moments, new_moments
+from lstm_search.networks.unrolled import Steps, kept_lanes_last, new_steps
 from lstm_search.simd import aligned_zeros
 
 RUN = 8
@@ -27,15 +28,11 @@ class GruVariant(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What is kept of the steps of sequences that are not over. A lane's steps stand in `kept` rows from `first` on."""
+    """What the rows keep of the steps of sequences that are not over."""
 
-    kept: np.ndarray  # int64 [L]
-    first: np.ndarray  # int64 [L]
-    stepped: np.ndarray  # int64 [H] lanes of which the row holds a step
     gates: np.ndarray  # [H, 3n, L] r, z and c
     y: np.ndarray  # [H, n, L] states of the step before
-    x: np.ndarray  # [H, I, L] inputs
-    symbol: np.ndarray  # int64 [H, L] the input that is 1, where they are symbols
+    x: np.ndarray  # [H, I, L] inputs, where these are rows
     blame: np.ndarray  # [H, n, L] -dE(t)/dy
 
 
@@ -49,11 +46,9 @@ class GruState(NamedTuple):
     dV: np.ndarray  # [K, n + 1, L]
     dX: np.ndarray  # [3n, L, P]
     y: np.ndarray  # [n, L] states
-    at: np.ndarray  # int64 [L] the step of the block that is next
     now: np.ndarray  # [3n, L] net inputs of a step, then r, z and c; on the way back -dE/dnet
     held: np.ndarray  # [n, L] states times their reset gates
     back: np.ndarray  # [n, L] -dE/dy from all later steps
-    target: np.ndarray  # [K, L]
     e: np.ndarray  # [K, L] outputs, then their error signals
     rate: np.ndarray  # [1, L] learning rate
     signal: np.ndarray  # [3, L] margin, slope and constant of its `Signal`
@@ -61,6 +56,7 @@ class GruState(NamedTuple):
     of_W: Moments
     of_V: Moments
     of_X: Moments
+    steps: Steps
     past: Past
 
 
@@ -77,11 +73,9 @@ def new_state(width: int, variant: GruVariant, outputs: int) -> GruState:
         dV=dV,
         dX=dX,
         y=aligned_zeros(n, width),
-        at=aligned_zeros(width, dtype=np.int64),
         now=aligned_zeros(3 * n, width),
         held=aligned_zeros(n, width),
         back=aligned_zeros(n, width),
-        target=aligned_zeros(outputs, width),
         e=aligned_zeros(outputs, width),
         rate=aligned_zeros(1, width),
         signal=aligned_zeros(3, width),
@@ -89,6 +83,7 @@ def new_state(width: int, variant: GruVariant, outputs: int) -> GruState:
         of_W=new_moments(variant.sums, dW, 0),
         of_V=new_moments(variant.sums, dV, 0),
         of_X=new_moments(variant.sums, dX, 0),
+        steps=new_steps(width, variant.history, outputs),
         past=_new_past(width, variant),
     )
 
@@ -96,13 +91,9 @@ def new_state(width: int, variant: GruVariant, outputs: int) -> GruState:
 def _new_past(width: int, variant: GruVariant) -> Past:
     n, H = variant.units, variant.history
     return Past(
-        kept=aligned_zeros(width, dtype=np.int64),
-        first=aligned_zeros(width, dtype=np.int64),
-        stepped=aligned_zeros(H, dtype=np.int64),
         gates=aligned_zeros(H, 3 * n, width),
         y=aligned_zeros(H, n, width),
         x=aligned_zeros(H, variant.inputs, width),
-        symbol=aligned_zeros(H, width, dtype=np.int64),
         blame=aligned_zeros(H, n, width),
     )
 
@@ -113,7 +104,7 @@ def put(state: GruState, variant: GruVariant, l: int, network: Any, weights: Wei
     i = variant.symbols
     state.W[..., l], state.V[..., l], state.X[:, l, :i] = hidden[:, i:], output, hidden[:, :i]
     state.rate[:, l], state.signal[:, l], state.rule[:, l] = signal.rate, signal[1:4], signal.rule
-    state.past.kept[l] = 0
+    state.steps.kept[l] = 0
     last = [state.dW, state.dV, *state.of_W, *state.of_V]
     optimizers.forget([array[..., l] for array in last] + [array[:, l] for array in (state.dX, *state.of_X)])
 
@@ -125,9 +116,7 @@ def weights(state: GruState, variant: GruVariant, l: int) -> Weights:
 
 def lanes_last(state: GruState) -> list[np.ndarray]:
     """All arrays of the state that have lanes, the lane as their last axis."""
-    symbols = [state.X, state.dX, *state.of_X]
-    kept = [array for name, array in state.past._asdict().items() if name != "stepped"]
-    arrays = [
-        array for name, array in state._asdict().items() if name not in {"X", "dX", "of_W", "of_V", "of_X", "past"}
-    ]
-    return [*arrays, *state.of_W, *state.of_V, *kept, *(np.moveaxis(array, 1, -1) for array in symbols)]
+    apart = {"X", "dX", "of_W", "of_V", "of_X", "steps", "past"}
+    arrays = [array for name, array in state._asdict().items() if name not in apart]
+    symbols = [np.moveaxis(array, 1, -1) for array in (state.X, state.dX, *state.of_X)]
+    return [*arrays, *state.of_W, *state.of_V, *kept_lanes_last(state), *symbols]
