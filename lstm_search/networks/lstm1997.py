@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import lstm1997_full, memory_blocks
+from lstm_search.networks import lstm1997_full, lstm1997_full_state, memory_blocks
 from lstm_search.networks.learner import Facts, Growth, Kernels, Weights
 from lstm_search.networks.lstm1997_kernel import advance, restart
 from lstm_search.networks.lstm1997_state import Variant, join, lanes_last, new_state, put, weights
@@ -98,7 +98,7 @@ class Lstm1997(MemoryBlocks):
         `sums`: whether contributions are summed over a sequence, and how they are applied then (see `optimizers`).
         """
         net = self._variant(n_inputs, symbols=symbols, sums=sums)
-        return net if self.gradient == "truncated" else lstm1997_full.variant_of(net, n_inputs, self.history)
+        return net if self.gradient == "truncated" else lstm1997_full_state.variant_of(net, self.history)
 
     def _variant(self, n_inputs: int, *, symbols: bool = False, sums: int = 0) -> Variant:
         """The same for the truncated gradient."""

@@ -1,385 +1,408 @@
 """The 1997 net with the full gradient: errors flow back through everything, gates and cell inputs too, step by step.
 
 The paper truncates: net inputs are taken not to depend on the activations of the step before (appendix A.1). It says
-that without truncation there was no significant difference in a few runs. Here a sequence is unrolled at its end, as in
-`bptt`; of one that is longer than `history` steps, each stretch of so many is unrolled by itself.
+that without truncation there was no significant difference in a few runs. Here a sequence is unrolled at its end, side
+by side with others (`unrolled`); of one that is longer than `history` steps, each stretch of so many is unrolled by
+itself.
 
 Later forms of the net are unrolled here, too (`lstm2000`). There a block keeps y_f of its states, which in 1997 is 1,
-and peepholes lead from the cells of a block to its gates.
+and peepholes lead from the cells of a block to its gates. Products and sums are not fused: a lane has the bits of the
+equations in plain numbers, term by term in the order in which they stand here.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
-from lstm_search.networks import loop, optimizers, recurrent
-from lstm_search.networks.learner import Signal, Weights
+from lstm_search.networks import unrolled
+from lstm_search.networks.lstm1997_full_state import (
+    FullState,
+    FullVariant,
+    lanes_last,
+    new_state,
+    put,
+    weights,
+)
+from lstm_search.networks.lstm1997_outputs import clear_absent, conventional
 from lstm_search.networks.lstm1997_state import Variant
-from lstm_search.networks.optimizers import DESCENT, Moments, count, follow, new_moments
-from lstm_search.networks.recurrent import add_scaled, add_sources, copy, logistic
-from lstm_search.simd import Block, StopState, aligned_zeros, inlined
-
-
-class FullVariant(NamedTuple):
-    """What all nets of a pack have in common."""
-
-    net: Variant  # as with the truncated gradient
-    inputs: int  # I
-    symbols: int  # 1 where inputs are symbols
-    bias: int  # 1 where anything hidden is biased
-    recurrent: int  # R: how many activations of the step before are sources
-    history: int  # T: steps that are kept
-    forget_gates: int  # 1 where blocks have one; they are the last units
-    coupled: int  # 1 where y_f = 1 - y_in
-
-
-def variant_of(net: Variant, n_inputs: int, history: int, *, forget_gates: int = 0, coupled: int = 0) -> FullVariant:
-    """The variant of nets that have `net` in common with the truncated gradient."""
-    symbols, bias, recurrent = int(net.symbols > 0), int(net.bias >= 0), net.sources - net.activations
-    return FullVariant(net, n_inputs, symbols, bias, recurrent, history, forget_gates, coupled)
-
-
-class FullState(NamedTuple):
-    """The nets of a pack, lane by lane, and what is kept of their last steps, T at most. M = I + bias + R sources."""
-
-    W: np.ndarray  # [L, U, M] hidden weights, from inputs, 1, activations of the step before
-    V: np.ndarray  # [L, C, K] output weights, from inputs (where `direct`), cells, conventional units, 1
-    P: np.ndarray  # [L, U, S] weights of peepholes, of gates from the cells of their block; [L, U, 0] without them
-    dW: np.ndarray  # [L, U, M] rate x gradient, summed over the sequence
-    dV: np.ndarray  # [L, C, K]
-    dP: np.ndarray  # [L, U, S]
-    y: np.ndarray  # [L, U] activations
-    s: np.ndarray  # [L, C] cell states
-    e: np.ndarray  # [L, K] outputs, then their error signals
-    kept: np.ndarray  # int64 [L, 1] how many steps are kept
-    seen: np.ndarray  # [L, T, I] inputs of each; [L, T, 1] the number of the one that is 1, where they are symbols
-    past: np.ndarray  # [L, T + 1, U] activations, from those before the first step kept
-    f: np.ndarray  # [L, T, C] f(net_c), of which g is made
-    h: np.ndarray  # [L, T, C] h(s_c)
-    states: np.ndarray  # [L, T + 1, C] cell states, from those before the first step kept
-    blame: np.ndarray  # [L, T, U] -dE(t)/dy_u
-    flow: np.ndarray  # [L, U] -dE/dy_u of the step that is unrolled, from all later ones
-    delta: np.ndarray  # [L, U] -dE/dnet_u of that step
-    delta_s: np.ndarray  # [L, C] -dE/ds_c
-    rate: np.ndarray  # [L] learning rate
-    signal: np.ndarray  # [L, 3] margin, slope and constant of its `Signal`
-    reset: np.ndarray  # [L] activations before a sequence's first step
-    rule: np.ndarray  # [L, 4] the optimizer's `Rule`
-    of_W: Moments
-    of_P: Moments
-    of_V: Moments
-
-
-def _new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
-    """Nets with all weights zero, and nothing kept."""
-    net, T, C = variant.net, variant.history, variant.net.blocks * variant.net.size
-    U = net.units
-    W = (width, U, variant.inputs + variant.bias + variant.recurrent)
-    V = (width, net.direct + C + net.hidden + net.output_bias, outputs)
-    dW, dV, dP = aligned_zeros(*W), aligned_zeros(*V), aligned_zeros(width, U, net.peepholes)
-    return FullState(
-        W=aligned_zeros(*W),
-        V=aligned_zeros(*V),
-        P=aligned_zeros(width, U, net.peepholes),
-        dW=dW,
-        dV=dV,
-        dP=dP,
-        y=aligned_zeros(width, U),
-        s=aligned_zeros(width, C),
-        e=aligned_zeros(width, outputs),
-        kept=aligned_zeros(width, 1, dtype=np.int64),
-        seen=aligned_zeros(width, T, 1 if variant.symbols else variant.inputs),
-        past=aligned_zeros(width, T + 1, U),
-        f=aligned_zeros(width, T, C),
-        h=aligned_zeros(width, T, C),
-        states=aligned_zeros(width, T + 1, C),
-        blame=aligned_zeros(width, T, U),
-        flow=aligned_zeros(width, U),
-        delta=aligned_zeros(width, U),
-        delta_s=aligned_zeros(width, C),
-        rate=aligned_zeros(width),
-        signal=aligned_zeros(width, 3),
-        reset=aligned_zeros(width),
-        rule=aligned_zeros(width, len(optimizers.Rule())),
-        of_W=new_moments(net.sums, dW, 1),
-        of_P=new_moments(net.sums, dP, 1),
-        of_V=new_moments(net.sums, dV, 1),
-    )
-
-
-def _put(state: FullState, variant: FullVariant, l: int, network: Any, weights: Weights, signal: Signal) -> None:
-    """Lane l has these weights, hidden [U, M + S] and output [K, C]; nothing is summed up yet."""
-    (hidden, output), M = weights, state.W.shape[2]
-    state.W[l], state.P[l], state.V[l] = hidden[:, :M], hidden[:, M:], output.T
-    state.dW[l], state.dP[l], state.dV[l] = 0.0, 0.0, 0.0
-    state.rate[l], state.signal[l], state.reset[l] = signal.rate, signal[1:4], network.reset
-    state.rule[l] = signal.rule
-    optimizers.forget([array[l] for array in (*state.of_W, *state.of_P, *state.of_V)])
-
-
-def _weights(state: FullState, variant: FullVariant, l: int) -> Weights:
-    """Copies of the weights of lane l: hidden [U, M + S] and output [K, C]."""
-    return np.concatenate([state.W[l], state.P[l]], axis=1), state.V[l].T.copy()
+from lstm_search.networks.lstm1997_update import apply_sums
+from lstm_search.networks.unrolled import fetch_targets, illegal, keep
+from lstm_search.simd import (
+    ABSOLUTE,
+    EVERY,
+    RANKED,
+    SQUARED,
+    STEPS,
+    WORST,
+    Block,
+    Index,
+    Lanes,
+    StopState,
+    Value,
+    divide,
+    exceeding,
+    gather,
+    inlined,
+    larger,
+    load,
+    magnitude,
+    scatter_add,
+    select,
+    splat,
+    squash_unfused,
+    store,
+)
 
 
 @inlined
-def _conventional(net: Variant, i: int) -> int:
-    """The number of conventional unit i among the hidden units."""
-    return net.blocks * (net.size + 1 + net.output_gates) + i
+def _add(lanes: Lanes, to: np.ndarray, index: Index, mask: int, term: Value) -> None:
+    """Add the term to `to[index]`, in the lanes of `mask`."""
+    before = load(lanes, to, index)
+    store(to, index, select(mask, before + term, before))
 
 
 @inlined
-def _look(variant: FullVariant, state: FullState, block: Block, l: int, t: int, k: int) -> None:
-    """The inputs of lane l at step t of the block, into place k of what is seen."""
-    if variant.symbols:
-        state.seen[l, k, 0] = block.symbol[t, l]
-    else:
-        copy(state.seen[l, k], block.x[t, :, l])
+def _slope(y: Value) -> Value:
+    return y * (1.0 - y)
 
 
 @inlined
-def _net_input(variant: FullVariant, w: np.ndarray, seen: np.ndarray, before: np.ndarray) -> float:
-    """A.1: net_u = sum_m w_um z_m, of a unit with weights w [M]."""
-    net, first = recurrent.from_inputs(variant, w, seen), variant.inputs + variant.bias
-    for m in range(variant.recurrent):
-        net += w[first + m] * before[m]
-    return float(net)
+def _cells(core: Variant, j: int) -> range:
+    """The cells of block j."""
+    return range(j * core.size, (j + 1) * core.size)
 
 
 @inlined
-def _open(net: Variant, y: np.ndarray, j: int) -> float:
-    """What the cells of block j are multiplied by: y_out, or 1 where there are no output gates."""
-    return y[net.blocks * net.size + net.blocks + j] if net.output_gates else 1.0
-
-
-@inlined
-def _from_cells(p: np.ndarray, s: np.ndarray, j: int) -> float:
-    """What a gate of block j with peepholes p [S] receives from the states s [C]."""
-    net = 0.0
-    for i in range(p.shape[0]):
-        net += p[i] * s[j * p.shape[0] + i]
+def _net(lanes: Lanes, core: Variant, state: FullState, k: int, u: int) -> Value:
+    """A.1: net_u = sum_m w_um z_m, from what row k has seen and from the activations of the step before."""
+    W, x, first = state.core.W, state.past.x, core.activations
+    net = load(lanes, W, (u, core.bias)) if core.bias >= 0 else splat(lanes, 0.0)
+    if core.symbols:
+        net = net + gather(lanes, state.core.of.W, u, state.steps.symbol, k)
+    for i in range(x.shape[1]):
+        net = net + load(lanes, W, (u, i)) * load(lanes, x, (k, i))
+    for m in range(core.sources - first):
+        net = net + load(lanes, W, (u, first + m)) * load(lanes, state.y, m)
     return net
 
 
 @inlined
-def _kept(variant: FullVariant, y: np.ndarray, j: int) -> float:
-    """y_f of block j, from the activations y [U]."""
-    if variant.forget_gates:
-        return float(y[y.shape[0] - variant.net.blocks + j])
-    return 1.0 - y[variant.net.blocks * variant.net.size + j] if variant.coupled else 1.0
+def _add_peepholes(lanes: Lanes, core: Variant, state: FullState, first: int) -> None:
+    """net_u += sum_c w_uc s_c over the cells of its block, for the gates u of all blocks from the unit `first` on."""
+    W, s = state.core.W, state.core.s
+    for j in range(core.blocks):
+        seen = splat(lanes, 0.0)
+        for i in range(core.size):
+            seen = seen + load(lanes, W, (first + j, core.sources + i)) * load(lanes, s, j * core.size + i)
+        store(state.f, first + j, load(lanes, state.f, first + j) + seen)
 
 
 @inlined
-def _squashed_nets(variant: FullVariant, state: FullState, l: int, k: int) -> None:
-    """A.1: f(net_u) of all units into `y`. Of output gates that are to see states of this step, net_u is in `delta`."""
-    y, W, P, s, b = state.y[l], state.W[l], state.P[l], state.s[l], variant.net.blocks
-    for u in range(y.shape[0]):
-        y[u] = _net_input(variant, W[u], state.seen[l, k], state.past[l, k])
-    if variant.net.peepholes:
-        copy(state.delta[l], y)
-        for j in range(b):
-            y[s.shape[0] + j] += _from_cells(P[s.shape[0] + j], s, j)
-            if variant.forget_gates:
-                u = y.shape[0] - b + j
-                y[u] += _from_cells(P[u], s, j)
-    for u in range(y.shape[0]):
-        y[u] = logistic(y[u])
-
-
-@inlined
-def _block(variant: FullVariant, state: FullState, l: int, k: int, j: int) -> None:
-    """A.1: s_c = y_f s_c + y_in g(net_c) and y_c = y_out h(s_c) in block j, from the squashed net inputs in `y`."""
-    net, y, s, C = variant.net, state.y[l], state.s[l], variant.net.blocks * variant.net.size
-    y_f = _kept(variant, y, j)
-    for c in range(j * net.size, (j + 1) * net.size):
-        state.f[l, k, c] = y[c]
-        s[c] = y_f * s[c] + y[C + j] * (net.g_range * y[c] + net.g_low)
-    if net.peepholes * net.output_gates:
-        u = C + net.blocks + j
-        y[u] = logistic(state.delta[l, u] + _from_cells(state.P[l, u], s, j))
-    for c in range(j * net.size, (j + 1) * net.size):
-        h = s[c] if net.identity else net.h_most * (2.0 * logistic(s[c]) - 1.0)
-        state.h[l, k, c] = h
-        y[c] = _open(net, y, j) * h
-
-
-def _step(variant: FullVariant, state: FullState, block: Block, l: int, t: int, learning: int) -> None:
-    """A piece of the loop: the forward pass, which is kept for learning."""
-    kept, y, past = state.kept[l], state.y[l], state.past[l]
-    if kept[0] == variant.history:  # no room for one more
-        _unroll(variant, state, l)
-    k = kept[0]
-    copy(past[k], y)
-    copy(state.states[l, k], state.s[l])
-    _look(variant, state, block, l, t, k)
-    _squashed_nets(variant, state, l, k)
-    for j in range(variant.net.blocks):
-        _block(variant, state, l, k, j)
-    if learning:
-        copy(past[k + 1], y)
-        copy(state.states[l, k + 1], state.s[l])
-        state.blame[l, k] = 0.0
-        kept[0] = k + 1
-
-
-def _observe(variant: FullVariant, state: FullState, block: Block, stop: StopState, l: int, t: int) -> None:
-    """A piece of the loop: the outputs meet their target."""
-    net, V, e, y = variant.net, state.V[l], state.e[l], state.y[l]
-    D, C = net.direct, net.blocks * net.size
-    e[:] = 0.0
-    if net.output_bias:
-        copy(e, V[D + C + net.hidden])
-    if D and net.symbols:
-        add_scaled(e, 1.0, V[block.symbol[t, l]])
-    elif D:
-        for m in range(D):
-            add_scaled(e, block.x[t, m, l], V[m])
-    for c in range(C):
-        add_scaled(e, y[c], V[D + c])
-    for i in range(net.hidden):
-        add_scaled(e, y[_conventional(net, i)], V[D + C + i])
-    if not net.linear:
-        for k in range(e.shape[0]):
-            e[k] = logistic(e[k])
-    loop.compare(block, stop, l, t, e)
-
-
-@inlined
-def _blame(V: np.ndarray, e: np.ndarray) -> float:
-    """-dE/dy of a unit with the weights V [K] to outputs whose error signals are e [K]."""
-    blame = 0.0
-    for k in range(e.shape[0]):
-        blame += V[k] * e[k]
-    return blame
-
-
-def _learn(variant: FullVariant, state: FullState, block: Block, l: int, t: int) -> None:
-    """A piece of the loop: what the targets of this step bring to output weights, and to whom errors flow back."""
-    net, V, dV, e, y, a = variant.net, state.V[l], state.dV[l], state.e[l], state.y[l], state.rate[l]
-    D, C, blame = net.direct, net.blocks * net.size, state.blame[l, state.kept[l, 0] - 1]
-    for k in range(e.shape[0]):
-        error = block.target[t, k, l] - e[k]
-        if net.linear:
-            e[k] = 0.0 if abs(error) < state.signal[l, 0] else error
-        else:
-            e[k] = recurrent.error_signal(state.signal[l], e[k], error)
-    for c in range(C + net.hidden):
-        u = c if c < C else _conventional(net, c - C)
-        blame[u] = _blame(V[D + c], e)
-        add_scaled(dV[D + c], a * y[u], e)
-    if D and net.symbols:
-        add_scaled(dV[block.symbol[t, l]], a, e)
-    elif D:
-        for m in range(D):
-            add_scaled(dV[m], a * block.x[t, m, l], e)
-    if net.output_bias:
-        add_scaled(dV[D + C + net.hidden], a, e)
-
-
-@inlined
-def _through_block(variant: FullVariant, state: FullState, l: int, k: int, j: int) -> None:
-    """-dE/dnet of the cells and gates of block j at the step kept at k, from -dE/dy in `flow` and -dE/ds of later; then
-    -dE/ds of the step before."""
-    net, y, flow, delta, ds = variant.net, state.past[l, k + 1], state.flow[l], state.delta[l], state.delta_s[l]
-    C, opened, U = net.blocks * net.size, _open(net, state.past[l, k + 1], j), delta.shape[0]
-    u_in, u_out, u_f = C + j, C + net.blocks + j, U - net.blocks + j
-    if net.output_gates:
-        e_out = flow[u_out]
-        for c in range(j * net.size, (j + 1) * net.size):
-            e_out += state.h[l, k, c] * flow[c]
-        delta[u_out] = e_out * y[u_out] * (1.0 - y[u_out])
-        _through_peepholes(variant, state, l, u_out, j)
-    e_in, e_f, y_f = flow[u_in], flow[u_f] if variant.forget_gates else 0.0, _kept(variant, y, j)
-    for c in range(j * net.size, (j + 1) * net.size):
-        f, h, a, s = state.f[l, k, c], state.h[l, k, c], net.h_most, state.states[l, k, c]
-        ds[c] += opened * flow[c] * (1.0 if net.identity else (a + h) * (a - h) / (2.0 * a))
-        g = net.g_range * f + net.g_low
-        e_in += ds[c] * (g - s if variant.coupled else g)
-        e_f += ds[c] * s
-        delta[c] = ds[c] * y[u_in] * net.g_range * f * (1.0 - f)
-        ds[c] *= y_f
-    delta[u_in] = e_in * y[u_in] * (1.0 - y[u_in])
-    _through_peepholes(variant, state, l, u_in, j)
-    if variant.forget_gates:
-        delta[u_f] = e_f * y_f * (1.0 - y_f)
-        _through_peepholes(variant, state, l, u_f, j)
-
-
-@inlined
-def _through_peepholes(variant: FullVariant, state: FullState, l: int, u: int, j: int) -> None:
-    """-dE/ds of the states that gate u of block j sees, from its -dE/dnet."""
-    S = variant.net.peepholes
-    for i in range(S):
-        state.delta_s[l, j * S + i] += state.delta[l, u] * state.P[l, u, i]
-
-
-@inlined
-def _learn_peepholes(variant: FullVariant, state: FullState, l: int, k: int) -> None:
-    """What the step kept at k brings to the peepholes: output gates see its states, the others those before."""
-    net, dP, a, delta, C = variant.net, state.dP[l], state.rate[l], state.delta[l], state.s.shape[1]
-    for j in range(net.blocks):
-        before = state.states[l, k, j * net.size : (j + 1) * net.size]
-        add_scaled(dP[C + j], a * delta[C + j], before)
-        if net.output_gates:
-            u = C + net.blocks + j
-            add_scaled(dP[u], a * delta[u], state.states[l, k + 1, j * net.size : (j + 1) * net.size])
+def _gates(lanes: Lanes, variant: FullVariant, state: FullState, k: int) -> None:
+    """A.1: f(net_u) of all units but output gates that are to see states of this step, of which it is net_u."""
+    core, f, units = variant.core, state.f, state.f.shape[0]
+    C, rest = core.blocks * core.size, units - variant.forget_gates * core.blocks
+    for u in range(units):
+        store(f, u, _net(lanes, core, state, k, u))
+    if core.peepholes:
+        _add_peepholes(lanes, core, state, C)
         if variant.forget_gates:
-            u = delta.shape[0] - net.blocks + j
-            add_scaled(dP[u], a * delta[u], before)
+            _add_peepholes(lanes, core, state, rest)
+    late = core.blocks if core.peepholes and core.output_gates else 0
+    squash_unfused(lanes, f, 0, C + core.blocks)
+    squash_unfused(lanes, f, C + core.blocks + late, units)
 
 
 @inlined
-def _unroll(variant: FullVariant, state: FullState, l: int) -> None:
-    """Errors flow back through all steps that are kept; `kept` is 0 again."""
-    net, flow, delta, W, dW = variant.net, state.flow[l], state.delta[l], state.W[l], state.dW[l]
-    first = variant.inputs + variant.bias
-    flow[:] = 0.0
-    state.delta_s[l] = 0.0
-    for k in range(state.kept[l, 0] - 1, -1, -1):
-        add_scaled(flow, 1.0, state.blame[l, k])
-        for j in range(net.blocks):
-            _through_block(variant, state, l, k, j)
-        for i in range(net.hidden):
-            u = _conventional(net, i)
-            delta[u] = flow[u] * state.past[l, k + 1, u] * (1.0 - state.past[l, k + 1, u])
-        flow[:] = 0.0
+def _kept(lanes: Lanes, variant: FullVariant, f: np.ndarray, j: int) -> Value:
+    """y_f of block j, from f [U, L]."""
+    core = variant.core
+    if variant.forget_gates:
+        return load(lanes, f, f.shape[0] - core.blocks + j)
+    return 1.0 - load(lanes, f, core.blocks * core.size + j) if variant.coupled else splat(lanes, 1.0)
+
+
+@inlined
+def _open(lanes: Lanes, core: Variant, f: np.ndarray, j: int) -> Value:
+    """What the cells of block j are multiplied by: y_out, or 1 where there are no output gates."""
+    return load(lanes, f, core.blocks * (core.size + 1) + j) if core.output_gates else splat(lanes, 1.0)
+
+
+@inlined
+def _states(lanes: Lanes, variant: FullVariant, state: FullState, k: int, mask: int, learn: int) -> None:
+    """A.1: s_c(t) = y_f s_c(t-1) + y_in g(net_c) in the lanes of `mask`; then h(s_c)."""
+    core, f, s, h, past = variant.core, state.f, state.core.s, state.core.h, state.past
+    C, late = core.blocks * core.size, core.blocks * (core.size + 1)
+    for j in range(core.blocks):
+        y_in, y_f = load(lanes, f, C + j), _kept(lanes, variant, f, j)
+        for c in _cells(core, j):
+            before = load(lanes, s, c)
+            now = y_f * before + y_in * (core.g_range * load(lanes, f, c) + core.g_low)
+            store(s, c, select(mask, now, before))
+            store(h, c, now)
+            if learn:
+                keep(lanes, past.s, k, c, learn, before)
+    if core.peepholes and core.output_gates:
+        _add_peepholes(lanes, core, state, late)
+        squash_unfused(lanes, f, late, late + core.blocks)
+    if not core.identity:
+        squash_unfused(lanes, h, 0, C)
+        for c in range(C):
+            store(h, c, core.h_most * (2.0 * load(lanes, h, c) - 1.0))
+
+
+def _step(lanes: Lanes, variant: FullVariant, state: FullState, k: int, mask: int, learn: int) -> None:
+    """A piece of the loop: the forward pass of the lanes of `mask`, which is kept of those of `learn`."""
+    core, y, f, past = variant.core, state.y, state.f, state.past
+    C = core.blocks * core.size
+    _gates(lanes, variant, state, k)
+    _states(lanes, variant, state, k, mask, learn)
+    if learn:
+        for m in range(past.y.shape[1]):
+            keep(lanes, past.y, k, m, learn, load(lanes, y, m))
+        for u in range(f.shape[0]):
+            keep(lanes, past.f, k, u, learn, load(lanes, f, u))
+        for c in range(C):
+            keep(lanes, past.h, k, c, learn, load(lanes, state.core.h, c))
+        for c in range(past.s_now.shape[1]):
+            keep(lanes, past.s_now, k, c, learn, load(lanes, state.core.s, c))
+        for c in range(past.blame.shape[1]):
+            keep(lanes, past.blame, k, c, learn, splat(lanes, 0.0))
+    for j in range(core.blocks):
+        for c in _cells(core, j):  # A.1: y_c(t) = y_out(t) h(s_c(t))
+            y_c = _open(lanes, core, f, j) * load(lanes, state.core.h, c)
+            store(y, c, select(mask, y_c, load(lanes, y, c)))
+    for u in range(C, y.shape[0]):
+        store(y, u, select(mask, load(lanes, f, u), load(lanes, y, u)))
+
+
+@inlined
+def _output_nets(lanes: Lanes, core: Variant, state: FullState, k: int, due: int) -> None:
+    """A.1: net_k of the outputs, from cells and conventional units of the same step, and where they see inputs from
+    those of row k, into `e`."""
+    e, V, of, D, C = state.core.e, state.core.V, state.core.of.V, core.rows, core.blocks * core.size
+    if core.direct > D:
+        for l in range(e.shape[1]):
+            if due >> l & 1:
+                for o in range(V.shape[0]):
+                    e[o, l] = of[state.steps.symbol[k, l], l, o]
+    for o in range(V.shape[0]):
+        net = load(lanes, V, (o, D + C + core.hidden)) if core.output_bias else splat(lanes, 0.0)
+        if core.direct > D:
+            net = net + load(lanes, e, o)
+        for i in range(D):
+            net = net + load(lanes, state.past.x, (k, i)) * load(lanes, V, (o, i))
+        for c in range(C):
+            net = net + load(lanes, state.y, c) * load(lanes, V, (o, D + c))
+        for i in range(core.hidden):
+            net = net + load(lanes, state.y, conventional(core, i)) * load(lanes, V, (o, D + C + i))
+        store(e, o, net)
+
+
+@inlined
+def _error_signal(lanes: Lanes, core: Variant, state: FullState, y: Value, error: Value) -> Value:
+    """A.1: e_k = f'(net_k) (t_k - y_k), or as its `Signal` has it: 0 within the margin, another factor for f'."""
+    signal = state.core.signal
+    wanted = 1.0 - exceeding(load(lanes, signal, 0), magnitude(error))
+    if core.linear:
+        return wanted * error
+    return wanted * (error * (load(lanes, signal, 1) * _slope(y) + load(lanes, signal, 2)))
+
+
+def _observe(
+    lanes: Lanes, variant: FullVariant, state: FullState, block: Block, stop: StopState, k: int, due: int, ends: int
+) -> None:
+    """A piece of the loop: outputs meet their targets. Error signals go into `e`."""
+    core, e, K, tally = variant.core, state.core.e, block.target.shape[1], stop.tally
+    absolute, squared, worst = splat(lanes, 0.0), splat(lanes, 0.0), splat(lanes, 0.0)
+    _output_nets(lanes, core, state, k, due)
+    fetch_targets(state.steps, block, due)
+    if not core.linear:
+        squash_unfused(lanes, e, 0, K)
+    ranked = illegal(lanes, state.steps, block, e, due) if block.legal.shape[0] else worst
+    for o in range(K):
+        y = load(lanes, e, o)
+        error = load(lanes, state.steps.target, o) - y
+        absolute, squared = absolute + magnitude(error), squared + error * error
+        worst = larger(worst, magnitude(error))
+        store(e, o, _error_signal(lanes, core, state, y, error))
+    _add(lanes, tally, ABSOLUTE, due, divide(absolute, splat(lanes, K)))
+    _add(lanes, tally, SQUARED, due, divide(squared, splat(lanes, K)))
+    _add(lanes, tally, STEPS, due, splat(lanes, 1.0))
+    worst, before = select(stop.masks[RANKED], ranked, worst), load(lanes, tally, WORST)
+    store(tally, WORST, select(due & (ends | stop.masks[EVERY]), larger(before, worst), before))
+
+
+def _learn(lanes: Lanes, variant: FullVariant, state: FullState, k: int, mask: int) -> None:
+    """A piece of the loop: what the targets of a step bring to output weights, and to whom errors flow back."""
+    core, V, dV, a, D = variant.core, state.core.V, state.core.dV, load(lanes, state.core.rate, 0), variant.core.rows
+    C = core.blocks * core.size
+    for i in range(C + core.hidden):
+        y, blame = load(lanes, state.y, i if i < C else conventional(core, i - C)), splat(lanes, 0.0)
+        for o in range(V.shape[0]):
+            e = load(lanes, state.core.e, o)
+            blame = blame + load(lanes, V, (o, D + i)) * e
+            _add(lanes, dV, (o, D + i), mask, a * y * e)
+        keep(lanes, state.past.blame, k, i, mask, blame)
+    for o in range(V.shape[0]):
+        e = load(lanes, state.core.e, o)
+        for i in range(D):
+            _add(lanes, dV, (o, i), mask, a * load(lanes, state.past.x, (k, i)) * e)
+        if core.output_bias:
+            _add(lanes, dV, (o, D + C + core.hidden), mask, a * e)
+    if core.direct > D:
+        _learn_direct(state, k, mask)
+
+
+@inlined
+def _learn_direct(state: FullState, k: int, mask: int) -> None:
+    """V[x, k] += rate e_k for the symbol x of row k, in the lanes of `mask`."""
+    e, dV = state.core.e, state.core.of.dV
+    for l in range(e.shape[1]):
+        if mask >> l & 1:
+            for o in range(state.core.V.shape[0]):
+                dV[state.steps.symbol[k, l], l, o] += state.core.rate[0, l] * e[o, l]
+
+
+@inlined
+def _blamed(lanes: Lanes, state: FullState, k: int, u: int, i: int) -> Value:
+    """-dE/dy of unit u, which outputs see at the place i: from all later steps, and from the targets of row k."""
+    return load(lanes, state.back, u) + load(lanes, state.past.blame, (k, i))
+
+
+@inlined
+def _through_peepholes(lanes: Lanes, core: Variant, state: FullState, u: int, j: int) -> None:
+    """-dE/ds of the states that gate u of block j sees, from its -dE/dnet."""
+    U, delta = state.delta.shape[0], load(lanes, state.delta, u)
+    for i in range(core.peepholes):
+        c = U + j * core.size + i
+        store(state.back, c, load(lanes, state.back, c) + delta * load(lanes, state.core.W, (u, core.sources + i)))
+
+
+@inlined
+def _through_output_gate(lanes: Lanes, core: Variant, state: FullState, k: int, j: int) -> None:
+    """-dE/dnet of the output gate of block j."""
+    u = core.blocks * (core.size + 1) + j
+    y_out, e_out = load(lanes, state.past.f, (k, u)), load(lanes, state.back, u)
+    for c in _cells(core, j):
+        e_out = e_out + load(lanes, state.past.h, (k, c)) * _blamed(lanes, state, k, c, c)
+    store(state.delta, u, e_out * y_out * (1.0 - y_out))
+    _through_peepholes(lanes, core, state, u, j)
+
+
+@inlined
+def _through_block(lanes: Lanes, variant: FullVariant, state: FullState, k: int, j: int) -> None:
+    """-dE/dnet of the cells and gates of block j at the step of row k; then -dE/ds of the step before."""
+    core, past, f, back, delta = variant.core, state.past, state.past.f[k], state.back, state.delta
+    U, u_in, a = delta.shape[0], core.blocks * core.size + j, core.h_most
+    u_f = U - core.blocks + j
+    if core.output_gates:
+        _through_output_gate(lanes, core, state, k, j)
+    opened, y_in, y_f = _open(lanes, core, f, j), load(lanes, f, u_in), _kept(lanes, variant, f, j)
+    e_in, e_f = load(lanes, back, u_in), load(lanes, back, u_f)
+    for c in _cells(core, j):
+        f_c, h, s = load(lanes, f, c), load(lanes, past.h, (k, c)), load(lanes, past.s, (k, c))
+        e_s = opened * _blamed(lanes, state, k, c, c)
+        if not core.identity:
+            e_s = e_s * ((a + h) * (a - h) * (0.5 / a))  # h'(s) = (a + h) (a - h) / 2 a
+        e_s = load(lanes, back, U + c) + e_s
+        g = core.g_range * f_c + core.g_low
+        e_in, e_f = e_in + e_s * (g - s if variant.coupled else g), e_f + e_s * s
+        store(delta, c, e_s * y_in * core.g_range * f_c * (1.0 - f_c))
+        store(back, U + c, e_s * y_f)
+    store(delta, u_in, e_in * y_in * (1.0 - y_in))
+    _through_peepholes(lanes, core, state, u_in, j)
+    if variant.forget_gates:
+        store(delta, u_f, e_f * y_f * (1.0 - y_f))
+        _through_peepholes(lanes, core, state, u_f, j)
+
+
+@inlined
+def _to_the_step_before(lanes: Lanes, core: Variant, state: FullState, mask: int) -> None:
+    """-dE/dy of the step before: what flows from net inputs, sum_u w_um delta_u. Nothing flows in the other lanes."""
+    back, delta, zero = state.back, state.delta, splat(lanes, 0.0)
+    for m in range(core.sources - core.activations):
+        flow = zero
         for u in range(delta.shape[0]):
-            add_sources(variant, dW[u], state.rate[l] * delta[u], state.seen[l, k], state.past[l, k])
-            add_scaled(flow[: variant.recurrent], delta[u], W[u, first:])
-        if net.peepholes:
-            _learn_peepholes(variant, state, l, k)
-    state.kept[l, 0] = 0
+            flow = flow + load(lanes, delta, u) * load(lanes, state.core.W, (u, core.activations + m))
+        store(back, m, select(mask, flow, zero))
+    for i in range(delta.shape[0], back.shape[0]):
+        store(back, i, select(mask, load(lanes, back, i), zero))
 
 
-def _finish(variant: FullVariant, state: FullState, l: int, number: int) -> None:
-    """A piece of the loop: the sequence is unrolled, and the weights change. Those that do not exist stay 0."""
-    net, dW, C = variant.net, state.dW[l], variant.net.blocks * variant.net.size
-    _unroll(variant, state, l)
+@inlined
+def _contribute(lanes: Lanes, core: Variant, state: FullState, k: int, mask: int) -> None:
+    """DW += rate x delta x source for all units and sources of the step of row k, in the lanes of `mask`."""
+    of, dW, past, rate = state.core.of, state.core.dW, state.past, load(lanes, state.core.rate, 0)
     for u in range(dW.shape[0]):
-        if variant.bias and not (net.cell_bias if u < C else net.gate_bias):
-            dW[u, variant.inputs] = 0.0
-        if u < C and not net.cells_fed:
-            dW[u, variant.inputs + variant.bias :] = 0.0
-    if net.sums <= DESCENT:
-        recurrent.move(state.W[l], dW)
-        recurrent.move(state.P[l], state.dP[l])
-        recurrent.move(state.V[l], state.dV[l])
-    else:
-        count(state.rule[l])
-        follow(net.sums, state.rule[l], state.W[l], dW, state.of_W.first[l], state.of_W.second[l])
-        follow(net.sums, state.rule[l], state.P[l], state.dP[l], state.of_P.first[l], state.of_P.second[l])
-        follow(net.sums, state.rule[l], state.V[l], state.dV[l], state.of_V.first[l], state.of_V.second[l])
+        a = rate * load(lanes, state.delta, u)
+        if core.symbols:  # adding -0.0 leaves the other lanes' bits as they are
+            scatter_add(lanes, of.dW, u, state.steps.symbol, k, select(mask, a, splat(lanes, -0.0)))
+        for i in range(past.x.shape[1]):
+            _add(lanes, dW, (u, i), mask, a * load(lanes, past.x, (k, i)))
+        if core.bias >= 0:
+            _add(lanes, dW, (u, core.bias), mask, a)
+        for m in range(past.y.shape[1]):
+            _add(lanes, dW, (u, core.activations + m), mask, a * load(lanes, past.y, (k, m)))
 
 
-def _begin(variant: FullVariant, state: FullState, l: int) -> None:
+@inlined
+def _learn_peepholes(
+    lanes: Lanes, core: Variant, state: FullState, k: int, mask: int, first: int, s: np.ndarray
+) -> None:
+    """What the step of row k brings to the peepholes of the gates of all blocks from the unit `first` on, which see the
+    states s."""
+    for j in range(core.blocks):
+        a = load(lanes, state.core.rate, 0) * load(lanes, state.delta, first + j)
+        for i in range(core.size):
+            seen = load(lanes, s, (k, j * core.size + i))
+            _add(lanes, state.core.dW, (first + j, core.sources + i), mask, a * seen)
+
+
+def _flow_back(lanes: Lanes, variant: FullVariant, state: FullState, k: int, mask: int) -> None:
+    """A piece of the loop: errors flow back through a step, and all weights learn what it contributes."""
+    core, C, U = variant.core, variant.core.blocks * variant.core.size, state.delta.shape[0]
+    for j in range(core.blocks):
+        _through_block(lanes, variant, state, k, j)
+    for i in range(core.hidden):
+        u = conventional(core, i)
+        y = load(lanes, state.past.f, (k, u))
+        store(state.delta, u, _blamed(lanes, state, k, u, C + i) * y * (1.0 - y))
+    _to_the_step_before(lanes, core, state, mask)
+    _contribute(lanes, core, state, k, mask)
+    if core.peepholes:
+        _learn_peepholes(lanes, core, state, k, mask, C, state.past.s)
+        if core.output_gates:
+            _learn_peepholes(lanes, core, state, k, mask, C + core.blocks, state.past.s_now)
+        if variant.forget_gates:
+            _learn_peepholes(lanes, core, state, k, mask, U - core.blocks, state.past.s)
+
+
+def _finish(lanes: Lanes, variant: FullVariant, state: FullState, mask: int) -> None:
+    """A piece of the loop: the sums move into the weights. Those that do not exist stay 0."""
+    clear_absent(lanes, variant.core, state.core.dW, mask)
+    apply_sums(lanes, variant.core, state.core, mask)
+
+
+def _begin(lanes: Lanes, variant: FullVariant, state: FullState, mask: int) -> None:
     """A piece of the loop: A.1, s_c(0) = 0; activations are `reset`."""
-    state.y[l] = state.reset[l]
-    state.s[l] = 0.0
-    state.kept[l, 0] = 0
+    y, s = state.y, state.core.s
+    for u in range(y.shape[0]):
+        store(y, u, select(mask, load(lanes, state.core.reset, 0), load(lanes, y, u)))
+    for c in range(s.shape[0]):
+        store(s, c, select(mask, splat(lanes, 0.0), load(lanes, s, c)))
 
 
-KERNELS = loop.kernels(
-    FullState, _new_state, _put, _weights, step=_step, observe=_observe, learn=_learn, finish=_finish, begin=_begin
+KERNELS = unrolled.kernels(
+    FullVariant,
+    new_state,
+    put,
+    weights,
+    lanes_last,
+    step=_step,
+    observe=_observe,
+    learn=_learn,
+    flow_back=_flow_back,
+    finish=_finish,
+    begin=_begin,
 )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lstm_search.checks import setting, settle
-from lstm_search.networks import lstm1997_full, memory_blocks
+from lstm_search.networks import lstm1997_full, lstm1997_full_state, memory_blocks
 from lstm_search.networks.learner import Facts, Kernels, Weights
 from lstm_search.networks.lstm1997_state import Variant
 from lstm_search.networks.lstm2000_kernel import advance, restart
@@ -73,7 +73,7 @@ class Lstm2000(MemoryBlocks):
         gates, coupled = int(self.forget == "gates"), int(self.forget == "coupled")
         if self.gradient == "truncated":
             return Variant2000(core, gates, coupled)
-        return lstm1997_full.variant_of(core, n_inputs, self.history, forget_gates=gates, coupled=coupled)
+        return lstm1997_full_state.variant_of(core, self.history, forget_gates=gates, coupled=coupled)
 
     def _core(self, n_inputs: int, *, symbols: bool = False, sums: int = 0) -> Variant:
         """What they have in common with the 1997 net."""

@@ -36,6 +36,7 @@ from lstm_search.simd.lanes import (
     Lanes,
     Value,
     aligned_zeros,
+    divide,
     exceeding,
     fma,
     full_width,
@@ -53,7 +54,7 @@ from lstm_search.simd.lanes import (
     store,
     store_run,
 )
-from lstm_search.simd.logistic import logistic_and_inverse, logistic_slope, squash
+from lstm_search.simd.logistic import logistic_and_inverse, logistic_slope, squash, squash_unfused
 from lstm_search.simd.stopping import (
     ABSOLUTE,
     ACTIVE,

@@ -76,3 +76,19 @@ def squash(lanes: Lanes, out: np.ndarray, first: int, last: int) -> None:
         store(out, i + 1, top_b * (inverse * a))
     if pairs < last:
         store(out, pairs, logistic(load(lanes, out, pairs)))
+
+
+@inlined
+def squash_unfused(lanes: Lanes, out: np.ndarray, first: int, last: int) -> None:
+    """out[i] = f(out[i]) for first <= i < last, with the bits that plain numbers have: no operation is fused, and each
+    has a division of its own."""
+    magic = 6755399441055744.0  # as above, but the exponent is biased by a sum of its own
+    for i in range(first, last):
+        x = bounded(load(lanes, out, i), -80.0, 80.0)
+        shifted = x * -1.4426950408889634 + magic
+        r = (shifted - magic) * 0.6931471805599453 + x
+        q = r * r
+        even = q * (q * 30.013661848946466 + 3362.4600911530047) + 30262.96149014692
+        odd = r * (q * (q + 420.2733168204112) + 15131.48074507346)
+        top = even + odd
+        store(out, i, divide(top, top + power_of_two(shifted + 1023.0) * (even - odd)))
