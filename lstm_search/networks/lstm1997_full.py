@@ -15,14 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from lstm_search.networks import unrolled
-from lstm_search.networks.lstm1997_full_state import (
-    FullState,
-    FullVariant,
-    lanes_last,
-    new_state,
-    put,
-    weights,
-)
+from lstm_search.networks.lstm1997_full_state import FullState, FullVariant, lanes_last, new_state, put, weights
 from lstm_search.networks.lstm1997_outputs import clear_absent, conventional
 from lstm_search.networks.lstm1997_state import Variant
 from lstm_search.networks.lstm1997_update import apply_sums
@@ -59,11 +52,6 @@ def _add(lanes: Lanes, to: np.ndarray, index: Index, mask: int, term: Value) -> 
     """Add the term to `to[index]`, in the lanes of `mask`."""
     before = load(lanes, to, index)
     store(to, index, select(mask, before + term, before))
-
-
-@inlined
-def _slope(y: Value) -> Value:
-    return y * (1.0 - y)
 
 
 @inlined
@@ -206,7 +194,7 @@ def _error_signal(lanes: Lanes, core: Variant, state: FullState, y: Value, error
     wanted = 1.0 - exceeding(load(lanes, signal, 0), magnitude(error))
     if core.linear:
         return wanted * error
-    return wanted * (error * (load(lanes, signal, 1) * _slope(y) + load(lanes, signal, 2)))
+    return wanted * (error * (load(lanes, signal, 1) * (y * (1.0 - y)) + load(lanes, signal, 2)))
 
 
 def _observe(

@@ -28,7 +28,7 @@ def variant_of(core: Variant, history: int, *, forget_gates: int = 0, coupled: i
     return FullVariant(core._replace(sums=max(core.sums, DESCENT)), history, forget_gates, coupled)
 
 
-class Past(NamedTuple):
+class FullPast(NamedTuple):
     """What the rows keep of the steps of sequences that are not over."""
 
     x: np.ndarray  # [H, I, L] inputs, where these are rows
@@ -49,7 +49,7 @@ class FullState(NamedTuple):
     delta: np.ndarray  # [U, L] -dE/dnet_u of the step that is unrolled
     back: np.ndarray  # [U + C, L] -dE/dy_u from all later steps, then -dE/ds_c
     steps: Steps
-    past: Past
+    past: FullPast
 
 
 def new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
@@ -66,9 +66,9 @@ def new_state(width: int, variant: FullVariant, outputs: int) -> FullState:
     )
 
 
-def _new_past(width: int, variant: FullVariant) -> Past:
+def _new_past(width: int, variant: FullVariant) -> FullPast:
     core, H, C = variant.core, variant.history, variant.core.blocks * variant.core.size
-    return Past(
+    return FullPast(
         x=aligned_zeros(H, core.activations - (core.bias >= 0), width),
         y=aligned_zeros(H, core.sources - core.activations, width),
         f=aligned_zeros(H, core.units, width),

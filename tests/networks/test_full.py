@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import naive, nets
+from helpers.packs import one_by_one, plain, worked
 
-from lstm_search.networks import Lstm1997
-from lstm_search.spec import cell_from_dict
+from lstm_search.networks import Lstm1997, Lstm2000
+from lstm_search.networks.recurrent import logistic
+from lstm_search.simd import Lanes, kernel, lanes_tag, squash_unfused
+from lstm_search.spec import Cell, Stop, Training, TrialSpec, cell_from_dict
+from lstm_search.tasks import Adding, TemporalOrder
+from lstm_search.worker import Worker
 
 SQUASHES = (("bipolar", "bipolar"), ("half", "double"), ("logistic", "identity"))
 CASES = [
@@ -98,6 +103,52 @@ def test_lanes_that_are_tested_do_not_learn() -> None:
     one, _ = nets.trained(network, weights, lanes, symbols=True, learning=0b01)
     np.testing.assert_array_equal(one[0][0], both[0][0])
     np.testing.assert_array_equal(one[1][0], weights[1][0])
+
+
+def adders() -> list[TrialSpec]:
+    """Sequences of several lengths, longer than what is kept of them, trained for several times."""
+    network, training = Lstm2000(2, 2, peepholes=True, gradient="full", history=17), Training(0.01, optimizer="adam")
+    stop = Stop(tolerance=1e-6, window=2000)
+    cells = [Cell(Adding(T), network, training, (stop,)) for T in (25, 60, 33, 90)]
+    return [TrialSpec(cell, n, 7, cap=60 + 40 * n) for n, cell in enumerate(cells)]
+
+
+def classifiers() -> list[TrialSpec]:
+    """Symbols, with checks while neighbours learn."""
+    cell = Cell(TemporalOrder(2, 10), Lstm1997(2, 2, gradient="full", direct=True), Training(0.5), (nets.STOP,))
+    return [TrialSpec(cell, n, 7, cap=200 + 50 * n) for n in range(4)]
+
+
+ALONE = {
+    adders: ("b2976dbd44d5", "1e0994c87632", "ab87eab5a412", "6954fd57e549"),
+    classifiers: ("d0aea5af580f", "7c3d4f366891", "77c5da92cf81", "585efa349a23"),
+}
+"""How the digests of the weights begin, of trials that were gone through one after the other, in plain numbers."""
+
+
+@pytest.mark.parametrize("made", ALONE)
+def test_trials_have_the_bits_of_plain_numbers_in_packs_that_fill_empty_and_shrink(made: Any) -> None:
+    trials = made()
+    expected = one_by_one(trials, width=1)
+    assert tuple(expected[trial.key].weights_sha256[:12] for trial in trials) == ALONE[made]
+    assert plain(worked(Worker(2), trials, 0.01, 2)) == plain(expected)
+
+
+@kernel
+def squashed(lanes: Lanes, vectors: np.ndarray, numbers: np.ndarray) -> None:
+    squash_unfused(lanes, vectors, 0, vectors.shape[0])
+    for i in range(numbers.shape[0]):
+        for l in range(numbers.shape[1]):
+            numbers[i, l] = logistic(numbers[i, l])
+
+
+def test_squashed_vectors_have_the_bits_of_plain_numbers() -> None:
+    rng = np.random.default_rng(1)
+    edges = [0.0, -0.0, 80.0, -80.0, 1e300, -np.inf, np.nan, 5e-324]
+    vectors = np.concatenate([edges, rng.normal(0, 1, 5_000), rng.uniform(-90, 90, 4_992)]).reshape(-1, 2)
+    numbers = vectors.copy()
+    squashed(lanes_tag(2), vectors, numbers)
+    np.testing.assert_array_equal(vectors.view(np.int64), numbers.view(np.int64))
 
 
 @pytest.mark.parametrize(
