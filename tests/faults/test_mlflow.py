@@ -21,6 +21,8 @@ pytestmark = [
 
 TRIALS = 600
 LOSSY = 150
+SHOWN = 10
+"""So many runs are in MLflow when its server is killed: on a slow disk it takes fewer a second than are trained."""
 AWAY = 60
 """Seconds for which the server is away."""
 
@@ -29,7 +31,7 @@ def test_the_server_is_killed_in_the_midst_of_a_study(tmp_path: Path, held: Held
     with serving(tmp_path) as server:
         study = study_shown(tmp_path, "killed", server.address, TRIALS)
         with study.started() as process:
-            until(lambda: len(runs(server.uri, study.name)) > TRIALS // 10)
+            until(lambda: len(runs(server.uri, study.name)) > SHOWN)
             server.kill()
             away = datetime.now(UTC).isoformat()
             until(lambda: study.recorded() > TRIALS // 2)
@@ -47,10 +49,10 @@ def test_the_server_is_killed_in_the_midst_of_a_study(tmp_path: Path, held: Held
 
 
 def pace(study: Study, since: str = "", until: str = "9999") -> float:
-    """How many trials a second were recorded in that time, from its first to its last."""
+    """How many trials a second were recorded in that time, from its first to its last; 0 for fewer than two."""
     study.recorded()
     times = sorted(datetime.fromisoformat(at) for at in study.seen.values() if since < at < until)
-    return len(times) / (times[-1] - times[0]).total_seconds()
+    return len(times) / (times[-1] - times[0]).total_seconds() if len(times) > 1 else 0.0
 
 
 @pytest.mark.parametrize("driver", [False, True], ids=["away", "driver"])
