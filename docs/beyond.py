@@ -18,6 +18,7 @@ import pandas as pd
 from pages import ROOT, markdown, printed
 
 import lstm_search
+from lstm_search.record import studies
 from lstm_search.stats import Times, ert_p, expected_running_time, holm, ratio_interval
 
 PAGE = ROOT / "docs" / "tables" / "beyond.md"
@@ -28,6 +29,9 @@ FRESH = 1_000_000
 
 CONFIRMED = 20
 """So many fresh replicates has the best of a race (`search.confirm`)."""
+
+NONE = pd.DataFrame({"key": [], "replicate": []})
+"""The trials of a study that has not begun."""
 
 LEVEL = 0.05
 
@@ -163,11 +167,12 @@ class Tuned(NamedTuple):
 
 def tuned(name: str, change: str) -> Tuned:
     """The race of a change on a task, as it is recorded."""
-    trials = lstm_search.open_study(f"beyond-{name}-{change}", home=str(ROOT / "studies")).trials()
+    study, home = f"beyond-{name}-{change}", ROOT / "studies"
+    trials = lstm_search.open_study(study, home=str(home)).trials() if study in studies(home) else NONE
     trials = trials.drop_duplicates("key", keep="last")
     fresh = trials[trials["replicate"] >= FRESH]
     if len(fresh) < CONFIRMED:
-        raise SystemExit(f"beyond-{name}-{change} is not finished: `python docs/beyond.py` trains what is missing")
+        raise SystemExit(f"{study} is not finished: `python docs/beyond.py` trains what is missing")
     spent = {solved: [float(value) for value in some["sequences"]] for solved, some in fresh.groupby(_solved(fresh))}
     return Tuned(_chosen(change, fresh), (spent.get(True, []), spent.get(False, [])), float(trials["seconds"].sum()))
 

@@ -77,7 +77,7 @@ def cost(words: str) -> float:
 
 def _as_written(row: Row) -> Sequence[Trial]:
     """The shipped trials of a row of a table, with the settings that the paper has."""
-    written = compose([f"table={row.table}"]).definition
+    written = compose([f"table={row.table}", "rows=all"]).definition
     (same,) = (each for each in written.rows if each.name == row.name.rpartition("/")[2])  # joint: TABLE/ROW
     return shipped_of(written, same)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from lstm_search.networks import unrolled
 from lstm_search.networks.lstm1997_full_state import FullState, FullVariant, lanes_last, new_state, put, weights
-from lstm_search.networks.lstm1997_outputs import clear_absent, conventional
+from lstm_search.networks.lstm1997_outputs import clear_absent, conventional, h_slope
 from lstm_search.networks.lstm1997_state import Variant
 from lstm_search.networks.lstm1997_update import apply_sums
 from lstm_search.networks.unrolled import fetch_targets, illegal, keep
@@ -282,7 +282,7 @@ def _through_output_gate(lanes: Lanes, core: Variant, state: FullState, k: int, 
 def _through_block(lanes: Lanes, variant: FullVariant, state: FullState, k: int, j: int) -> None:
     """-dE/dnet of the cells and gates of block j at the step of row k; then -dE/ds of the step before."""
     core, past, f, back, delta = variant.core, state.past, state.past.f[k], state.back, state.delta
-    U, u_in, a = delta.shape[0], core.blocks * core.size + j, core.h_most
+    U, u_in = delta.shape[0], core.blocks * core.size + j
     u_f = U - core.blocks + j
     if core.output_gates:
         _through_output_gate(lanes, core, state, k, j)
@@ -292,7 +292,7 @@ def _through_block(lanes: Lanes, variant: FullVariant, state: FullState, k: int,
         f_c, h, s = load(lanes, f, c), load(lanes, past.h, (k, c)), load(lanes, past.s, (k, c))
         e_s = opened * _blamed(lanes, state, k, c, c)
         if not core.identity:
-            e_s = e_s * ((a + h) * (a - h) * (0.5 / a))  # h'(s) = (a + h) (a - h) / 2 a
+            e_s = e_s * h_slope(core, h)
         e_s = load(lanes, back, U + c) + e_s
         g = core.g_range * f_c + core.g_low
         e_in, e_f = e_in + e_s * (g - s if variant.coupled else g), e_f + e_s * s

@@ -179,7 +179,7 @@ def _align(state: Any, mask: int) -> int:
     for l in range(steps.at.shape[0]):
         if mask >> l & 1:
             first, to = steps.first[l], rows - steps.kept[l]
-            for step in range(steps.kept[l]):
+            for step in range(steps.kept[l] if to != first else 0):
                 k = steps.kept[l] - 1 - step if to > first else step  # no row is overwritten before it has moved
                 _move_row(state, l, first + k, to + k)
             for k in range(to, rows):
@@ -312,7 +312,12 @@ def kernels(
     finish: Body,
     begin: Body,
 ) -> Kernels:
-    """The kernels of a net whose variants are of the type `variant`, and whose pieces are these plain functions."""
+    """The kernels of a net whose variants are of the type `variant`, and whose pieces are these plain functions. Raises
+    TypeError where another network's variant has the same name, for machine code is found by the names of types."""
+    if any(other.__name__ == variant.__name__ for other in _BODIES[0]):
+        raise TypeError(
+            f"{variant.__module__}.{variant.__name__}: another network's variant has that name; choose another"
+        )
     for bodies, body in zip(_BODIES, (step, observe, learn, flow_back, finish, begin), strict=True):
         bodies[variant] = body
     return Kernels(new_state, put, weights, lanes_last, advance, restart)

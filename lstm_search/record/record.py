@@ -411,7 +411,10 @@ class Record:
                 milestones[entry["key"]].append(sql.reached(entry))
             found = db.execute(sql.TRIALS, which).fetchall()
         more = ({"milestones": milestones.get(entry["key"], ()), "curve": Curve(entry["curve"])} for entry in found)
-        return [trial_from_plain(cell, seed, {**entry, **rest}) for entry, rest in zip(found, more, strict=True)]
+        try:
+            return [trial_from_plain(cell, seed, {**entry, **rest}) for entry, rest in zip(found, more, strict=True)]
+        except (ValueError, TypeError) as error:
+            raise recordfile.damaged(self.path, f"a value of a trial is of another kind: {error}") from error
 
 
 def _retriable(outcomes: Iterable[str]) -> set[str]:

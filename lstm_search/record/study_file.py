@@ -153,6 +153,14 @@ def named_errors(path: Path) -> Iterator[None]:
         raise _named(path, error.strerror or str(error), full) from error
 
 
+def damaged(path: Path, message: str) -> RecordDamaged:
+    """The error for a record that cannot be read whole, with what helps."""
+    return RecordDamaged(
+        f"{path} is damaged ({message}): lstm-search recover study={path.stem} keeps what can be read of it and "
+        "takes the rest from MLflow"
+    )
+
+
 def _named(path: Path, message: str, code: int) -> Exception:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         free = shutil.disk_usage(path.parent).free
@@ -165,10 +173,7 @@ def _named(path: Path, message: str, code: int) -> Exception:
     if code == sqlite3.SQLITE_BUSY:
         return StudyLocked(f"{path}: another program has kept this file locked for {_PATIENCE:.0f} s; close it there")
     if code == sqlite3.SQLITE_CORRUPT or message.startswith(_AMISS):
-        return RecordDamaged(
-            f"{path} is damaged ({message}): lstm-search recover study={path.stem} keeps what can be read of it and "
-            "takes the rest from MLflow"
-        )
+        return damaged(path, message)
     if code == sqlite3.SQLITE_NOTADB:
         return ValueError(f"{path} is no record of a study ({message}); move it away or take another study=NAME")
     return RuntimeError(f"{path}: {message}")

@@ -164,3 +164,4 @@ _CONVERSIONS: dict[type, dict[str, Callable[[Any], Any]]] = {
 }
 """By field, what makes its value: int, float, str, bytes, Outcome; tuple for a tuple of anything."""
 _CONVERSIONS[TrialResult]["curve"] = lambda points: points if isinstance(points, Curve) else tuple(points)
+"""A curve that is packed stays so."""

@@ -24,7 +24,7 @@ def mean(values: Sequence[float]) -> float | None:
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
     """Percentile bootstrap interval of the mean; None for fewer than two values. Of `MANY` values or more nothing is
-    drawn: their mean is as good as normally distributed."""
+    drawn: their mean is as good as normally distributed, unless a few values make up most of the sum."""
     if len(values) < 2:
         return None
     if len(values) >= MANY:

@@ -124,6 +124,7 @@ def test_a_study_costs_what_its_shipped_trials_took() -> None:
 def test_what_has_no_shipped_trials_is_taken_to_cost_what_the_paper_s_settings_do() -> None:
     cost = SCRIPT["cost"]
     assert cost("table=4 seed=3") == cost("recipe=best-4 seed=3") == cost("table=4")
+    assert cost("table=1 rows=rivals seed=3") == 0  # of rivals nothing is shipped under this name
     assert cost("recipe=one-set seed=3") == pytest.approx(
         sum(cost(f"table={name}") for name in ("1", "2", "2b", "3", "4", "5", "6", "9"))
     )

@@ -48,10 +48,10 @@ def test_the_server_is_killed_in_the_midst_of_a_study(tmp_path: Path, held: Held
         held(shown(study, server.uri, came).said(told), 0)
 
 
-def pace(study: Study, since: str = "", until: str = "9999") -> float:
+def pace(study: Study, since: str = "", before: str = "9999") -> float:
     """How many trials a second were recorded in that time, from its first to its last; 0 for fewer than two."""
     study.recorded()
-    times = sorted(datetime.fromisoformat(at) for at in study.seen.values() if since < at < until)
+    times = sorted(datetime.fromisoformat(at) for at in study.seen.values() if since < at < before)
     return len(times) / (times[-1] - times[0]).total_seconds() if len(times) > 1 else 0.0
 
 

@@ -104,6 +104,8 @@ class Soak:
             held_for(while_, self.study.home / "soak.sqlite", "BEGIN", "SELECT count(*) FROM trials")
         elif (path := self.study.home / "mlflow.db").exists():
             held_for(while_, path, "BEGIN EXCLUSIVE")
+        else:
+            return
         self._happened(fault)
 
 

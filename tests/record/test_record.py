@@ -6,6 +6,7 @@ import sqlite3
 import struct
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstm_search import spec
-from lstm_search.record import DefinitionChanged, Record
+from lstm_search.record import DefinitionChanged, Record, RecordDamaged
 from lstm_search.spec import Curve, CurvePoint, Outcome, Reached, Stop, Training, Trial, TrialResult, TrialSpec
 from lstm_search.tasks import Adding, TemporalOrder
 
@@ -85,6 +86,21 @@ def test_every_bit_survives(
         (trial,) = record.trials()["6a"]
         assert record.definition().seed == seed
     assert bits(trial) == bits(Trial(asked, replace(result, weights=b"")))
+
+
+@pytest.mark.parametrize("change", ["curve = x'00'", "outcome = 'WON'"])
+def test_a_value_of_another_kind_is_damage_and_recover_is_named(change: str, tmp_path: Path) -> None:
+    asked = ROW_6A.trials(7)[3]
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add([Trial(asked, made_up(asked), 1)])
+    with closing(sqlite3.connect(tmp_path / "table_9.sqlite")) as db, db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute(f"UPDATE trials SET {change}")  # noqa: S608
+    with (
+        Record.read(tmp_path, "table_9") as record,
+        pytest.raises(RecordDamaged, match=r"table_9\.sqlite is damaged .*: lstm-search recover study=table_9 keeps"),
+    ):
+        record.trials()
 
 
 def test_a_traceback_with_undecodable_bytes_is_kept_readable(tmp_path: Path) -> None:
