@@ -21,8 +21,7 @@ from helpers.program import family, lstm, processes, recorded, running
 from helpers.waiting import PATIENCE, until
 from helpers.witness import WITNESS
 
-USUAL = 1997
-SEED = int(os.environ.get("LSTM_SEARCH_SEED", USUAL))
+SEED = int(os.environ.get("LSTM_SEARCH_SEED", "1997"))
 ALL = os.environ.get("LSTM_SEARCH_FAULTS") == "all"
 
 CELL = "task=witness task.T=50 network.init=0.1 network.input_gate_bias=[-2,-4] stop.tolerance=0.3 stop.mean_error=0.1"
