@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_search.networks import loop
+from lstm_search.networks import loop, unrolled
 from lstm_search.networks.elman import ElmanState
 
 TRAIN = """
@@ -41,3 +41,10 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
 def test_two_networks_cannot_have_states_of_the_same_name() -> None:
     with pytest.raises(TypeError, match="ElmanState: another network's state has that name"):
         loop.kernels(ElmanState, *(print,) * 3, step=print, observe=print, learn=print, finish=print, begin=print)
+
+
+def test_two_unrolled_networks_cannot_have_variants_of_the_same_name() -> None:
+    same = type("GruVariant", (), {})
+    pieces = dict.fromkeys(("step", "observe", "learn", "flow_back", "finish", "begin"), print)
+    with pytest.raises(TypeError, match="GruVariant: another network's variant has that name"):
+        unrolled.kernels(same, *(print,) * 4, **pieces)
