@@ -52,9 +52,10 @@ class Row:
 
     def counting(self, trials: Iterable[Trial]) -> list[Trial]:
         """`trials` under this row's cap; a trial CAPPED under a lower one is to run again: left out."""
+        counted = ((trial, trial.result.under_cap(self.cap)) for trial in trials)
         return [
-            replace(trial, result=trial.result.under_cap(self.cap))
-            for trial in trials
+            trial if result is trial.result else replace(trial, result=result)
+            for trial, result in counted
             if trial.result.outcome != Outcome.CAPPED or trial.spec.cap >= self.cap
         ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from lstm_search.stats.sample import SEED, Array, Interval, quantiles, resample
 FEWEST_FOR_PREDICTION = 5
 """With fewer values a bootstrap knows too little of their spread (coverage falls below 90 %)."""
 
-MANY = 2000
-"""Of exponentially distributed values, so many, the ends of the two intervals differ by 3 % of their width."""
-
 
 def mean(values: Sequence[float]) -> float | None:
     """Arithmetic mean; None for no values."""
@@ -23,13 +19,9 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
-    """Percentile bootstrap interval of the mean; None for fewer than two values. Of `MANY` values or more nothing is
-    drawn: their mean is as good as normally distributed, unless a few values make up most of the sum."""
+    """Percentile bootstrap interval of the mean; None for fewer than two values."""
     if len(values) < 2:
         return None
-    if len(values) >= MANY:
-        half = NormalDist().inv_cdf((1 + level) / 2) * float(np.std(values)) / math.sqrt(len(values))
-        return float(np.mean(values)) - half, float(np.mean(values)) + half
     means, _ = resample(np.random.default_rng(SEED), values, len(values))
     return quantiles(means, level)
 

@@ -21,6 +21,9 @@ _RATES = np.linspace(0, 1, 1001)
 _ROUNDING = 1e-7
 """Relative difference of two probabilities that are equal but for rounding."""
 
+_AT_ONCE = 50_000
+"""Counts of ours whose p-values are computed at once: tens of megabytes."""
+
 
 @cache
 def success_interval(k: int, n: int, level: float = 0.95) -> Interval:
@@ -137,7 +140,7 @@ def detectable_difference(n1: int, k2: int, n2: int, alpha: float = 0.05, power:
     """
     from scipy import stats
 
-    rejected = np.array([k for k in range(n1 + 1) if fisher_p(k, n1, k2, n2) < alpha])
+    rejected = np.flatnonzero(_fisher_column(n1, k2, n2) < alpha)
 
     def excess(rate: float) -> float:
         return float(stats.binom.pmf(rejected, n1, rate).sum()) - power
@@ -145,6 +148,31 @@ def detectable_difference(n1: int, k2: int, n2: int, alpha: float = 0.05, power:
     rate = k2 / n2
     distances = [abs(_root(excess, rate, end) - rate) for end in (0.0, 1.0) if end != rate and excess(end) >= 0]
     return min(distances, default=None)
+
+
+def _fisher_column(n1: int, k2: int, n2: int) -> Array:
+    """The p-values of Fisher's two-sided test of each count of ours, (n1 + 1,), against k2 of n2.
+
+    They are sums over the n2 + 1 counts that the other side may have, by logarithms: ours may be a hundred thousand.
+    """
+    others = np.arange(n2 + 1)
+    of_others = _log_ways(n2, others)
+    p = np.empty(n1 + 1)
+    for first in range(0, n1 + 1, _AT_ONCE):
+        ours = np.arange(first, min(first + _AT_ONCE, n1 + 1))[:, np.newaxis] + (k2 - others)
+        logs = np.where((ours >= 0) & (ours <= n1), of_others + _log_ways(n1, np.clip(ours, 0, n1)), -np.inf)
+        chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+        as_rare = chances <= chances[:, [k2]] * (1 + _ROUNDING)
+        p[first : first + len(ours)] = (chances * as_rare).sum(axis=1) / chances.sum(axis=1)
+    return p
+
+
+def _log_ways(n: int, k: NDArray[np.int64]) -> Array:
+    """The logarithms of the binomial coefficients of `n`."""
+    from scipy.special import gammaln
+
+    logs: Array = gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
+    return logs
 
 
 def _root(excess: Callable[[float], float], inside: float, end: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,14 +15,25 @@ Times = tuple[Sequence[float], Sequence[float]]
 caller's (training sequences, nearly always), and that of the answers; ratios and p-values have none."""
 Array = NDArray[np.float64]
 
+MANY = 2000
+"""Of exponentially distributed values, so many, the ends of two intervals of the mean, one of resamples and one of the
+normal distribution, differ by 3 % of their width."""
+
 RESAMPLES = 10_000
 BLOCK = 500
 SEED = 1997
 
 
 def resample(rng: np.random.Generator, values: Sequence[float], size: int) -> tuple[Array, Array]:
-    """Means and standard deviations (RESAMPLES,) of draws of `size` values; in blocks, to spare memory."""
+    """Means and standard deviations (RESAMPLES,) of draws of `size` values; in blocks, to spare memory.
+
+    Of MANY values or more no draws are made: their means are as good as normally distributed, and their deviations as
+    good as equal, unless a few values make up most of the sum.
+    """
     pool, ddof = np.asarray(values, float), min(1, size - 1)
+    if size >= MANY:
+        spread = float(pool.std())
+        return rng.normal(pool.mean(), spread / math.sqrt(size), RESAMPLES), np.full(RESAMPLES, spread)
     draws = (rng.choice(pool, (BLOCK, size)) for _ in range(RESAMPLES // BLOCK))
     moments = np.array([(draw.mean(axis=1), draw.std(axis=1, ddof=ddof)) for draw in draws])
     return moments[:, 0].ravel(), moments[:, 1].ravel()

@@ -75,6 +75,15 @@ def test_mean_prediction_agrees_with_student_t_for_many_normal_values() -> None:
     assert stats.mean_prediction(values.tolist(), 20) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize("theirs", [10, 30])
+def test_mean_prediction_from_many_values_is_that_of_resamples(monkeypatch: pytest.MonkeyPatch, theirs: int) -> None:
+    values = np.random.default_rng(3).exponential(8000, 2000).tolist()
+    found = stats.mean_prediction(values, theirs)
+    monkeypatch.setattr("lstm_search.stats.sample.MANY", 2001)
+    drawn = stats.mean_prediction(values, theirs)
+    assert found == pytest.approx(drawn, abs=0.03 * (drawn[1] - drawn[0]))
+
+
 def test_mean_prediction_narrows_with_the_papers_number_of_trials() -> None:
     values = np.random.default_rng(2).gamma(4, 1, 20).tolist()
     widths = [high - low for low, high in (stats.mean_prediction(values, n) for n in (1, 5, 20, 100))]

@@ -71,6 +71,14 @@ def test_detectable_difference_by_enumeration(n1: int, k2: int, n2: int) -> None
     assert max(power(near) for near in nearer) < 0.8
 
 
+def test_detectable_difference_of_very_many_trials_is_that_of_scipys_test() -> None:
+    counts = np.arange(3001)
+    rejected = [k for k in counts if stats.fisher_p(int(k), 3000, 14, 18) < 0.05]
+    found = stats.detectable_difference(3000, 14, 18)
+    powers = [scipy.stats.binom.pmf(rejected, 3000, 14 / 18 + side).sum() for side in (-found, found)]
+    assert max(powers) == pytest.approx(0.8, abs=1e-6)
+
+
 def test_detectable_difference_is_unknown_where_nothing_would_be_noticed() -> None:
     assert stats.detectable_difference(1, 10, 10) is None
     assert stats.detectable_difference(0, 10, 10) is None
