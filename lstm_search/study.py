@@ -177,7 +177,7 @@ class _Loop:
         return search
 
     def _train(self, executor: Executor, deadline: float) -> None:
-        self._show({})
+        self._show(dict)
         while (self.search.remaining or executor.pending) and time.monotonic() < deadline:
             new = self.search.ask(executor.room)
             self.record.meet(self.search.news())
@@ -185,7 +185,7 @@ class _Loop:
             self.asked |= {spec.key: spec for spec in new}
             executor.submit(new)
             self._take(executor.gather(SLICE))
-            self._show(executor.progress())
+            self._show(executor.progress)
 
     def _take(self, finished: Sequence[Trial]) -> None:
         """Commit what finished; then, and only then, it counts."""
@@ -200,12 +200,13 @@ class _Loop:
                 del self.asked[trial.spec.key]
             self.notify()
 
-    def _show(self, progress: Mapping[str, int]) -> None:
+    def _show(self, progress: Callable[[], Mapping[str, int]]) -> None:
         """Tell who watches, not more often than a person can read."""
         if time.monotonic() - self.shown >= SLICE:
             self.shown = time.monotonic()
-            now = self.moment(progress)
-            self._tell(progress, now.rows)
+            running = progress()
+            now = self.moment(running)
+            self._tell(running, now.rows)
             self.watch(now)
 
     def _tell(self, progress: Mapping[str, int], rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ way of executing, and a test can play all of them.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -116,6 +116,17 @@ class _Seat:
         return specs
 
 
+def _level(loads: Counter[int], waiting: int, top: int) -> int:
+    """To how many trials each, `top` at most, those that wait would fill the workers up, as water finds its level."""
+    below = filled = 0
+    for level in range(top):
+        if filled >= waiting:
+            return level
+        below += loads[level]
+        filled += below
+    return top
+
+
 class Crew:
     """An `Executor` over any pool: who works on what, and who is to blame when a worker is lost.
 
@@ -200,10 +211,10 @@ class Crew:
         return finished
 
     def _dispatch(self) -> None:
-        for number, seat in enumerate(self._seats):
-            if not seat.ready or seat.called is not None:
-                continue
-            new = self._share(seat)
+        idle = [(number, seat) for number, seat in enumerate(self._seats) if seat.ready and seat.called is None]
+        loads = self._loads() if idle else Counter()
+        for number, seat in idle:
+            new = self._share(seat, loads)
             now = self._clock()
             seat.held.update((spec.key, spec) for spec in new)
             seat.since.update((spec.key, now) for spec in new)
@@ -211,16 +222,29 @@ class Crew:
                 seat.called = now
                 self._pool.call(number, new, self._slice)
 
-    def _share(self, seat: _Seat) -> list[TrialSpec]:
-        """What an idle worker gets: a suspect, alone; or its even share of what is left, as far as its lanes go."""
-        if seat.held and seat.alone:
+    def _loads(self) -> Counter[int]:
+        """How many workers hold how many trials, of those that share the queue: all that are there or soon will be."""
+        late = self._clock() - _LATE
+        expected = (seat for seat in self._seats if seat.ready or seat.started > late)
+        return Counter(len(seat.held) for seat in expected if not (seat.alone or seat.retired))
+
+    def _share(self, seat: _Seat, loads: Counter[int]) -> list[TrialSpec]:
+        """What an idle worker gets: a suspect, alone; or its even share of what is left, as far as its lanes go. The
+        `loads` are kept up with it: to count them for each of thousands of workers would take longer than they work."""
+        load = len(seat.held)
+        if load and seat.alone:
             return []
-        seat.alone = not seat.held and bool(self._suspects)
+        loads[load] -= not seat.alone
+        seat.alone = not load and bool(self._suspects)
         if seat.alone:
             return [self._suspects.popleft()]
+        loads[load] += 1
         top = self._lanes + seat.spare
-        level = self._level(top)
-        return self._deal(min(level - len(seat.held), len(self._queue)), in_turn=level < top)
+        level = _level(loads, len(self._queue), top)
+        new = self._deal(min(level - load, len(self._queue)), in_turn=level < top)
+        loads[load] -= 1
+        loads[load + len(new)] += 1
+        return new
 
     def _deal(self, count: int, *, in_turn: bool) -> list[TrialSpec]:
         """So many trials from the queue, the longest first. Where it does not fill the workers they are dealt in turn,
@@ -231,16 +255,6 @@ class Crew:
         queue, taken = list(self._queue), range(0, count * every, every)
         self._queue = deque(spec for place, spec in enumerate(queue) if place not in taken)
         return [queue[place] for place in taken]
-
-    def _level(self, top: int) -> int:
-        """To how many trials each, `top` at most, the queue would fill the workers up, as water finds its level."""
-        late = self._clock() - _LATE
-        expected = [seat for seat in self._seats if seat.ready or seat.started > late]
-        loads = [len(seat.held) for seat in expected if not (seat.alone or seat.retired)]
-        level = 0
-        while level < top and sum(max(0, level - load) for load in loads) < len(self._queue):
-            level += 1
-        return level
 
     def _take(self, answer: Answer) -> None:
         seat = self._seats[answer.seat]

@@ -3,13 +3,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from helpers.fakes import DIES, FINE, HANGS, NEVER_ENDS, NO_MEMORY, RAISES, ScriptedPool, result, trials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_search.execute.crew import Crew, Fault
+from lstm_search.execute.crew import Crew, Fault, _level
 from lstm_search.spec import Outcome, Trial, TrialSpec
 
 LOST = Fault(Outcome.LOST, "the worker died")
@@ -88,6 +89,28 @@ def test_where_there_is_too_little_to_fill_the_workers_each_gets_its_share_of_th
     run(crew, trials(12))
     firsts = {seat: new for seat, new in pool.given if new}
     assert sorted(firsts.values()) == [(0, 3, 6, 9), (1, 4, 7, 10), (2, 5, 8, 11)]
+
+
+@given(loads=st.lists(st.integers(0, 8), max_size=12), waiting=st.integers(0, 120), top=st.integers(0, 9))
+def test_the_level_is_the_least_that_takes_all_who_wait(loads: list[int], waiting: int, top: int) -> None:
+    enough = [level for level in range(top) if sum(max(0, level - load) for load in loads) >= waiting]
+    assert _level(Counter(loads), waiting, top) == min(enough, default=top)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loads_that_are_kept_up_are_those_that_are_there(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    share, shared = Crew._share, []
+
+    def compared(crew: Crew, seat: Any, loads: Counter[int]) -> list[TrialSpec]:
+        assert +loads == +crew._loads()
+        shared.append(seat.alone)
+        return share(crew, seat, loads)
+
+    monkeypatch.setattr(Crew, "_share", compared)
+    random_death = deaths(seed, 0.2)
+    crew, _ = crew_of(ScriptedPool(5, lambda specs: misbehave(specs) or random_death(specs)))
+    run(crew, [*trials(50), *trials(3, DIES, 50), *trials(60, first=53)])
+    assert any(shared)
 
 
 def test_a_worker_is_topped_up_before_its_results_are_given_out() -> None:
