@@ -20,6 +20,7 @@ MAX_ATTEMPTS = 3
 
 _GRACE = 3.0  # seconds by which an answer may be late before its worker counts as hung
 _QUICK = 0.1  # of a slice; an answer that took less came because a lane ran empty
+_ANSWERS = 500.0  # a second, of all workers, that leave the driver's core time for results
 _STARTS = 3  # a worker that fails so often before its first answer will not start
 _LATE = 30.0  # seconds after which no work is kept back for a worker that has not started
 
@@ -134,8 +135,8 @@ class Crew:
     was, so each is tried again alone. The third time ends a trial. A trial whose own code raised, or that ran past the
     limit, would do so again: it ends at once.
 
-    `lanes`: how many trials a worker trains at a time; `slice_seconds`: how long it trains between two answers;
-    `timeout`: seconds a trial may take, by `clock`.
+    `lanes`: how many trials a worker trains at a time; `slice_seconds`: how long it trains between two answers, of very
+    many workers longer, since all of them answer to one driver; `timeout`: seconds a trial may take, by `clock`.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ class Crew:
     ) -> None:
         self._pool, self._clock = pool, clock
         self._attempts, self._on_attempt = dict(attempts), on_attempt
-        self._lanes, self._slice, self._timeout = lanes, slice_seconds, timeout
+        self._lanes, self._least_slice, self._timeout = lanes, slice_seconds, timeout
         self._queue: deque[TrialSpec] = deque()
         self._suspects: deque[TrialSpec] = deque()
         self._finished: list[Trial] = []
@@ -173,6 +174,10 @@ class Crew:
     def room(self) -> int:
         """See `Executor`: every lane filled, as many in reserve at the workers, and as many waiting here."""
         return max(0, 3 * self._lanes * self.workers - self.pending)
+
+    @property
+    def _slice(self) -> float:
+        return max(self._least_slice, len(self._seats) / _ANSWERS)
 
     def progress(self) -> dict[str, int]:
         """See `Executor`."""

@@ -67,7 +67,7 @@ class ExecuteSettings:
     )
     slice_seconds: float = setting(
         0.5,
-        "how long to train between two looks at the record",
+        "how long to train between two looks at the record; with more than 250 workers longer",
         low=0.01,
         high=10,
         takes="takes 0.01 to 10",

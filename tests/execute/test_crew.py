@@ -113,6 +113,15 @@ def test_the_loads_that_are_kept_up_are_those_that_are_there(monkeypatch: pytest
     assert any(shared)
 
 
+@pytest.mark.parametrize(("workers", "seconds"), [(250, 0.5), (1000, 2.0)])
+def test_of_very_many_workers_each_trains_longer_between_two_answers(workers: int, seconds: float) -> None:
+    pool = ScriptedPool(workers)
+    crew, _ = crew_of(pool)
+    crew.submit(trials(3))
+    crew.gather(1.0)
+    assert set(pool.asked) == {seconds}
+
+
 def test_a_worker_is_topped_up_before_its_results_are_given_out() -> None:
     pool = ScriptedPool(1, slices=1)
     crew, _ = crew_of(pool, lanes=2)

@@ -117,6 +117,7 @@ class ScriptedPool:
     given: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     together: list[set[int]] = field(default_factory=list)
     starts: int = 0
+    asked: list[float] = field(default_factory=list)  # seconds of each slice
 
     def clock(self) -> float:
         return self.now
@@ -129,6 +130,7 @@ class ScriptedPool:
     def call(self, seat: int, specs: Sequence[TrialSpec], seconds: float) -> None:
         assert seat not in self.outstanding, "one call at a time"
         assert seconds > 0
+        self.asked.append(seconds)
         self.given.append((seat, tuple(spec.replicate for spec in specs)))
         self.held[seat].update(dict.fromkeys(specs, 0))
         self.together.append({spec.replicate for spec in self.held[seat]})
