@@ -46,10 +46,10 @@ bench: $(VENV)/installed ## time the kernel beside C programs, nets as they grow
 	$(VENV)/bin/python benchmarks/variants.py
 	$(VENV)/bin/python benchmarks/prompt.py
 
-bench-search: $(VENV)/installed ## trials of races, grids and proposers, recorded or simulated; PEERS=1 adds Ray Tune's overhead
+bench-search: $(VENV)/installed ## trials of races, grids and proposers, and what grows with studies and clusters; PEERS=1 adds Ray Tune's overhead
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/search.py
 	$(VENV)/bin/python benchmarks/proposers.py
-	$(VENV)/bin/python benchmarks/simulated.py
+	$(VENV)/bin/python benchmarks/scale.py
 
 bench-cluster: $(VENV)/installed ## time one worker against two, and a study beside an MLflow server (Debian: postgresql)
 	$(VENV)/bin/python benchmarks/cluster.py

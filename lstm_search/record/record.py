@@ -8,7 +8,6 @@ table at a time and the driver waits for them, so neither ever fails because of 
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
@@ -54,19 +53,6 @@ _TASK = "task "
 
 _NEXT = "---\n"
 """Stands between the configurations of a study that has grown: together they are a stream of YAML documents."""
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Without the collector of cycles, which would look through very many trials again and again, a third of the time
-    that it takes to make them."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class Record:
@@ -417,7 +403,6 @@ class Record:
     def _ended(self, row: Row) -> list[sqlite3.Row]:
         return self._query(sql.ENDED, {"cell": row.cell.digest, "first": row.first, "end": row.end})
 
-    @_no_collector()
     def _load(self, cell: Cell, seed: int, first: int, end: int, *, curves: bool = True) -> list[Trial]:
         which = {"cell": cell.digest, "first": first, "end": end, "curves": curves}
         milestones: dict[str, list[Reached]] = defaultdict(list)

@@ -57,14 +57,19 @@ def passing(network: Lstm1997, hidden: np.ndarray, middles: list[list[int]]) -> 
     return output
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_net_that_passes_the_test_predicts_x_or_y_at_every_step(seed: int) -> None:
-    """So its error is far above that of a net that never predicts x and y, and training leads away from it."""
+def shut(seed: int) -> tuple[Lstm1997, np.ndarray, list[list[int]]]:
+    """A net whose gate is nearly shut for the symbols between, and open for the first one, else no net passes at all;
+    and such symbols."""
     network, hidden = net(seed)
     rng = np.random.default_rng(seed + 200)
-    hidden[1, : P - 1] -= 8.0  # the gate is nearly shut for the symbols between, and open for the first one,
-    hidden[1, P - 1 :] = 3.0  # else no net passes at all
-    middles = [[*rng.integers(0, P - 1, P - 2).tolist(), a] for a in range(P - 1) for _ in range(6)]
+    hidden[1, : P - 1] -= 8.0
+    hidden[1, P - 1 :] = 3.0
+    return network, hidden, [[*rng.integers(0, P - 1, P - 2).tolist(), a] for a in range(P - 1) for _ in range(6)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_net_that_passes_the_test_predicts_x_or_y_at_every_step(seed: int) -> None:
+    network, hidden, middles = shut(seed)
     output = passing(network, hidden, middles)
     for middle in middles:
         x, y = (naive.forward(network, hidden, output, [first, *middle]) for first in (P - 1, P))
@@ -72,3 +77,28 @@ def test_a_net_that_passes_the_test_predicts_x_or_y_at_every_step(seed: int) -> 
         assert y[-1].y[P] >= 0.75 - 1e-9 >= 0.25 + 1e-9 >= y[-1].y[P - 1]
         wrongly = [max(x[t].y[P - 1], y[t].y[P]) for t in range(1, P - 1)]
         assert min(wrongly) >= 0.75 - 1e-9
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_net_that_never_predicts_x_or_y_pays_less_than_one_that_passes(seed: int) -> None:
+    network, hidden, middles = shut(seed)
+    output = passing(network, hidden, middles)
+    silent = output.copy()
+    silent[P - 1 :] = 0.0
+    silent[P - 1 :, : P + 1] = -40.0
+    for middle in middles:
+        paid, paid_silent = (error(network, hidden, weights, middle) for weights in (output, silent))
+        assert paid >= (P - 2) * 0.75**2 - 1e-9
+        assert paid_silent == pytest.approx(2.0, abs=1e-9)
+
+
+def error(network: Lstm1997, hidden: np.ndarray, output: np.ndarray, middle: list[int]) -> float:
+    """The squared error of outputs x and y over the x-sequence and the y-sequence: at the end one of them is due."""
+    total = 0.0
+    for first in (P - 1, P):
+        steps = naive.forward(network, hidden, output, [first, *middle])
+        targets = [(0.0, 0.0)] * (P - 2) + [(float(first == P - 1), float(first == P))]
+        total += sum(
+            float(np.sum(np.subtract(step.y[P - 1 :], due) ** 2)) for step, due in zip(steps[1:], targets, strict=True)
+        )
+    return total
