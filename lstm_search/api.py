@@ -20,11 +20,13 @@ from lstm_search.cli import as_recorded, see, train
 from lstm_search.config import ConfigError, Settings, compose, words_of
 from lstm_search.record import Record
 from lstm_search.report import (
+    CURVE_COLUMNS,
     Figures,
     curve_lines,
     settings_by_row,
     summaries,
     summary_line,
+    trial_columns,
     trial_lines,
     write_figures,
 )
@@ -97,7 +99,8 @@ class Study:
         """One row a trial and milestone, all settings as columns: the lines of `lstm-search export`. A trial that
         missed some milestones has a last row without a milestone: after how many sequences it was censored."""
         seen = see(self._settings)
-        return _frame(trial_lines(seen.definition.rows, seen.trials))
+        rows = seen.definition.rows
+        return _frame(trial_lines(rows, seen.trials), trial_columns(rows))
 
     def cells(self, *, constants: bool = True) -> pd.DataFrame:
         """One row a cell and milestone: what its trials came to (`_FIRST`), the settings in which the cells differ, and
@@ -117,7 +120,7 @@ class Study:
         """One row a checkpoint of a trial's learning curve: the mean error, and the fraction of sequences that were
         wrong, since the checkpoint before."""
         seen = see(self._recorded("curves"), curves=True)
-        return _frame(curve_lines(seen.definition.rows, seen.trials))
+        return _frame(curve_lines(seen.definition.rows, seen.trials), CURVE_COLUMNS)
 
     def weights(self, key: str) -> dict[str, np.ndarray]:
         """The final weights of a trial, by name, from its key or the first digits of it.
@@ -168,12 +171,12 @@ class Picture:
         Path(path).write_bytes(self.png)
 
 
-def _frame(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _frame(lines: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> pd.DataFrame:
     """Lines as a frame, each column of the type of its values: whole numbers stay whole where some are missing, and
-    lists are text as on the command line."""
+    lists are text as on the command line. The `columns` are there also where there is no line."""
     import pandas as pd
 
-    names = dict.fromkeys(name for line in lines for name in line)
+    names = dict.fromkeys([*columns, *(name for line in lines for name in line)])
     return pd.DataFrame({name: _column(pd, [line.get(name) for line in lines]) for name in names})
 
 

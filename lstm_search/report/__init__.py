@@ -3,7 +3,7 @@ functions of the recorded trials and of what was printed in 1997; nothing here r
 """
 
 from lstm_search.report.canvas import Figures
-from lstm_search.report.columns import curve_lines, settings_by_row
+from lstm_search.report.columns import CURVE_COLUMNS, curve_lines, settings_by_row
 from lstm_search.report.comparison import COMPARED, render_comparison
 from lstm_search.report.error_flow import draw_flow, flow_csv, flow_table
 from lstm_search.report.gates import Shown, class_table, draw_gates
@@ -19,5 +19,6 @@ from lstm_search.report.table import (
     export_trials,
     render,
     summary_line,
+    trial_columns,
     trial_lines,
 )

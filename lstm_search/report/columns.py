@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from lstm_search.spec import Row, Trial, flat
+from lstm_search.spec import CurvePoint, Row, Trial, flat
 
 
 def settings_by_row(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
@@ -14,6 +15,10 @@ def settings_by_row(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     each = {row.name: flat(row.cell.as_dict()) for row in rows}
     names = dict.fromkeys(name for settings in each.values() for name in settings)
     return {row: {name: settings.get(name) for name in names} for row, settings in each.items()}
+
+
+CURVE_COLUMNS = ("key", "row", "replicate", *(field.name for field in fields(CurvePoint)))
+"""The names of what a line of `curve_lines` has."""
 
 
 def curve_lines(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]]) -> list[dict[str, Any]]:

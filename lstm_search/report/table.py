@@ -276,10 +276,14 @@ def canonical_hash(trials: Mapping[str, Sequence[Trial]]) -> str:
 
 
 def _csv_trials(rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]]) -> str:
-    settings = next(iter(settings_by_row(rows).values()), {})
-    header = _in_unit(dict.fromkeys(TRIAL_COLUMNS), unit_of(rows))
     lines = ({name: _in_words(value) for name, value in line.items()} for line in trial_lines(rows, trials))
-    return _csv([*header, *settings], lines)
+    return _csv(trial_columns(rows), lines)
+
+
+def trial_columns(rows: Sequence[Row]) -> list[str]:
+    """The names of what a line of `trial_lines` has, also where there is none yet."""
+    settings = next(iter(settings_by_row(rows).values()), {})
+    return [*_in_unit(dict.fromkeys(TRIAL_COLUMNS), unit_of(rows)), *settings]
 
 
 def _in_words(value: Any) -> Any:

@@ -19,7 +19,8 @@ import lstm_search
 from lstm_search import Study, open_study, run
 from lstm_search.api import _FIRST
 from lstm_search.config import ConfigError, compose, words_of
-from lstm_search.record import UnknownStudy
+from lstm_search.record import Record, UnknownStudy
+from lstm_search.spec import Candidate
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,17 @@ def test_what_is_exported_has_the_same_columns(study: Study, told: Told) -> None
     assert {line["network.input_gate_bias"] for line in lines} == {"[-2,-4]"}
     assert {line["network.output_gates"] for line in lines} == {"true"}
     pd.testing.assert_series_equal(pd.read_csv(io.StringIO(text))["training.rate"], frame["training.rate"])
+
+
+def test_a_study_of_which_no_trial_has_ended_has_the_same_columns(study: Study, tmp_path: Path) -> None:
+    settings = compose([*QUICK.split(), "study=begun", f"home={tmp_path}", "training.rate=0.5,1"])
+    with Record.open(tmp_path, settings.definition) as record:
+        record.meet([Candidate((), (row,), "") for row in settings.rows_ahead()])
+    begun = open_study("begun", home=tmp_path)
+    assert len(begun.trials()) == len(begun.curves()) == 0
+    assert list(begun.trials().columns) == list(study.trials().columns)
+    assert list(begun.curves().columns) == list(study.curves().columns)
+    assert list(begun.cells()["n"]) == [0, 0]
 
 
 def test_cells_have_what_their_trials_came_to(study: Study) -> None:
