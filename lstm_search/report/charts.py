@@ -103,9 +103,10 @@ def learning_charts(rows: Sequence[Row], trials: Trials, dropped: Mapping[str, s
     found = [(row, some) for row, some in found if any(plotted.points(one).size for one in some)]
     if not found:
         return []
-    errors = [error for _, some in found for one in some for error in plotted.points(one)[:, 1:].ravel()]
-    ends = [plotted.end(one) for _, some in found for one in some]
-    begins = [points for _, some in found for one in some for points in plotted.points(one)[:1, 0]]
+    drawn = [one for _, some in found for one in plotted.drawn_of(some)]
+    errors = [error for one in drawn for error in plotted.points(one)[:, 1:].ravel()]
+    ends = [plotted.end(one) for one in drawn]
+    begins = [points for one in drawn for points in plotted.points(one)[:1, 0]]
     layout = {
         "xaxis": axis(counted(unit_of(rows)), log=(min(begins), max(ends))),
         "yaxis": axis("mean training error", log=(min(errors), max(errors))),
@@ -117,14 +118,15 @@ def learning_charts(rows: Sequence[Row], trials: Trials, dropped: Mapping[str, s
 def _learning(
     index: int, row: Row, results: Sequence[TrialResult], layout: Mapping[str, Any], dropped: Mapping[str, str]
 ) -> Chart:
-    drawn = [(one, points) for one in results if (points := plotted.points(one)).size]
+    some = plotted.drawn_of(results)
+    drawn = [(one, points) for one in some if (points := plotted.points(one)).size]
     x: list[float | None] = []
     y: list[float | None] = []
     for one, points in drawn:
         every = max(1, math.ceil(len(points) / MOST_POINTS))
         x += [*map(float, points[::every, 0]), float(plotted.end(one)), None]
         y += [*(_rounded(error) for error in points[::every, 1]), _last(one, points), None]
-    times, errors = plotted.median([points for _, points in drawn], len(results))
+    times, errors = plotted.median([points for _, points in drawn], len(some))
     thin = {"color": COLOURS[0], "width": 0.8}
     traces: Traces = [
         {"x": x, "y": y, "line": thin, "opacity": 0.5, "name": "one trial", "hoverinfo": "skip"},
@@ -136,14 +138,15 @@ def _learning(
         },
     ]
     for name, symbol, solved in (("solved", "circle", True), ("censored", "line-ns-open", False)):
-        some = [(one, points) for one, points in drawn if (one.outcome == Outcome.SOLVED) == solved]
-        ends = {"x": [plotted.end(one) for one, _ in some], "y": [_last(*pair) for pair in some]}
+        marked = [(one, points) for one, points in drawn if (one.outcome == Outcome.SOLVED) == solved]
+        ends = {"x": [plotted.end(one) for one, _ in marked], "y": [_last(*pair) for pair in marked]}
         traces.append({**ends, "mode": "markers", "name": name, "marker": {"symbol": symbol, "color": COLOURS[0]}})
     traces = [{"type": "scatter", "mode": "lines", **trace} for trace in traces if trace["x"]]
     count = sum(one.outcome == Outcome.SOLVED for one in results)
     latest = max(plotted.end(one) for one in results)
     alt = f"{count} of {len(results)} trials solved; the longest had {latest:,} {row.unit}."
     caption = row.name + (f" ({dropped[row.name]})" if row.name in dropped else "")
+    caption += f", {len(some)} of {len(results)} trials drawn" if len(some) < len(results) else ""
     return Chart(f"curve-{index}", caption, alt, traces, layout, 300, small=True)
 
 

@@ -33,6 +33,10 @@ SOLVED: dict[str, Any] = {"color": COLOURS[0], "marker": "o", "markersize": 2.2,
 MISSED: dict[str, Any] = CENSORED | {"color": COLOURS[1], "markersize": 5, "markeredgewidth": 0.9}
 
 
+MOST_DRAWN = 1000
+"""Trials of a row that are drawn. More lines are one blot, and of tens of thousands each snapshot of a study that is
+trained would take hundreds of megabytes."""
+
 _HEIGHTS = {"text": 1.9, "single": 1.2, "double": 1.7}
 """Inches of a panel, by the figure's width: twelve fit on a page."""
 
@@ -47,21 +51,24 @@ def learning_curves(
 
     A trial ends in a dot where it was solved, at the error of its test, and in a tick where it was censored. The median
     at a checkpoint is over the trials that are still training there; it ends where fewer than half of the row's are. Of
-    many rows the best have a panel each, and the medians of all others share the last one.
+    many rows the best have a panel each, and the medians of all others share the last one. Of more than MOST_DRAWN
+    trials of a row so many are drawn, and the median is theirs; the panel's title says so.
     """
     shown = shown_of(rows, trials, how.dropped, MOST if len(rows) <= MOST else MOST - 1)
-    results = [valid(row.finished(trials.get(row.name, ()))) for row in shown.rows]
+    results: list[Sequence[TrialResult]] = [valid(row.finished(trials.get(row.name, ()))) for row in shown.rows]
     count = len(shown.rows) + bool(shown.others)
     columns = min(count, 2 if how.width == "single" else 3) or 1
     lines = math.ceil(count / columns) or 1
     letters = round(11 * WIDTHS[how.width]) // columns
     titles = [_titled(row, some, letters, how) for row, some in zip(shown.rows, results, strict=True)]
     tallest = max((title.count("\n") for title in titles), default=0)
+    results = [drawn_of(some) for some in results]
     with figure(path, how.width, height=0.9 + (_HEIGHTS[how.width] + 0.12 * tallest) * lines) as drawn:
         panels = drawn.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
         _fill(panels, titles, results)
         if shown.others:
-            _fill_others(panels[count - 1], [valid(row.finished(trials.get(row.name, ()))) for row in shown.others])
+            others = [drawn_of(valid(row.finished(trials.get(row.name, ())))) for row in shown.others]
+            _fill_others(panels[count - 1], others)
         for panel in panels[max(0, count - columns) : count]:
             panel.tick_params(labelbottom=True)
         for panel in panels[count:]:
@@ -102,7 +109,8 @@ def _ending(result: TrialResult) -> str:
 
 def _title(name: str, n: int, width: int) -> str:
     """Name and number of trials in at most three lines of `width` characters; a long name keeps its two ends."""
-    text = f"{' '.join(name.split())}  n\u00a0=\u00a0{n}"
+    some = f", {MOST_DRAWN}\u00a0drawn" if n > MOST_DRAWN else ""
+    text = f"{' '.join(name.split())}  n\u00a0=\u00a0{n}{some}"
     lines = textwrap.wrap(text, width)
     if len(lines) > 3:
         tail = f"…{text[1 - 2 * width :]}"
@@ -113,6 +121,13 @@ def _title(name: str, n: int, width: int) -> str:
 def valid(results: Sequence[TrialResult]) -> list[TrialResult]:
     """The results without those of broken trials."""
     return [result for result in results if result.outcome not in BROKEN]
+
+
+def drawn_of(results: Sequence[TrialResult]) -> Sequence[TrialResult]:
+    """The results that are drawn: all, or MOST_DRAWN of them at even distances."""
+    if len(results) <= MOST_DRAWN:
+        return results
+    return [results[place] for place in np.linspace(0, len(results) - 1, MOST_DRAWN).round().astype(int)]
 
 
 def _fill(panels: Sequence[Any], titles: Sequence[str], rows: Sequence[Sequence[TrialResult]]) -> None:

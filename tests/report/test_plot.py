@@ -195,6 +195,17 @@ def test_each_trial_ends_in_a_mark_where_it_ended(tmp_path: Path, monkeypatch: p
     assert panel.get_title(loc="left").endswith("n\u00a0=\u00a03")
 
 
+def test_of_very_many_trials_some_are_drawn_and_the_title_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "MOST_DRAWN", 5)
+    line = row("6a", replicates=21)
+    results = [solved(1000 + replicate) for replicate in range(21)]
+    panel = drawn([line], {"6a": trials(line, *results)}, tmp_path / "curves.png", monkeypatch).axes[0]
+    assert [x for x, _ in marks(panel, "o")] == [1000, 1005, 1010, 1015, 1020]
+    assert panel.get_title(loc="left").endswith("n\u00a0=\u00a021, 5\u00a0drawn")
+
+
 def test_the_legend_names_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(*synthetic.study(), tmp_path / "curves.png", monkeypatch)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
