@@ -2,7 +2,7 @@
 
 Where a figure is not defined (too few values, no spread) the answer is None; an infinite one is `math.inf`. Random
 resampling starts from a fixed seed, so the same record always gives the same table. scipy is imported where it is first
-needed: it takes half a second, and most commands compute nothing.
+needed, and what every table has takes its special functions alone: its tests take half a second more to load.
 """
 
 from lstm_search.stats.joint import ert_over_rows_p, fewer_over_rows_p

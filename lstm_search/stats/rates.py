@@ -35,18 +35,20 @@ def success_interval(k: int, n: int, level: float = 0.95) -> Interval:
         raise ValueError(f"k={k}, n={n}: takes 0 <= k <= n")
     if n == 0:
         return 0.0, 1.0
-    from scipy import stats
+    from scipy.special import betaincinv
 
-    interval = stats.binomtest(k, n).proportion_ci(level)
-    return float(interval.low), float(interval.high)
+    tail = (1 - level) / 2
+    low = betaincinv(k, n - k + 1, tail) if k else 0.0
+    high = betaincinv(k + 1, n - k, 1 - tail) if k < n else 1.0
+    return float(low), float(high)
 
 
 @cache
 def fisher_p(k1: int, n1: int, k2: int, n2: int) -> float:
     """Two-sided p-value of Fisher's exact test that k1 of n1 and k2 of n2 come from one success rate."""
-    from scipy import stats
-
-    return float(stats.fisher_exact(np.array([[k1, n1 - k1], [k2, n2 - k2]])).pvalue)
+    fewest, successes = max(0, k1 + k2 - n2), k1 + k2
+    possible = np.arange(fewest, min(n1, successes) + 1)
+    return float(_two_sided(_log_ways(n1, possible) + _log_ways(n2, successes - possible), k1 - fewest))
 
 
 @cache
@@ -138,12 +140,13 @@ def detectable_difference(n1: int, k2: int, n2: int, alpha: float = 0.05, power:
     Exact, by enumeration of our n1 + 1 possible counts; the smaller of the distances downward and upward. None where no
     rate at all would be noticed.
     """
-    from scipy import stats
+    from scipy.special import xlog1py, xlogy
 
     rejected = np.flatnonzero(_fisher_column(n1, k2, n2) < alpha)
+    ways = _log_ways(n1, rejected)
 
     def excess(rate: float) -> float:
-        return float(stats.binom.pmf(rejected, n1, rate).sum()) - power
+        return float(np.exp(ways + xlogy(rejected, rate) + xlog1py(n1 - rejected, -rate)).sum()) - power
 
     rate = k2 / n2
     distances = [abs(_root(excess, rate, end) - rate) for end in (0.0, 1.0) if end != rate and excess(end) >= 0]
@@ -161,9 +164,16 @@ def _fisher_column(n1: int, k2: int, n2: int) -> Array:
     for first in range(0, n1 + 1, _AT_ONCE):
         ours = np.arange(first, min(first + _AT_ONCE, n1 + 1))[:, np.newaxis] + (k2 - others)
         logs = np.where((ours >= 0) & (ours <= n1), of_others + _log_ways(n1, np.clip(ours, 0, n1)), -np.inf)
-        chances = np.exp(logs - logs.max(axis=1, keepdims=True))
-        as_rare = chances <= chances[:, [k2]] * (1 + _ROUNDING)
-        p[first : first + len(ours)] = (chances * as_rare).sum(axis=1) / chances.sum(axis=1)
+        p[first : first + len(ours)] = _two_sided(logs, k2)
+    return p
+
+
+def _two_sided(logs: Array, place: int) -> Array:
+    """The probability of what is as rare as what is at `place`, or rarer, where `logs` (..., n) are the logarithms of
+    the probabilities, but for a constant."""
+    chances = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    as_rare = chances <= chances[..., [place]] * (1 + _ROUNDING)
+    p: Array = (chances * as_rare).sum(axis=-1) / chances.sum(axis=-1)
     return p
 
 
@@ -176,6 +186,8 @@ def _log_ways(n: int, k: NDArray[np.int64]) -> Array:
 
 
 def _root(excess: Callable[[float], float], inside: float, end: float) -> float:
-    from scipy import optimize
-
-    return float(optimize.brentq(excess, inside, end, xtol=1e-9))
+    """Where an excess that is negative at `inside` is none any more, on the way to `end`; to 1e-12."""
+    while abs(end - inside) > 1e-12:
+        middle = (inside + end) / 2
+        inside, end = (middle, end) if excess(middle) < 0 else (inside, middle)
+    return end

@@ -59,6 +59,14 @@ def test_fisher_p_by_counting_tables() -> None:
         assert stats.fisher_p(k1, 5, k2, 8) == pytest.approx(fisher_by_counting(k1, 5, k2, 8), rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("k1", "n1", "k2", "n2"), [(3, 400, 12, 700), (90_000, 100_000, 20, 20), (51_000, 100_000, 50_500, 100_000)]
+)
+def test_fisher_p_of_many_trials_is_scipys(k1: int, n1: int, k2: int, n2: int) -> None:
+    expected = scipy.stats.fisher_exact([[k1, n1 - k1], [k2, n2 - k2]]).pvalue
+    assert stats.fisher_p(k1, n1, k2, n2) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize(("n1", "k2", "n2"), [(20, 20, 20), (10, 10, 10), (20, 14, 18), (12, 0, 18), (5, 20, 20)])
 def test_detectable_difference_by_enumeration(n1: int, k2: int, n2: int) -> None:
     def power(rate: float) -> float:
