@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
-
-_COLLECT_EVERY = 100_000
-"""Objects that are made before cycles are looked for among them. What is loaded, and the trials of a record, are no
-cycles, and of very many trials the collector would take a fifth of the time that it takes to read them."""
 
 
 def main() -> int:
@@ -21,7 +16,6 @@ def main() -> int:
     heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in heard:
         signal.signal(number, _end)
-    gc.set_threshold(_COLLECT_EVERY, 50, 50)
     from lstm_search.cli import main as program
 
     for number in heard:

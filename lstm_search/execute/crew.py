@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -157,6 +157,9 @@ class Crew:
         self._suspects: deque[TrialSpec] = deque()
         self._finished: list[Trial] = []
         self._seats: list[_Seat] = []
+        self._idle: dict[int, None] = {}
+        self._ready = 0
+        self._looked = clock()
         self._seat_more()
 
     @property
@@ -177,7 +180,9 @@ class Crew:
 
     @property
     def _slice(self) -> float:
-        return max(self._least_slice, len(self._seats) / _ANSWERS)
+        """Where trials have a limit, a tenth of it at most: by so much a trial may seem to have trained too long."""
+        grown = self._ready / _ANSWERS
+        return max(self._least_slice, grown if self._timeout is None else min(grown, self._timeout / 10))
 
     def progress(self) -> dict[str, int]:
         """See `Executor`."""
@@ -216,16 +221,20 @@ class Crew:
         return finished
 
     def _dispatch(self) -> None:
-        idle = [(number, seat) for number, seat in enumerate(self._seats) if seat.ready and seat.called is None]
-        loads = self._loads() if idle else Counter()
-        for number, seat in idle:
-            new = self._share(seat, loads)
-            now = self._clock()
-            seat.held.update((spec.key, spec) for spec in new)
-            seat.since.update((spec.key, now) for spec in new)
-            if seat.held:
-                seat.called = now
-                self._pool.call(number, new, self._slice)
+        hands = {number: self._suspect(self._seats[number]) for number in sorted(self._idle)}
+        for number, spec in self._deal(self._shares([number for number in hands if not self._seats[number].alone])):
+            hands[number].append(spec)
+        for number, hand in hands.items():
+            self._call(number, hand)
+
+    def _call(self, number: int, new: Sequence[TrialSpec]) -> None:
+        seat, now = self._seats[number], self._clock()
+        seat.held.update((spec.key, spec) for spec in new)
+        seat.since.update((spec.key, now) for spec in new)
+        if seat.held:
+            seat.called = now
+            del self._idle[number]
+            self._pool.call(number, new, self._slice)
 
     def _loads(self) -> Counter[int]:
         """How many workers hold how many trials, of those that share the queue: all that are there or soon will be."""
@@ -233,41 +242,42 @@ class Crew:
         expected = (seat for seat in self._seats if seat.ready or seat.started > late)
         return Counter(len(seat.held) for seat in expected if not (seat.alone or seat.retired))
 
-    def _share(self, seat: _Seat, loads: Counter[int]) -> list[TrialSpec]:
-        """What an idle worker gets: a suspect, alone; or its even share of what is left, as far as its lanes go. The
-        `loads` are kept up with it: to count them for each of thousands of workers would take longer than they work."""
-        load = len(seat.held)
-        if load and seat.alone:
-            return []
-        loads[load] -= not seat.alone
-        seat.alone = not load and bool(self._suspects)
-        if seat.alone:
-            return [self._suspects.popleft()]
-        loads[load] += 1
-        top = self._lanes + seat.spare
-        level = _level(loads, len(self._queue), top)
-        new = self._deal(min(level - load, len(self._queue)), in_turn=level < top)
-        loads[load] -= 1
-        loads[load + len(new)] += 1
-        return new
+    def _suspect(self, seat: _Seat) -> list[TrialSpec]:
+        """The suspect that an idle worker is to train, alone, where there is one and it holds nothing else."""
+        seat.alone = seat.alone if seat.held else bool(self._suspects)
+        return [self._suspects.popleft()] if seat.alone and not seat.held else []
 
-    def _deal(self, count: int, *, in_turn: bool) -> list[TrialSpec]:
-        """So many trials from the queue, the longest first. Where it does not fill the workers they are dealt in turn,
-        as cards are: else one would get all the longest, and train them when the others have long been done."""
-        every = len(self._queue) // count if in_turn and count > 0 else 1
-        if every == 1:
-            return [self._queue.popleft() for _ in range(count)]
-        queue, taken = list(self._queue), range(0, count * every, every)
-        self._queue = deque(spec for place, spec in enumerate(queue) if place not in taken)
-        return [queue[place] for place in taken]
+    def _shares(self, idle: Sequence[int]) -> dict[int, int]:
+        """How many trials idle workers get: even shares of the queue, as far as their lanes go. The loads are kept up:
+        to count them for each of thousands of workers anew would take longer than they work."""
+        loads, left, shares = self._loads() if idle else Counter(), len(self._queue), {}
+        for number in idle:
+            seat = self._seats[number]
+            load = len(seat.held)
+            share = max(0, min(_level(loads, left, self._lanes + seat.spare) - load, left))
+            loads[load] -= 1
+            loads[load + share] += 1
+            left -= share
+            shares[number] = share
+        return shares
+
+    def _deal(self, wanted: dict[int, int]) -> Iterator[tuple[int, TrialSpec]]:
+        """Trials from the queue, the longest first, to these seats in turn, as cards are dealt: else one would get all
+        the longest, and train them when the others have long been done."""
+        while wanted := {number: count for number, count in wanted.items() if count}:
+            for number in wanted:
+                yield number, self._queue.popleft()
+                wanted[number] -= 1
 
     def _take(self, answer: Answer) -> None:
         seat = self._seats[answer.seat]
         called, seat.called = seat.called, None
+        self._idle[answer.seat] = None
         if answer.fault is not None:
             self._lose(answer.seat, answer.fault)
         elif answer.progress is None:
             seat.ready, seat.false_starts = True, 0
+            self._ready += 1
         else:
             self._adapt(seat, called)
             self._note(seat, answer.progress)
@@ -276,7 +286,8 @@ class Crew:
     def _adapt(self, seat: _Seat, called: float | None) -> None:
         """Keep the ways to and fro short beside the work: who comes back at once has short trials and gets a reserve.
         With long ones there is none, so that no more is lost with a worker than is in its lanes."""
-        quick = called is not None and self._clock() - called < _QUICK * self._slice
+        soon = max(_QUICK * self._least_slice, self._ready / _ANSWERS)
+        quick = called is not None and self._clock() - called < soon
         seat.spare = min(seat.spare + 1, self._lanes) if quick else max(seat.spare - 1, 0)
 
     def _note(self, seat: _Seat, progress: Progress) -> None:
@@ -300,6 +311,9 @@ class Crew:
             self._restart(number)
 
     def _replace_hung(self) -> None:
+        if self._clock() < self._looked + 1:
+            return
+        self._looked = self._clock()
         for number, seat in enumerate(self._seats):
             late = seat.called is not None and self._clock() > seat.called + self._slice + _GRACE
             if late and self._overdue(seat):
@@ -343,7 +357,9 @@ class Crew:
 
     def _restart(self, number: int, fault: Fault | None = None) -> None:
         seat = self._seats[number]
+        self._ready -= seat.ready
         seat.ready, seat.alone, seat.called, seat.started = False, False, None, self._clock()
+        self._idle.pop(number, None)
         if seat.false_starts < _STARTS:
             self._pool.start(number)
             return

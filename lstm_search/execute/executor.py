@@ -23,7 +23,7 @@ from lstm_search.checks import setting, settle
 from lstm_search.execute import cluster
 from lstm_search.execute.cluster import ClusterUnreachable
 from lstm_search.execute.crew import Crew, Executor, Pool
-from lstm_search.execute.pools import Actors, HostArguments, InProcess, Trainer, units
+from lstm_search.execute.pools import MOST_WORKERS, Actors, HostArguments, InProcess, Trainer, units
 from lstm_search.execute.private import private_folder
 from lstm_search.execute.simulated import SURFACES, Simulated, titled
 from lstm_search.simd import MOST_LANES, gpus
@@ -33,7 +33,7 @@ from lstm_search.worker import MOST_WIDE, Worker, lanes_of
 _ADDRESS = re.compile(r"auto|(ray://)?[A-Za-z0-9._-]+:\d{1,5}|(ray://)?\[[0-9A-Fa-f:]+\]:\d{1,5}")
 
 _REAL = ("inline", "local", "ray")
-_MOST_WORKERS, _MOST_SIMULATED = 10_000, 100_000
+_MOST_SIMULATED = 100_000
 
 _START_SECONDS = 120
 """How long a process of a cluster of our own may take to start: 5 where nothing else runs, 38 were seen where each core
@@ -51,7 +51,7 @@ class ExecuteSettings:
         f"worker processes; null starts one a core, or one a GPU; simulated ones are up to {_MOST_SIMULATED}",
         low=1,
         high=_MOST_SIMULATED,
-        takes=f"takes 1 to {_MOST_WORKERS}, or null for every core or GPU",
+        takes=f"takes 1 to {MOST_WORKERS}, or null for every core or GPU",
         kinds=("local", "ray", "simulated"),
     )
     address: str | None = setting(
@@ -97,9 +97,9 @@ class ExecuteSettings:
             )
         if self.kind == "inline" and self.workers not in (None, 1):
             raise ValueError(f"execute.workers={self.workers}: inline is one worker; take execute=local for more")
-        if self.kind != "simulated" and (self.workers or 1) > _MOST_WORKERS:
+        if self.kind != "simulated" and (self.workers or 1) > MOST_WORKERS:
             raise ValueError(
-                f"execute.workers={self.workers}: takes 1 to {_MOST_WORKERS}, or null for every core or GPU"
+                f"execute.workers={self.workers}: takes 1 to {MOST_WORKERS}, or null for every core or GPU"
             )
         if self.surface not in SURFACES:
             raise ValueError(f"execute.surface={self.surface}: takes one of {', '.join(SURFACES)}")

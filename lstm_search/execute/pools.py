@@ -15,6 +15,9 @@ from lstm_search.execute.crew import Answer, Fault
 from lstm_search.spec import Outcome, TrialSpec
 from lstm_search.worker import Progress
 
+MOST_WORKERS = 10_000
+"""Of one driver, however large the cluster is."""
+
 _LEAST_MEMORY = 2 * 2**30  # bytes; a worker without trials has about 0.4 GiB of data
 _COUNT_EVERY = 3.0  # seconds between two looks at how many cores a cluster has
 _PAUSE = 0.5  # seconds to wait for a head that does not answer
@@ -121,7 +124,7 @@ class Actors:
 
     def __init__(self, ray: Any, head: Head, workers: int | None, host: HostArguments, unit: str = "CPU") -> None:
         self._ray, self._head, self._arguments, self._workers, self._unit = ray, head, host, workers, unit
-        self._size, self._counted = workers or units(ray, unit), time.monotonic()
+        self._size, self._counted = workers or min(units(ray, unit), MOST_WORKERS), time.monotonic()
         needs = {"num_cpus": 1, "num_gpus": int(unit == "GPU")}
         self._actor = ray.remote(**needs, max_restarts=0, max_task_retries=0)(_Host)
         self._actors: dict[int, Any] = {}
@@ -134,7 +137,8 @@ class Actors:
         """Where the number is not fixed, the most units that the cluster has had: a node that left may return."""
         late = time.monotonic() - self._counted > _COUNT_EVERY
         if self._workers is None and late and self._head.answers():
-            self._size, self._counted = max(self._size, units(self._ray, self._unit)), time.monotonic()
+            there = min(units(self._ray, self._unit), MOST_WORKERS)
+            self._size, self._counted = max(self._size, there), time.monotonic()
         return self._size
 
     def start(self, seat: int) -> None:

@@ -97,10 +97,11 @@ def _other(line: Line, *, first: bool, count: int) -> dict[str, Any]:
 
 
 def learning_charts(rows: Sequence[Row], trials: Trials, dropped: Mapping[str, str]) -> list[Chart]:
-    """Training error against training sequences: a figure a row, of many rows the best; none without curves."""
+    """Training error against training sequences: a figure a row, of many rows the best; none without curves. Of very
+    many trials of a row some are drawn (`curves.MOST_DRAWN`)."""
     shown = shown_of(rows, trials, dropped)
     found = [(row, plotted.valid(row.finished(trials.get(row.name, ())))) for row in shown.rows]
-    found = [(row, some) for row, some in found if any(plotted.points(one).size for one in some)]
+    found = [(row, some) for row, some in found if any(plotted.points(one).size for one in plotted.drawn_of(some))]
     if not found:
         return []
     drawn = [one for _, some in found for one in plotted.drawn_of(some)]

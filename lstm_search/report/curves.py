@@ -52,7 +52,7 @@ def learning_curves(
     A trial ends in a dot where it was solved, at the error of its test, and in a tick where it was censored. The median
     at a checkpoint is over the trials that are still training there; it ends where fewer than half of the row's are. Of
     many rows the best have a panel each, and the medians of all others share the last one. Of more than MOST_DRAWN
-    trials of a row so many are drawn, and the median is theirs; the panel's title says so.
+    trials of a row so many are drawn, and the median is theirs; the title of the row's panel says so.
     """
     shown = shown_of(rows, trials, how.dropped, MOST if len(rows) <= MOST else MOST - 1)
     results: list[Sequence[TrialResult]] = [valid(row.finished(trials.get(row.name, ()))) for row in shown.rows]

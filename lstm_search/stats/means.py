@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 
-from lstm_search.stats.sample import SEED, Array, Interval, quantiles, resample
+from lstm_search.stats.sample import MANY, SEED, Array, Interval, quantiles, resample
 
 FEWEST_FOR_PREDICTION = 5
 """With fewer values a bootstrap knows too little of their spread (coverage falls below 90 %)."""
@@ -19,9 +20,13 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
-    """Percentile bootstrap interval of the mean; None for fewer than two values."""
+    """Percentile bootstrap interval of the mean; of MANY values that of the normal distribution, which it comes to;
+    None for fewer than two values."""
     if len(values) < 2:
         return None
+    if len(values) >= MANY:
+        half = NormalDist().inv_cdf((1 + level) / 2) * float(np.std(values)) / math.sqrt(len(values))
+        return float(np.mean(values)) - half, float(np.mean(values)) + half
     means, _ = resample(np.random.default_rng(SEED), values, len(values))
     return quantiles(means, level)
 
@@ -41,8 +46,9 @@ def mean_prediction(values: Sequence[float], n: int, level: float = 0.95) -> Int
 
     Studentised bootstrap: resamples x* (of our size) and y* (of size n) give the quantiles of
     (mean y* - mean x*) / sd x*, which are applied to our mean and standard deviation. x* carries the uncertainty of our
-    estimate, y* that of theirs, and the division keeps the coverage for skewed values and small samples. None for fewer
-    than FEWEST_FOR_PREDICTION values, for equal ones, and for n < 1.
+    estimate, y* that of theirs, and the division keeps the coverage for skewed values and small samples. Of MANY values
+    x* is drawn from the normal distribution. None for fewer than FEWEST_FOR_PREDICTION values, for equal ones, and for
+    n < 1.
     """
     sample = _predicted(values, n)
     return None if sample is None else quantiles(sample, level)

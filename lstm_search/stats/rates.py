@@ -21,8 +21,8 @@ _RATES = np.linspace(0, 1, 1001)
 _ROUNDING = 1e-7
 """Relative difference of two probabilities that are equal but for rounding."""
 
-_AT_ONCE = 50_000
-"""Counts of ours whose p-values are computed at once: tens of megabytes."""
+_AT_ONCE = 1_000_000
+"""So many probabilities are computed at once: tens of megabytes."""
 
 
 @cache
@@ -160,9 +160,9 @@ def _fisher_column(n1: int, k2: int, n2: int) -> Array:
     """
     others = np.arange(n2 + 1)
     of_others = _log_ways(n2, others)
-    p = np.empty(n1 + 1)
-    for first in range(0, n1 + 1, _AT_ONCE):
-        ours = np.arange(first, min(first + _AT_ONCE, n1 + 1))[:, np.newaxis] + (k2 - others)
+    p, size = np.empty(n1 + 1), max(1, _AT_ONCE // (n2 + 1))
+    for first in range(0, n1 + 1, size):
+        ours = np.arange(first, min(first + size, n1 + 1))[:, np.newaxis] + (k2 - others)
         logs = np.where((ours >= 0) & (ours <= n1), of_others + _log_ways(n1, np.clip(ours, 0, n1)), -np.inf)
         p[first : first + len(ours)] = _two_sided(logs, k2)
     return p

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 from helpers.fakes import DIES, FINE, HANGS, NEVER_ENDS, NO_MEMORY, RAISES, ScriptedPool, result, trials
@@ -98,28 +97,50 @@ def test_the_level_is_the_least_that_takes_all_who_wait(loads: list[int], waitin
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_loads_that_are_kept_up_are_those_that_are_there(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    share, shared = Crew._share, []
+def test_shares_are_those_of_counting_all_loads_for_each_worker(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    shares, alone = Crew._shares, 0
 
-    def compared(crew: Crew, seat: Any, loads: Counter[int]) -> list[TrialSpec]:
-        assert +loads == +crew._loads()
-        shared.append(seat.alone)
-        return share(crew, seat, loads)
+    def compared(crew: Crew, idle: Sequence[int]) -> dict[int, int]:
+        nonlocal alone
+        found, left = shares(crew, idle), len(crew._queue)
+        loads = {number: len(seat.held) for number, seat in enumerate(crew._seats) if not (seat.alone or seat.retired)}
+        alone += sum(seat.alone for seat in crew._seats)
+        for number in idle:
+            top = crew._lanes + crew._seats[number].spare
+            enough = (level for level in range(top) if sum(max(0, level - load) for load in loads.values()) >= left)
+            share = max(0, min(next(enough, top) - loads[number], left))
+            assert found[number] == share
+            loads[number] += share
+            left -= share
+        return found
 
-    monkeypatch.setattr(Crew, "_share", compared)
+    monkeypatch.setattr(Crew, "_shares", compared)
     random_death = deaths(seed, 0.2)
     crew, _ = crew_of(ScriptedPool(5, lambda specs: misbehave(specs) or random_death(specs)))
     run(crew, [*trials(50), *trials(3, DIES, 50), *trials(60, first=53)])
-    assert any(shared)
+    assert alone
 
 
-@pytest.mark.parametrize(("workers", "seconds"), [(250, 0.5), (1000, 2.0)])
-def test_of_very_many_workers_each_trains_longer_between_two_answers(workers: int, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("workers", "timeout", "seconds"), [(250, None, 0.5), (1000, None, 2.0), (1000, 10.0, 1.0), (1000, 0.1, 0.5)]
+)
+def test_of_very_many_workers_each_trains_longer_between_two_answers(
+    workers: int, timeout: float | None, seconds: float
+) -> None:
+    """But no longer than a tenth of what a trial may take, where its limit is looked at once a slice."""
     pool = ScriptedPool(workers)
-    crew, _ = crew_of(pool)
+    crew, _ = crew_of(pool, timeout=timeout)
     crew.submit(trials(3))
     crew.gather(1.0)
     assert set(pool.asked) == {seconds}
+
+
+@pytest.mark.parametrize(("workers", "many"), [(2, False), (600, True)])
+def test_of_very_many_workers_those_that_answer_within_a_slice_get_a_reserve(*, workers: int, many: bool) -> None:
+    pool = ScriptedPool(workers, slices=1)  # whose answers take half a second
+    crew, _ = crew_of(pool, lanes=2)
+    run(crew, trials(20 * workers))
+    assert (max(map(len, pool.together)) > 2) == many
 
 
 def test_a_worker_is_topped_up_before_its_results_are_given_out() -> None:

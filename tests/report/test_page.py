@@ -16,6 +16,8 @@ from helpers.synthetic import CAPPED, SEED, TEMPORAL, ended, row, solved, trials
 
 from lstm_search import overview
 from lstm_search.networks import Lstm1997
+from lstm_search.report import curves
+from lstm_search.report.charts import learning_charts
 from lstm_search.report.curves import points
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Candidate, Definition, Row, Training, Trial
@@ -171,6 +173,16 @@ def test_a_browser_draws_every_figure(tmp_path: Path) -> None:
     assert len(drawn) == len(figures(made()))
     errors = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not [line for line in errors if "Error" in line or "Refused" in line]
+
+
+def test_of_very_many_trials_some_are_drawn_whatever_curves_the_others_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "MOST_DRAWN", 2)
+    one, other = row("one", replicates=3), row("other", replicates=3)
+    bare, full = replace(solved(9), curve=()), solved(2000)
+    record = {"one": trials(one, bare, full, bare), "other": trials(other, full, full, full)}
+    assert [chart.caption for chart in learning_charts([one], record, {})] == []
+    captions = [chart.caption for chart in learning_charts([one, other], record, {})]
+    assert captions == ["other, 2 of 3 trials drawn"]
 
 
 def test_a_trial_without_a_curve_has_no_points() -> None:
