@@ -9,7 +9,6 @@ docs/tables/conflict.md and docs/images/conflict.svg. Two tasks for section 3.2'
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -84,8 +83,8 @@ def weights(study: str, row: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """The final weights of the row's trials."""
     with Record.read(HOME, study) as record:
         keys = [trial.spec.key for trial in record.trials(curves=False)[row]]
-        archives = [np.load(io.BytesIO(record.weights(key))) for key in keys]
-    return [(archive["hidden"], archive["output"]) for archive in archives]
+        found = [record.arrays(key) for key in keys]
+    return [(arrays["hidden"], arrays["output"]) for arrays in found]
 
 
 def input_pulls(T: int, N: int = 3, sequences: int = 2000) -> np.ndarray:

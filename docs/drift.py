@@ -22,7 +22,7 @@ from lstm_search.networks import Lstm1997
 from lstm_search.record import Record
 from lstm_search.spec import Outcome, Trial
 from lstm_search.tasks import Adding, Task, VeryLongLag
-from lstm_search.theory import H_KIND, first_weights, last_weights, passage_of, slope
+from lstm_search.theory import H_KIND, first_weights, passage_of, slope
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
@@ -101,7 +101,7 @@ def measured(study: str) -> dict[str, tuple[list[Trial], Seen, Seen]]:
             rows = sequences(cell.task, np.random.default_rng(0))
             nets = (
                 [first_weights(trial.spec) for trial in trials],
-                [last_weights(record.weights(trial.spec.key)) for trial in trials],
+                [tuple(record.arrays(trial.spec.key).values()) for trial in trials],
             )
             stacked = ([np.array(each) for each in zip(*some, strict=True)] for some in nets)
             before, after = (watch(cell.network, hidden, output, rows) for hidden, output in stacked)

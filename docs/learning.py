@@ -17,9 +17,10 @@ from drift import sequences, watch
 from pages import ROOT
 
 from lstm_search.config import compose
+from lstm_search.record import unpacked
 from lstm_search.spec import Cell, TrialSpec
 from lstm_search.tasks import LongLag
-from lstm_search.theory import Example, examples, last_weights, passage_of
+from lstm_search.theory import Example, examples, passage_of
 from lstm_search.worker import Worker
 
 mpl.use("agg")
@@ -55,7 +56,7 @@ def early(trials: Sequence[TrialSpec], cap: int) -> list[Net]:
     while len(found) < len(new):
         found.update((result.key, result.weights) for result in worker.advance(waiting, 0.5).finished)
         waiting = []
-    return [last_weights(found[trial.key]) for trial in trials]
+    return [tuple(unpacked(found[trial.key]).values()) for trial in trials]
 
 
 def stacked(nets: Sequence[Net]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ used, OSError and RuntimeError for what stands in the way.
 
 from __future__ import annotations
 
-import io
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -125,16 +124,16 @@ class Study:
     def weights(self, key: str) -> dict[str, np.ndarray]:
         """The final weights of a trial, by name, from its key or the first digits of it.
 
-        Raises ConfigError where a trial has none: it broke, or was simulated."""
+        Raises ConfigError where a trial has none: it broke, or was simulated; RecordDamaged where they cannot be read.
+        """
         with Record.read(self.home, self._recorded("weights").definition.name) as record:
             trial = record.find(key)
-            packed = record.weights(trial.spec.key)
-        if not packed:
+            found = record.arrays(trial.spec.key)
+        if not found:
             raise ConfigError(
                 f"key={key}: this trial of study {self.name} ended {trial.result.outcome} without weights"
             )
-        with np.load(io.BytesIO(packed)) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return found
 
     def figure(self, kind: str = "solved_fraction") -> Picture:
         """A figure of `lstm-search plot`: `solved_fraction` or `learning_curves`. It shows itself in a notebook."""

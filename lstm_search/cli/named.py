@@ -13,7 +13,7 @@ from lstm_search.execute import SIMULATED_HOST
 from lstm_search.networks import Lstm1997
 from lstm_search.record import Record
 from lstm_search.spec import BROKEN, Trial
-from lstm_search.theory import Example, Weights, affordable, examples, last_weights
+from lstm_search.theory import Example, Weights, affordable, examples
 from lstm_search.tracking import Tracker
 from lstm_search.worker import GROWN
 
@@ -102,10 +102,10 @@ def weights_of(settings: Settings, one: Named) -> Weights:
     hidden units never joined in."""
     key, network = one.trial.result.key, one.trial.spec.cell.network
     with Record.read(settings.home, one.study) as record:
-        archive = record.weights(key)
-    if not archive:
+        found = record.arrays(key)
+    if not found:
         raise Unusable(f"{key[:12]}: study {one.study} was recovered from MLflow, which keeps no weights")
-    weights = last_weights(archive)
+    weights = found["hidden"], found["output"]
     if not all(np.isfinite(some).all() for some in weights):
         raise Unusable(f"{key[:12]}: ended {one.trial.result.outcome}, with weights that are not finite")
     joined = any(there.name == GROWN for there in one.trial.result.milestones)

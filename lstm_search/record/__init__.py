@@ -2,6 +2,7 @@
 the trials that are shipped with the package.
 """
 
+from lstm_search.record.archive import unpacked
 from lstm_search.record.audit import Rescued, findings, rescued
 from lstm_search.record.changes import DefinitionChanged
 from lstm_search.record.record import Record

@@ -6,11 +6,8 @@ the name of a cell from its settings, and the SHA-256 of its weights from these.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import sqlite3
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lstm_search.record import sql
+from lstm_search.record.archive import weights_sha256
 from lstm_search.record.record import Record
 from lstm_search.record.study_file import RecordDamaged
 from lstm_search.spec import Cell, Curve, Definition, Trial, cell_from_dict, trial_from_plain
@@ -142,14 +140,3 @@ def _compare(trial: Trial, digest: str) -> None:
         raise Changed("its values are not those that were written")
     if trial.result.weights and weights_sha256(trial.result.weights) != trial.result.weights_sha256:
         raise Changed("its weights are not those that were written")
-
-
-def weights_sha256(archive: bytes) -> str:
-    """SHA-256 (hex) of the arrays in a trial's archive of weights; empty where it is none."""
-    import numpy as np  # only here, for the sake of verbs that look at no weights
-
-    try:
-        with np.load(io.BytesIO(archive)) as arrays:
-            return hashlib.sha256(b"".join(arrays[name].tobytes() for name in ("hidden", "output"))).hexdigest()
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
-        return ""

@@ -25,6 +25,7 @@ from typing import IO, Any, Self, TypeVar
 from lstm_search import spec
 from lstm_search.record import provenance, sql
 from lstm_search.record import study_file as recordfile
+from lstm_search.record.archive import unpacked
 from lstm_search.record.changes import DefinitionChanged, differences
 from lstm_search.record.study_file import check_name, named_errors, now
 from lstm_search.record.upgrade import FORMAT, is_fresh, is_outdated, renewed, upgrade, upgraded_copy
@@ -298,6 +299,15 @@ class Record:
         if not found:
             raise ValueError(f"key={key[:80]!r}: no trial of {self.path} has this key")
         return bytes(found[0]["weights"])
+
+    def arrays(self, key: str) -> dict[str, Any]:
+        """A trial's final weights, `hidden` and `output`; none where it ended without. ValueError where no such trial
+        is recorded, RecordDamaged where they cannot be read."""
+        archive = self.weights(key)
+        try:
+            return unpacked(archive) if archive else {}
+        except ValueError as error:
+            raise recordfile.damaged(self.path, f"trial {key[:12]}: {error}") from error
 
     def look(self, at: Callable[[sqlite3.Connection], Iterable[T]]) -> list[T]:
         """What a function finds in the tables. RecordDamaged where they cannot be read."""

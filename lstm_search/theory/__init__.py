@@ -13,6 +13,5 @@ from lstm_search.theory.recorded import (
     class_names,
     examples,
     first_weights,
-    last_weights,
     marks,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,12 +20,6 @@ def first_weights(spec: TrialSpec) -> Weights:
     """The weights that a trial starts from."""
     key, layout = simd.stream_key(spec.seed, spec.replicate, simd.WEIGHTS), spec.cell.task.layout
     return spec.cell.network.initial(key, layout.inputs, layout.outputs)
-
-
-def last_weights(archive: bytes) -> Weights:
-    """The weights that a trial ended with, as its record keeps them."""
-    with np.load(io.BytesIO(archive)) as found:
-        return found["hidden"], found["output"]
 
 
 class Example(NamedTuple):

@@ -13,7 +13,7 @@ from helpers.small import Told, trials_of
 
 from lstm_search.record import Record
 from lstm_search.spec import Trial
-from lstm_search.theory import examples, last_weights, passage_of
+from lstm_search.theory import examples, passage_of
 
 pytestmark = [
     pytest.mark.usefixtures("kernels"),
@@ -29,7 +29,7 @@ def test_the_sequences_are_those_that_the_trial_was_tested_on(here: Path) -> Non
     """The recorded error comes out again: of all test sequences, by the recorded weights."""
     trial, home = trial_of(here / "studies"), here / "studies"
     with Record.read(home, NAME) as record:
-        weights = last_weights(record.weights(trial.result.key))
+        weights = record.arrays(trial.result.key).values()
     some = examples(trial.spec, 2560)
     lengths = np.array([len(one.x) for one in some])
     x = np.zeros((lengths.max(), len(some), 8))

@@ -12,6 +12,7 @@ import pytest
 from helpers.records import WEIGHTS, archive, whole
 
 from lstm_search.record import Record, RecordDamaged, findings, rescued
+from lstm_search.record.archive import weights_sha256
 
 
 def change(home: Path, statement: str, *values: object) -> None:
@@ -60,6 +61,22 @@ def test_changed_weights_are_found(tmp_path: Path) -> None:
         assert findings(tmp_path, "table_9") == [
             f"trial {trials[0].result.key[:12]}: its weights are not those that were written"
         ]
+
+
+def test_whatever_bit_of_weights_is_flipped_is_found_or_means_nothing(tmp_path: Path) -> None:
+    trials = whole(tmp_path)
+    good, told = archive(WEIGHTS), 0
+    for place in range(8 * len(good)):
+        changed = bytearray(good)
+        changed[place // 8] ^= 1 << place % 8
+        told += weights_sha256(bytes(changed)) != trials[0].result.weights_sha256
+    assert told > 4 * len(good)
+    changed = bytearray(good)
+    changed[good.index(b"PK\x01\x02") + 10] ^= 16  # how the first array is packed
+    change(tmp_path, "UPDATE trials SET weights = ? WHERE key = ?", bytes(changed), trials[0].result.key)
+    assert len(findings(tmp_path, "table_9")) == 1
+    with Record.read(tmp_path, "table_9") as record, pytest.raises(RecordDamaged, match=r"its weights cannot be read"):
+        record.arrays(trials[0].result.key)
 
 
 def test_trials_of_earlier_releases_have_no_digest(tmp_path: Path) -> None:
