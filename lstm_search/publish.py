@@ -11,13 +11,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from lstm_search import overview
 from lstm_search.record import Record, Rescued, acquire, check_name, findings, holder, named_errors, rescued
 from lstm_search.report import MOST_BROKEN, Figures, Summary, render, summarise, write_figures
 from lstm_search.search import SearchSettings, loss_of
-from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Row, Trial, TrialSpec, dropped_rows
+from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Row, Trial, TrialSpec, digest, dropped_rows
 from lstm_search.tracking import (
     RUN_ID,
     CellView,
@@ -65,6 +66,8 @@ def view(home: Path, name: str, about: About = About(), activity: Activity | Non
     found = {row.name: summarise(row, trials[row.name]) for row in definition.rows}
     cells = [_cell(row, trials[row.name], found[row.name], labels.get(row.name, {}), now) for row in definition.rows]
     every = [summary for row in definition.rows for summary in found[row.name]]
+    status = _overall(now.status, cells, [some[0] for some in found.values()])
+    known = provenance(created, environment)
     return StudyView(
         name=name,
         seed=definition.seed,
@@ -79,14 +82,17 @@ def view(home: Path, name: str, about: About = About(), activity: Activity | Non
             "table.csv": render(every, "csv", definition.title),
             "table.json": render(every, "json", definition.title),
             "config.yaml": definition.config,
-            **_plots(definition, trials, candidates),
         },
         command=about.command,
         best=_best(definition.rows, about),
         axes=_axes(candidates),
-        status=_overall(now.status, cells, [some[0] for some in found.values()]),
+        status=status,
         elsewhere=elsewhere,
-        page=partial(_page, definition, trials, candidates, provenance(created, environment), about),
+        late=[
+            partial(_figures, definition, trials, candidates),
+            *([] if status == "RUNNING" else [partial(_page, definition, trials, candidates, known, about)]),
+        ],
+        depicted=_depicted(definition.rows, trials, candidates, status),
     )
 
 
@@ -115,8 +121,34 @@ def _page(
     candidates: Sequence[Candidate],
     known: Mapping[str, str],
     about: About,
+) -> dict[str, str]:
+    """The study's page; while trials run it would be old at once."""
+    page = overview.report(about.search, definition, trials, candidates, provenance=known, command=about.command)
+    return {"report.html": page}
+
+
+def _figures(
+    definition: Definition, trials: Mapping[str, Sequence[Trial]], candidates: Sequence[Candidate]
+) -> dict[str, bytes]:
+    how = Figures(dropped=dropped_rows(candidates))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_figures(definition.rows, trials, Path(folder), how=how)
+        return {path.name: path.read_bytes() for path in paths}
+
+
+def _depicted(
+    rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], candidates: Sequence[Candidate], status: Status
 ) -> str:
-    return overview.report(about.search, definition, trials, candidates, provenance=known, command=about.command)
+    """Changes with what figures and page show, without drawing them: with rows, trials (which outcome, cap and final
+    weights tell apart), what a search has met and dropped, whether it runs, and with what draws."""
+    ended = [
+        [trial.spec.replicate, trial.spec.cap, trial.result.outcome, trial.result.weights_sha256]
+        for row in rows
+        for trial in trials[row.name]
+    ]
+    shown = [[row.name, row.cell.digest, row.cap, row.published] for row in rows]
+    met = [[one.point, one.left] for one in candidates]
+    return digest([shown, ended, met, status == "RUNNING", version("lstm-search")])
 
 
 def _cell(
@@ -241,15 +273,6 @@ def _printed(row: Summary) -> dict[str, float | None]:
         "published_wrong_of_2560": printed.wrong_of_2560,
         "published_test_error": printed.test_error,
     }
-
-
-def _plots(
-    definition: Definition, trials: Mapping[str, Sequence[Trial]], candidates: Sequence[Candidate]
-) -> dict[str, bytes]:
-    how = Figures(dropped=dropped_rows(candidates))
-    with tempfile.TemporaryDirectory() as folder:
-        paths = write_figures(definition.rows, trials, Path(folder), how=how)
-        return {path.name: path.read_bytes() for path in paths}
 
 
 def recover(home: Path, tracker: Tracker, name: str) -> Recovered:

@@ -15,7 +15,7 @@ from lstm_search.publish import About, Activity, _best, view
 from lstm_search.record import Record, acquire
 from lstm_search.search import SearchSettings
 from lstm_search.spec import Candidate, Definition, Outcome, Row
-from lstm_search.tracking import StudyView
+from lstm_search.tracking import StudyView, Tracker
 from lstm_search.tracking.saved_views import experiment_tags
 
 FULL = replace(synthetic.row("full", synthetic.ADDING, 4), table="7", published="T100")
@@ -139,3 +139,28 @@ def test_the_best_metric_is_of_the_milestone_that_is_searched_for() -> None:
     assert _best([two], About()) == "later/ert"
     assert _best([two], About(search=SearchSettings(objective="success"))) == "later/success_rate"
     assert _best([two], About(search=SearchSettings(milestone=first))) == "ert"
+
+
+def test_figures_are_drawn_only_where_what_they_show_has_changed(tmp_path: Path) -> None:
+    home = recorded(tmp_path, FULL, PART, DROPPED)
+    shown = view(home, "study")
+    assert shown.depicted == view(home, "study").depicted
+    figures, page = (make() for make in shown.late)
+    assert all(content.startswith(b"\x89PNG") for content in figures.values() if isinstance(content, bytes))
+    assert [*figures, *page] == ["solved_fraction.png", "learning_curves.png", "report.html"]
+    running = view(home, "study", activity=Activity("RUNNING", {"full", "part"}))
+    assert (running.depicted != shown.depicted, len(running.late)) == (True, 1)
+    with Record.open(home, Definition("study", 7, (FULL, PART, DROPPED), "A title")) as record:
+        record.add(batch(PART.trials(7)[3:]))
+    assert view(home, "study").depicted not in (shown.depicted, running.depicted)
+
+
+def test_a_second_sync_draws_nothing(tmp_path: Path) -> None:
+    shown, drawn = view(recorded(tmp_path, FULL), "study"), []
+    late = [lambda: drawn.append("figures") or {"a.png": b"a"}]
+    for _ in range(2):
+        Tracker(None, tmp_path).sync(replace(shown, late=late))
+    assert drawn == ["figures"]
+    assert Tracker(None, tmp_path).unpublished(replace(shown, late=late)) == 0
+    Tracker(None, tmp_path).sync(replace(shown, late=late, depicted="others"))
+    assert drawn == ["figures", "figures"]

@@ -173,8 +173,9 @@ class Experiment:
         params = [Param(name, str(value)) for name, value in run.params.items()] if trial or not filled else []
         at_once = tags if trial and state != run.state else []  # a trial that is made with its result has its tags
         self.client.log_batch(run_id, [Metric(*entry) for entry in run.metrics], params, at_once)
-        if run.artifacts:
-            self._attach(run_id, {**run.artifacts, **{name: make() for name, make in run.late.items()}})
+        if run.artifacts or run.late:
+            late = [made for make in run.late for made in make().items()]
+            self._attach(run_id, {**run.artifacts, **dict(late)})
         if not trial:
             self.client.log_batch(run_id, tags=tags)
         self._written.add(run_id)

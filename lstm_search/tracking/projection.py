@@ -39,6 +39,9 @@ from lstm_search.spec import (
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", ""]
 """Of a run in MLflow. Empty where the record cannot tell whether what it shows has ended: it stays as it was left."""
 
+Making = Callable[[], Mapping[str, str | bytes]]
+"""Makes artifacts, contents by file name."""
+
 TEXTS = ("outcome", "weights_sha256", "host")
 """Values of a trial (`Trial.plain`) that its run has as tags."""
 
@@ -57,9 +60,6 @@ SCHEMA = "lstm_search.schema"
 
 KIND, ROW, KEY, STATE = (f"lstm_search.{name}" for name in ("kind", "row", "key", "state"))
 """Tags of a run: its identity, and what its contents shall be."""
-
-PAGE = "report.html"
-"""The artifact of a study's run that is its page."""
 
 OPEN = "open"
 """Begins the state of a trial's run that has no result yet."""
@@ -96,10 +96,10 @@ class CellView:
 @dataclass(frozen=True)
 class StudyView:
     """A study to publish. `created` as in its record, `params` such as versions, `note` its table in Markdown,
-    `artifacts` contents by file name (table, plots, configuration), `title` as in its definition; `command` makes it,
-    `best` is the metric that its cells are sorted by, `axes` the settings that its search varies. `elsewhere`: another
-    process trains it and knows what runs. `page` makes the study's page of HTML, which takes seconds: it is attached
-    when nothing runs."""
+    `artifacts` contents by file name (table, configuration), `title` as in its definition; `command` makes it, `best`
+    is the metric that its cells are sorted by, `axes` the settings that its search varies. `elsewhere`: another process
+    trains it and knows what runs. `late` makes further artifacts, figures and a page, which take seconds: only where
+    they are not there yet, as `depicted` tells, which changes with what they show."""
 
     name: str
     seed: int
@@ -115,7 +115,8 @@ class StudyView:
     axes: Sequence[str] = ()
     status: Status = "FINISHED"
     elsewhere: bool = False
-    page: Callable[[], str] | None = None
+    late: Sequence[Making] = ()
+    depicted: str = ""
 
     @property
     def unfinished(self) -> set[str]:
@@ -127,7 +128,7 @@ class StudyView:
 class Run:
     """What a run of MLflow shall hold. `start` and `end` in milliseconds; `metrics`: name, value, time, step. A trial's
     run of one of the states `earlier` is filled up; of any other it shows another result, and gives way.
-    `late`: artifacts that are made only when they are written."""
+    `late` makes artifacts that are made only when they are written."""
 
     kind: str
     row: str
@@ -142,7 +143,7 @@ class Run:
     status: Status = "FINISHED"
     artifacts: Mapping[str, str | bytes] = field(default_factory=dict)
     earlier: Sequence[str] = ()
-    late: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    late: Sequence[Making] = ()
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -160,11 +161,10 @@ def study_run(view: StudyView) -> Run:
         | ({"command": view.command} if view.command else {})
         | definition_tags({**identity, "created": view.created.isoformat()})
     )
-    summary = _summary(view, view.metrics, tags, 0, seconds, artifacts=view.artifacts)
+    contents = {name: hashlib.sha256(as_bytes(content)).hexdigest() for name, content in view.artifacts.items()}
+    summary = _summary(view, view.metrics, tags, 0, seconds, contents={**contents, "": view.depicted})
     params = {"seed": view.seed, **view.params}
-    late = {PAGE: view.page} if view.page and view.status != "RUNNING" else {}
-    summary["state"] += f" {PAGE}" if late else ""
-    summary |= {"artifacts": view.artifacts, "late": late}
+    summary |= {"artifacts": view.artifacts, "late": view.late}
     return Run("study", "", str(view.seed), view.name, params=params, status=view.status, **summary)
 
 
@@ -195,17 +195,17 @@ def _summary(
     rank: int,
     seconds: float,
     *,
-    artifacts: Mapping[str, str | bytes] = MappingProxyType({}),
+    contents: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The parts of a run that summarises trials: its times, its tags and figures, and the digest of it all."""
+    """The parts of a run that summarises trials: its times, its tags and figures, and the digest of it all; `contents`:
+    digests of what it has beside these."""
     start = _milliseconds(view.created) - rank
     clock = int(time.time() * 1000)
     figures = {metric_name(name): float(value) for name, value in metrics.items()}
-    contents = {name: hashlib.sha256(as_bytes(content)).hexdigest() for name, content in artifacts.items()}
     return {
         "start": start,
         "end": start + int(seconds * 1000),
-        "state": digest([figures, dict(tags), contents, seconds]),
+        "state": digest([figures, dict(tags), dict(contents), seconds]),
         "tags": tags,
         "metrics": [(name, _finite(value), clock, 0) for name, value in figures.items()],
     }

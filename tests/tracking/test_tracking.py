@@ -47,7 +47,7 @@ def test_what_is_read_back_is_what_was_published(tracker: Tracker, home: Path) -
             assert run.info.end_time - run.info.start_time == 1500
     assert runs["read_back"].data.tags["mlflow.note.content"] == view.note
     assert runs["read_back"].data.params == {"seed": "7", "numpy": "2.4.6"}
-    for name, content in view.artifacts.items():
+    for name, content in {**view.artifacts, **view.late[0]()}.items():
         (file,) = home.joinpath("artifacts", "read_back").rglob(name)
         assert file.read_bytes() == (content if isinstance(content, bytes) else content.encode())
 
