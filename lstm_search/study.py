@@ -167,11 +167,10 @@ class _Loop:
         """The search as it stands with all that is recorded."""
         self.record.meet(candidates)
         self.record.retry(self.retry)
-        results = self.record.ended()
-        self.counts = {name: Counter(result.outcome for result in some) for name, some in results.items()}
+        ended = self.record.ended()
+        self.counts = {name: Counter(outcome for outcome, _ in some) for name, some in ended.items()}
         self.ended = {
-            name: [result.sequences for result in some if result.outcome not in BROKEN]
-            for name, some in results.items()
+            name: [sequences for outcome, sequences in some if outcome not in BROKEN] for name, some in ended.items()
         }
         search.resume(candidates, self.record.known())
         return search

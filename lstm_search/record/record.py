@@ -8,12 +8,11 @@ table at a time and the driver waits for them, so neither ever fails because of 
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
@@ -27,21 +26,18 @@ from lstm_search.record import provenance, sql
 from lstm_search.record import study_file as recordfile
 from lstm_search.record.archive import unpacked
 from lstm_search.record.changes import DefinitionChanged, differences
+from lstm_search.record.reading import read_trials
 from lstm_search.record.study_file import check_name, named_errors, now
 from lstm_search.record.upgrade import FORMAT, is_fresh, is_outdated, renewed, upgrade, upgraded_copy
 from lstm_search.spec import (
     BROKEN,
     Candidate,
     Cell,
-    Curve,
     Definition,
     Outcome,
-    Reached,
     Row,
     Trial,
-    TrialResult,
     row_from_plain,
-    trial_from_plain,
 )
 from lstm_search.tasks import Task, UnknownTask, task_origin
 
@@ -55,19 +51,6 @@ _TASK = "task "
 
 _NEXT = "---\n"
 """Stands between the configurations of a study that has grown: together they are a stream of YAML documents."""
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Without the collector of cycles, which would look through very many trials again and again, a quarter of the time
-    that it takes to make them."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class Record:
@@ -235,7 +218,8 @@ class Record:
         `failed`), so that they are missing again with all their attempts; how many."""
         wanted = _retriable(outcomes)
         with self._transaction():
-            ended = [entry for row in (self.definition().rows if rows is None else rows) for entry in self._ended(row)]
+            rows = self.definition().rows if rows is None else rows
+            ended = [entry for row in rows for entry in self._query(sql.KEYS, _which(row.cell, row.first, row.end))]
             keys = {entry["key"] for entry in ended if entry["outcome"] in wanted}
             for key in sorted(keys):
                 self._archive(key, "retried")
@@ -243,17 +227,18 @@ class Record:
 
     def counts(self) -> dict[str, Counter[Outcome]]:
         """How many trials ended how under their row's cap, by row name; those to run again are left out."""
-        return {name: Counter(result.outcome for result in some) for name, some in self.ended().items()}
+        return {
+            row.name: Counter(
+                {Outcome(entry["outcome"]): entry["trials"] for entry in self._under_cap(sql.COUNTS, row)}
+            )
+            for row in self.definition().rows
+        }
 
-    def ended(self) -> dict[str, list[TrialResult]]:
-        """How each trial ended under its row's cap, outcome and sequences alone, by row name; those to run again are
+    def ended(self) -> dict[str, list[tuple[Outcome, int]]]:
+        """How each trial ended under its row's cap, and after how many sequences, by row name; those to run again are
         left out."""
         return {
-            row.name: [
-                TrialResult(entry["key"], Outcome(entry["outcome"]), entry["sequences"], steps=0).under_cap(row.cap)
-                for entry in self._ended(row)
-                if entry["outcome"] != Outcome.CAPPED or entry["cap"] >= row.cap
-            ]
+            row.name: [(Outcome(entry["outcome"]), entry["sequences"]) for entry in self._under_cap(sql.ENDED, row)]
             for row in self.definition().rows
         }
 
@@ -266,10 +251,11 @@ class Record:
         return {row.name: self._load(row.cell, asked.seed, row.first, row.end, curves=curves) for row in asked.rows}
 
     def known(self) -> Iterator[Trial]:
-        """All trials ever recorded, without curves and weights, of whatever row: several may have the same cell."""
+        """All trials ever recorded, of whatever row (several may have the same cell), without what no search looks at:
+        curves, weights and their digests, hosts and errors."""
         cells = {row.cell.digest: row.cell for row in self.rows()}
         for cell in cells.values():
-            yield from self._load(cell, self.definition().seed, 0, _ALL, curves=False)
+            yield from self._load(cell, self.definition().seed, 0, _ALL, statement=sql.KNOWN)
 
     def find(self, prefix: str) -> Trial:
         """The one trial whose key starts with `prefix`, without its weights; ValueError for none and for several."""
@@ -424,22 +410,24 @@ class Record:
         query = "SELECT id FROM environments WHERE description = :description"
         return int(self._db.execute(query, values).fetchone()["id"])
 
-    def _ended(self, row: Row) -> list[sqlite3.Row]:
-        return self._query(sql.ENDED, {"cell": row.cell.digest, "first": row.first, "end": row.end})
+    def _under_cap(self, statement: str, row: Row) -> list[sqlite3.Row]:
+        return self._query(statement, _which(row.cell, row.first, row.end) | {"cap": row.cap})
 
-    @_no_collector()
-    def _load(self, cell: Cell, seed: int, first: int, end: int, *, curves: bool = True) -> list[Trial]:
-        which = {"cell": cell.digest, "first": first, "end": end, "curves": curves}
-        milestones: dict[str, list[Reached]] = defaultdict(list)
+    def _load(
+        self, cell: Cell, seed: int, first: int, end: int, *, curves: bool = True, statement: str = sql.TRIALS
+    ) -> list[Trial]:
+        which = _which(cell, first, end) | {"curves": curves}
         with self._transaction("DEFERRED") as db:
-            for entry in db.execute(sql.MILESTONES, which):
-                milestones[entry["key"]].append(sql.reached(entry))
-            found = db.execute(sql.TRIALS, which).fetchall()
-        more = ({"milestones": milestones.get(entry["key"], ()), "curve": Curve(entry["curve"])} for entry in found)
+            found, reached = (db.execute(part, which).fetchall() for part in (statement, sql.MILESTONES))
         try:
-            return [trial_from_plain(cell, seed, {**entry, **rest}) for entry, rest in zip(found, more, strict=True)]
+            return read_trials(cell, seed, found, reached)
         except (ValueError, TypeError) as error:
             raise recordfile.damaged(self.path, f"a value of a trial is of another kind: {error}") from error
+
+
+def _which(cell: Cell, first: int, end: int) -> dict[str, Any]:
+    """What the statements ask for: the trials of a cell with these numbers of replicates."""
+    return {"cell": cell.digest, "first": first, "end": end}
 
 
 def _retriable(outcomes: Iterable[str]) -> set[str]:

@@ -21,6 +21,7 @@ ROW_LISTS = ("readings", "altered")
 
 _ASKED = ("replicate", "cap", "attempts")
 _RESULT = tuple(field.name for field in fields(TrialResult) if field.name not in ("milestones", "curve", "weights"))
+_LIGHT = ("key", "outcome", "sequences", "steps", "seconds")
 _REACHED = ", ".join(f"milestones.{field.name}" for field in fields(Reached))
 _KEPT = ", ".join((*_ASKED, *_RESULT, "curve", "cell", "environment", "finished_at"))
 _SOME = "WHERE cell = :cell AND replicate >= :first AND replicate < :end"
@@ -64,7 +65,18 @@ SELECT key, {_REACHED} FROM trials JOIN milestones USING (key) {_SOME} ORDER BY 
 MILESTONES_OF = f"SELECT {_REACHED} FROM milestones WHERE key = :key ORDER BY ordinal"  # noqa: S608
 WHOLE = f"SELECT {', '.join((*_ASKED, *_RESULT))}, curve, cell, digest, weights FROM trials"  # noqa: S608
 WHOLE_OF = f"{WHOLE} WHERE key = :key"
-ENDED = f"SELECT key, replicate, outcome, cap, sequences FROM trials {_SOME} ORDER BY replicate"  # noqa: S608
+KNOWN = f"SELECT {', '.join((*_ASKED, *_LIGHT))} FROM trials {_SOME} ORDER BY replicate"  # noqa: S608
+"""As TRIALS, without what no search looks at: curves, digests, hosts and errors."""
+_BROKEN = ", ".join(f"'{outcome}'" for outcome in sorted(spec.BROKEN))
+_TERMINAL = f"""
+SELECT key, iif(sequences <= :cap OR outcome IN ({_BROKEN}), outcome, 'CAPPED') AS outcome,
+    iif(outcome IN ({_BROKEN}), sequences, min(sequences, :cap)) AS sequences
+FROM trials {_SOME} AND (outcome != 'CAPPED' OR cap >= :cap)
+"""  # noqa: S608
+"""Trials as `TrialResult.under_cap` has them, without those CAPPED under a lower one, which are to run again."""
+ENDED = f"{_TERMINAL} ORDER BY replicate"
+COUNTS = f"SELECT outcome, count(*) AS trials FROM ({_TERMINAL}) GROUP BY outcome"  # noqa: S608
+KEYS = f"SELECT key, outcome FROM trials {_SOME}"  # noqa: S608
 FIND = """
 SELECT key, replicate, description FROM trials JOIN cells ON cell = cells.digest
 WHERE key >= :prefix AND key < :beyond LIMIT 3

@@ -12,7 +12,12 @@ from typing import Any
 from lstm_search.spec import BROKEN, Row, Trial, TrialResult, TrialSpec
 
 _UNUSED: dict[str, Any] = {"curve": (), "weights": b"", "weights_sha256": "", "host": "", "error": ""}
-"""What no search looks at: it has all results of a study in memory, of which there may be a hundred thousand."""
+"""What no search looks at: it has all results of a study in memory, of which there may be a hundred thousand. The
+record's `known` trials come without."""
+
+
+def _light(result: TrialResult) -> TrialResult:
+    return replace(result, **_UNUSED) if result.weights_sha256 or result.curve or result.error else result
 
 
 @dataclass(eq=False)
@@ -73,7 +78,7 @@ class Pool:
         """Take note of a result; the trials of its row, None where the row was not met."""
         found = self._rows.get(trial.spec.cell.digest)
         if found is not None:
-            found.ended[trial.spec.replicate] = replace(trial.result, **_UNUSED)
+            found.ended[trial.spec.replicate] = _light(trial.result)
             if trial.spec.replicate in found.waiting:  # recorded by an earlier run, perhaps under another cap
                 self.take(found, trial.spec.replicate)
         return found

@@ -321,6 +321,31 @@ def test_counts_follow_the_cap_that_is_asked_for(tmp_path: Path) -> None:
             assert record.counts() == {row.name: counts}
 
 
+endings = st.lists(
+    st.tuples(st.sampled_from(Outcome), st.integers(0, 6), st.integers(1, 6)), min_size=1, max_size=12
+)  # outcome, sequences, the cap under which the trial was trained
+
+
+@settings(deadline=None, max_examples=40)
+@given(endings, st.integers(1, 6))
+def test_counts_and_endings_are_those_of_the_trials_under_the_cap(
+    tmp_path_factory: pytest.TempPathFactory, ended: list[tuple[Outcome, int, int]], cap: int
+) -> None:
+    row = replace(ROW_6A, cap=cap, replicates=len(ended))
+    trials = [
+        Trial(replace(spec, cap=then), TrialResult(spec.key, outcome, then if outcome == Outcome.CAPPED else at, 1))
+        for spec, (outcome, at, then) in zip(row.trials(7), ended, strict=True)
+    ]
+    home = tmp_path_factory.mktemp("home")
+    with Record.open(home, replace(TABLE_9, rows=(row,))) as record:
+        record.add(trials)
+        expected = [(trial.result.outcome, trial.result.sequences) for trial in row.counting(trials)]
+        assert record.ended() == {"6a": expected}
+        assert record.counts() == {"6a": Counter(outcome for outcome, _ in expected)}
+        light = [(trial.spec, trial.result.outcome, trial.result.sequences) for trial in record.known()]
+        assert light == [(trial.spec, trial.result.outcome, trial.result.sequences) for trial in trials]
+
+
 def test_a_capped_trial_does_not_give_way_to_a_lost_one(tmp_path: Path) -> None:
     row = replace(ROW_6A, cap=100, replicates=1)
     (spec,) = row.trials(7)
