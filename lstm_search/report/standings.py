@@ -38,8 +38,8 @@ LEGEND = (
 
 LEGEND_JOINT = (
     "A line is one set of settings for all rows. served: printed rows that its trials do not contradict (tests on "
-    "solved and on the mean, 5 % together), of those with trials; settings: those in which it differs from the "
-    "literal ones."
+    "solved and on the mean, 5 % together), of those with trials; settings: those searched in which it differs from "
+    "the literal ones{fixed}."
 )
 
 
@@ -59,7 +59,7 @@ def search_sheet(standings: Sequence[Standing], title: str, most: int, best: str
         title,
         head,
         lines,
-        f"{LEGEND_JOINT} {legend}" if joint else legend,
+        f"{LEGEND_JOINT.format(fixed=_fixed(standings))} {legend}" if joint else legend,
         more=f"{more} further candidates are not shown; lines=0 shows all" if more else "",
         last=f"the best: lstm-search run {best}" if best else "",
         bars={} if joint else _bars(head, shown),
@@ -124,14 +124,14 @@ def _printed(row: Summary) -> str:
 def _joint(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
     tables = list(dict.fromkeys(row.table for row in standings[0].candidate.rows))
     names = [f"table {name}" if name else "rows" for name in tables]
-    lines = []
+    literal, lines = "-" if _fixed(standings) else "as written", []
     for one in standings:
         rows = list(zip(one.candidate.rows, one.served, strict=True))
         counts = [_served([pair for pair in rows if pair[0].table == table]) for table in tables]
         total = tuple(map(sum, zip(*counts, strict=True)))
         fresh = _served(list(zip(one.candidate.rows, one.fresh_served, strict=True))) if one.fresh_served else None
         trials = sum(summary.n for summary in one.summaries)
-        settings = " ".join(f"{key}={value}" for key, value in _altered(one.candidate)) or "as written"
+        settings = " ".join(f"{key}={value}" for key, value in _altered(one.candidate)) or literal
         figures = [f"{served}/{tried}" for served, tried in [*counts, total]]
         lines.append([*figures, f"{fresh[0]}/{fresh[1]}" if fresh else "-", str(trials), _place(one), settings])
     return [*names, "served", "fresh seeds", "trials", "standing", "settings"], lines
@@ -149,3 +149,12 @@ def _altered(candidate: Candidate) -> list[tuple[str, str]]:
     keys = [key for key, _ in candidate.point]
     short = short_names(keys)
     return [(short[key], written(value)) for key, value in candidate.point if key in differ]
+
+
+def _fixed(standings: Sequence[Standing]) -> str:
+    """The settings, not the literal ones, that all sets have in some of their rows."""
+    searched = {key for one in standings for key, _ in one.candidate.point}
+    rows = [row for one in standings for row in one.candidate.rows]
+    found = dict.fromkeys(pair for row in rows for pair in (*row.readings, *row.altered) if pair[0] not in searched)
+    short = short_names([key for key, _ in found])
+    return f"; all have {' '.join(f'{short[key]}={value}' for key, value in found)}" if found else ""

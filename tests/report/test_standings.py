@@ -67,5 +67,20 @@ def test_a_line_of_a_joint_search_is_a_set() -> None:
     assert SEED
 
 
+def test_a_joint_search_says_what_all_its_sets_have_that_is_not_literal() -> None:
+    bases = (Cells("1/a", table="1", published="x"), Cells("9/6a", table="9", published="6a", marks=3))
+    (one,) = [standing(0.1, "leader", bases=bases)]
+    literal = render_search([one], "", 0)
+    assert lines(literal)[2][-1] == "as written"
+    assert "the literal ones." in " ".join(literal.split())
+    row = replace(one.candidate.rows[0], readings=(("network.recurrent_to", "gates"), ("training.rate", "0.1")))
+    read = replace(one, candidate=replace(one.candidate, rows=(row, *one.candidate.rows[1:])))
+    text = render_search([read], "", 0)
+    assert lines(text)[2][-1] == "rate=0.1"
+    unread = replace(read, candidate=replace(read.candidate, point=()))
+    assert lines(render_search([unread], "", 0))[2][-1] == "-", "it differs in what all have"
+    assert "the literal ones; all have recurrent_to=gates." in " ".join(text.split())
+
+
 def _altered(row: Row) -> Row:
     return replace(row, altered=(("training.rate", f"{row.cell.training.rate:g}"),))
