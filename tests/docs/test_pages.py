@@ -49,3 +49,17 @@ def test_pages_stay_short_and_have_nothing_that_is_not_followed(page: str, most:
     path = CHECKOUT / "docs" / page
     assert len(path.read_text(encoding="utf-8").split()) < most
     assert all(block.file or block.language in ("bash", "text") for block in blocks(path))
+
+
+MOST_WORDS, MOST_LINES = 2_500, 169
+"""Of a page of docs/, and of the README: what is longer is read by nobody."""
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (CHECKOUT / "docs").glob("*.md")))
+def test_no_page_is_longer_than_a_reader_has_patience_for(page: str) -> None:
+    words = len((CHECKOUT / "docs" / page).read_text(encoding="utf-8").split())
+    assert words <= MOST_WORDS, "what is generated and long stands in files of its own, in docs/tables/"
+
+
+def test_the_readme_fits_on_a_few_screens() -> None:
+    assert len((CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
