@@ -23,6 +23,7 @@ _QUICK = 0.1  # of a slice; an answer that took less came because a lane ran emp
 _ANSWERS = 500.0  # a second, of all workers, that leave the driver's core time for results
 _STARTS = 3  # a worker that fails so often before its first answer will not start
 _LATE = 30.0  # seconds after which no work is kept back for a worker that has not started
+_PASSED = 100  # trials at most that are passed over between two that a worker gets, for those that start
 
 
 class Executor(Protocol):
@@ -236,11 +237,11 @@ class Crew:
             del self._idle[number]
             self._pool.call(number, new, self._slice)
 
-    def _loads(self) -> Counter[int]:
-        """How many workers hold how many trials, of those that share the queue: all that are there or soon will be."""
+    def _sharing(self) -> Iterator[_Seat]:
+        """The workers that share the queue: all that are there or soon will be."""
         late = self._clock() - _LATE
         expected = (seat for seat in self._seats if seat.ready or seat.started > late)
-        return Counter(len(seat.held) for seat in expected if not (seat.alone or seat.retired))
+        return (seat for seat in expected if not (seat.alone or seat.retired))
 
     def _suspect(self, seat: _Seat) -> list[TrialSpec]:
         """The suspect that an idle worker is to train, alone, where there is one and it holds nothing else."""
@@ -250,7 +251,8 @@ class Crew:
     def _shares(self, idle: Sequence[int]) -> dict[int, int]:
         """How many trials idle workers get: even shares of the queue, as far as their lanes go. The loads are kept up:
         to count them for each of thousands of workers anew would take longer than they work."""
-        loads, left, shares = self._loads() if idle else Counter(), len(self._queue), {}
+        sharing = self._sharing() if idle else ()
+        loads, left, shares = Counter(len(seat.held) for seat in sharing), len(self._queue), dict[int, int]()
         for number in idle:
             seat = self._seats[number]
             load = len(seat.held)
@@ -263,11 +265,17 @@ class Crew:
 
     def _deal(self, wanted: dict[int, int]) -> Iterator[tuple[int, TrialSpec]]:
         """Trials from the queue, the longest first, to these seats in turn, as cards are dealt: else one would get all
-        the longest, and train them when the others have long been done."""
+        the longest, and train them when the others have long been done. Workers that start have their turns, too; what
+        these would get stays in the queue."""
+        coming = min(sum(not seat.ready for seat in self._sharing()), _PASSED) if any(wanted.values()) else 0
+        passed: list[TrialSpec] = []
         while wanted := {number: count for number, count in wanted.items() if count}:
             for number in wanted:
                 yield number, self._queue.popleft()
                 wanted[number] -= 1
+            spare = len(self._queue) - sum(wanted.values())
+            passed += [self._queue.popleft() for _ in range(min(coming, spare))]
+        self._queue.extendleft(reversed(passed))
 
     def _take(self, answer: Answer) -> None:
         seat = self._seats[answer.seat]

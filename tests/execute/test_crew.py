@@ -9,7 +9,7 @@ from helpers.fakes import DIES, FINE, HANGS, NEVER_ENDS, NO_MEMORY, RAISES, Scri
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_search.execute.crew import Crew, Fault, _level
+from lstm_search.execute.crew import Answer, Crew, Fault, _level
 from lstm_search.spec import Outcome, Trial, TrialSpec
 
 LOST = Fault(Outcome.LOST, "the worker died")
@@ -88,6 +88,30 @@ def test_where_there_is_too_little_to_fill_the_workers_each_gets_its_share_of_th
     run(crew, trials(12))
     firsts = {seat: new for seat, new in pool.given if new}
     assert sorted(firsts.values()) == [(0, 3, 6, 9), (1, 4, 7, 10), (2, 5, 8, 11)]
+
+
+class StartingInTurn(ScriptedPool):
+    """Its workers start one after the other, each three waits after the one before."""
+
+    def _answer(self, seat: int, call: str) -> Answer | None:
+        early = call == "start" and self.now < 1.5 * (seat + 1)
+        return None if early else super()._answer(seat, call)
+
+
+def test_a_worker_that_starts_first_does_not_get_all_the_longest() -> None:
+    pool = StartingInTurn(3, slices=20)
+    crew, _ = crew_of(pool, lanes=16)
+    run(crew, trials(12))
+    firsts = {seat: new for seat, new in pool.given if new}
+    assert sorted(firsts.values()) == [(0, 3, 6, 9), (1, 4, 7, 10), (2, 5, 8, 11)]
+
+
+@given(lanes=st.integers(1, 4), workers=st.integers(1, 6), count=st.integers(1, 40))
+def test_whoever_starts_when_each_trial_is_trained_once(lanes: int, workers: int, count: int) -> None:
+    pool = StartingInTurn(workers)
+    crew, _ = crew_of(pool, lanes=lanes)
+    run(crew, trials(count))
+    assert Counter(replicate for _, new in pool.given for replicate in new) == Counter(range(count))
 
 
 @given(loads=st.lists(st.integers(0, 8), max_size=12), waiting=st.integers(0, 120), top=st.integers(0, 9))
