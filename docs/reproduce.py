@@ -13,6 +13,7 @@ import io
 import itertools
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -229,9 +230,6 @@ def _rival(row: Row, summary: Summary) -> str:
 def page_of(name: str) -> str:
     """The page of one table: what the program prints of it, as written and under its best readings."""
     parts = [f"# {compose([f'table={name}']).definition.title}", WRITTEN]
-    image = ROOT / "docs" / "images" / f"table-{name}-learning_curves.png"
-    if image.exists():
-        parts.append(f"![Learning curves, table {name} as written](../images/{image.name})")
     return "\n\n".join([*parts, *(_shown(way, WAYS[way].get(name)) for way in ("as written", "best readings"))])
 
 
@@ -251,12 +249,30 @@ def _shown(heading: str, words: str | None) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as text:
         main_of_program(["table", *shlex.split(words), "source=shipped", *missing.split()])
     shown = text.getvalue().partition("\n")[2].strip()
+    image = curves(words)
+    if image.exists():
+        shown += f"\n\n![Learning curves, {heading}](../images/{image.name})"
     return f"## {heading[0].upper()}{heading[1:]}\n\n    lstm-search run {words}\n\n{shown}\n"
 
 
+def curves(words: str) -> Path:
+    """Where the figure of a study's learning curves stands."""
+    return ROOT / "docs" / "images" / f"{compose(shlex.split(words)).definition.name}-learning_curves.png"
+
+
+def draw_curves(commands: Iterable[str]) -> None:
+    """Draw the learning curves of the studies that are recorded; figures of others stay."""
+    for words in commands:
+        image = curves(words)
+        if compose(shlex.split(words)).definition.name in studies(ROOT / "studies"):
+            printed(f"plot {words}")
+            shutil.copy(ROOT / "studies" / image.name, image)
+
+
 def report() -> None:
-    """Renew the shipped trials, the pages and the figure."""
+    """Renew the shipped trials, the pages and the figures."""
     ship((*ALL, *RIVALS), SHIPPED)
+    draw_curves(ALL)
     views = {"opening": opening, "lines": all_lines, "rivals": rivals, "commands": commands}
     for page in (README, PAGE):
         renew(page, BLOCK, lambda block: f"\n{views[block[2]]()}\n\n")
