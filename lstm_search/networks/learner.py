@@ -53,6 +53,9 @@ class Kernels(NamedTuple):
     advance: Callable[..., Any]  # (lanes, variant, state, block, stop): run through the block
     restart: Callable[..., Any]  # (lanes, variant, state, mask): these lanes are before a sequence's first step
     growth: Growth | None = None
+    touched: Callable[[Any], int] | None = None
+    """(state): bytes that every step goes through. None where each lane has its own to itself, for then it does not
+    matter to a step how many lanes there are."""
 
 
 class Facts(NamedTuple):

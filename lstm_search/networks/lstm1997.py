@@ -11,7 +11,7 @@ from lstm_search.checks import setting, settle
 from lstm_search.networks import lstm1997_full, lstm1997_full_state, memory_blocks
 from lstm_search.networks.learner import Facts, Growth, Kernels, Weights
 from lstm_search.networks.lstm1997_kernel import advance, restart
-from lstm_search.networks.lstm1997_state import Variant, join, lanes_last, new_state, put, weights
+from lstm_search.networks.lstm1997_state import Variant, join, lanes_last, new_state, put, touched, weights
 from lstm_search.networks.memory_blocks import MemoryBlocks
 
 
@@ -20,7 +20,7 @@ def _growth_rule(network: Any) -> tuple[int, float] | None:
     return None if network.growth == "none" else (network.growth_window, network.growth_drop)
 
 
-_TRUNCATED = Kernels(new_state, put, weights, lanes_last, advance, restart, Growth(_growth_rule, join))
+_TRUNCATED = Kernels(new_state, put, weights, lanes_last, advance, restart, Growth(_growth_rule, join), touched)
 
 
 @dataclass(frozen=True)

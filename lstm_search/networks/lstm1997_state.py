@@ -190,6 +190,13 @@ def weights(state: State, variant: Variant, l: int) -> Weights:
     return hidden, np.concatenate([direct, state.V[..., l]], axis=1)
 
 
+def touched(state: State) -> int:
+    """Bytes that every step goes through: all but what belongs to input symbols, of which it needs one, and to
+    optimizers."""
+    *arrays, _, _ = state
+    return sum(array.nbytes for array in arrays)
+
+
 def lanes_last(state: State) -> list[np.ndarray]:
     """All arrays of the state, the lane as their last axis."""
     *columns, e_s = state.of

@@ -13,10 +13,10 @@ from lstm_search.networks import lstm1997_full, lstm1997_full_state, memory_bloc
 from lstm_search.networks.learner import Facts, Kernels, Weights
 from lstm_search.networks.lstm1997_state import Variant
 from lstm_search.networks.lstm2000_kernel import advance, restart
-from lstm_search.networks.lstm2000_state import Variant2000, lanes_last, new_state, put, weights
+from lstm_search.networks.lstm2000_state import Variant2000, lanes_last, new_state, put, touched, weights
 from lstm_search.networks.memory_blocks import MemoryBlocks
 
-_TRUNCATED = Kernels(new_state, put, weights, lanes_last, advance, restart)
+_TRUNCATED = Kernels(new_state, put, weights, lanes_last, advance, restart, touched=touched)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ def weights(state: State2000, variant: Variant2000, l: int) -> Weights:
     return lstm1997_state.weights(state.core, variant.core, l)
 
 
+def touched(state: State2000) -> int:
+    """Bytes that every step goes through (see `lstm1997_state`)."""
+    return lstm1997_state.touched(state.core) + sum(array.nbytes for array in state[1:-1])
+
+
 def lanes_last(state: State2000) -> list[np.ndarray]:
     """All arrays of the state, the lane as their last axis."""
     return [*lstm1997_state.lanes_last(state.core), *state[1:-1], np.moveaxis(state.dX_f, 1, -1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from lstm_search.networks import AT_ONCE, DESCENT, RULES, Kernels, Learner
@@ -13,6 +14,9 @@ _WORK = 8_000_000
 
 _BYTES = 2 << 20
 """How large a block may be, so that it stays in the second-level cache."""
+
+_CLOSE = 48 << 10
+"""Bytes of a core's first-level cache."""
 
 
 class Shape(NamedTuple):
@@ -38,6 +42,17 @@ def shape_of(cell: Cell) -> Shape:
     if growth := growth_rule(network):
         looks_back.append(2 * growth[0])
     return Shape(type(task), type(network), network.kernels, layout, variant, max(looks_back, default=1))
+
+
+@cache
+def most_lanes(shape: Shape, width: int) -> int:
+    """How many of `width` lanes a pack has at most: all, or half of them where what every step goes through would not
+    stay in the first-level cache. Two such packs take turns in less time than one of all takes."""
+    touched = shape.kernels.touched
+    if touched is None or width < 2:
+        return width
+    state = shape.kernels.new_state(width, shape.variant, shape.layout.outputs)
+    return width if touched(state) <= _CLOSE else width // 2
 
 
 def growth_rule(network: Learner) -> tuple[int, float] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lstm_search.simd import Gpu, full_width
 from lstm_search.spec import Row, TrialResult, TrialSpec
 from lstm_search.worker.pack import Pack
-from lstm_search.worker.shape import Shape, shape_of
+from lstm_search.worker.shape import Shape, most_lanes, shape_of
 from lstm_search.worker.wide import WIDE, WidePack
 
 
@@ -25,7 +25,7 @@ class Progress:
 class Worker:
     """Trains trials side by side on one core, or on a GPU. It knows no database, no cluster and no credential.
 
-    There is one pack a shape, and one queue each. Packs take turns, a block each.
+    There is one queue a shape, and one pack, or two of half the width. Packs take turns, a block each.
     """
 
     def __init__(self, width: int | None = None, device: str = "cpu") -> None:
@@ -33,7 +33,7 @@ class Worker:
         self.width = lanes_of(width, device)
         self._gpu = Gpu() if device == "gpu" else None
         self._queues: dict[Shape, deque[TrialSpec]] = {}
-        self._packs: dict[Shape, Pack | WidePack] = {}
+        self._packs: dict[tuple[Shape, int], Pack | WidePack] = {}
 
     def advance(self, new: Sequence[TrialSpec], seconds: float) -> Progress:
         """Accept `new` trials and train for about `seconds`, or until a lane of a core runs empty and none waits."""
@@ -52,21 +52,26 @@ class Worker:
     def _fill(self) -> bool:
         """Put waiting trials into lanes, in packs as wide as their trials need. Returns whether any trial runs."""
         for shape, queue in self._queues.items():
-            pack = self._packs.pop(shape, None)
-            trials = len(queue) + (pack.width - pack.free if pack else 0)
-            if not trials:
-                continue
-            pack = self._seated(shape, pack, trials)
-            while queue and pack.free:
-                pack.add(queue.popleft())
-            self._packs[shape] = pack
+            most = self.width if self._gpu else most_lanes(shape, self.width)
+            for number in range(-(-self.width // most)):
+                self._fill_one(shape, number, queue, most)
         return bool(self._packs)
 
-    def _seated(self, shape: Shape, pack: Pack | WidePack | None, trials: int) -> Pack | WidePack:
-        """A pack for so many trials, with those that run in `pack`."""
+    def _fill_one(self, shape: Shape, number: int, queue: deque[TrialSpec], most: int) -> None:
+        pack = self._packs.pop((shape, number), None)
+        trials = len(queue) + (pack.width - pack.free if pack else 0)
+        if not trials:
+            return
+        pack = self._seated(shape, pack, trials, most)
+        while queue and pack.free:
+            pack.add(queue.popleft())
+        self._packs[shape, number] = pack
+
+    def _seated(self, shape: Shape, pack: Pack | WidePack | None, trials: int, most: int) -> Pack | WidePack:
+        """A pack for so many trials, of `most` lanes at most, with those that run in `pack`."""
         if self._gpu:
             return pack or WidePack(shape, self.width, self._gpu)
-        width = seats(trials, self.width)
+        width = min(seats(trials, self.width), most)
         if isinstance(pack, Pack):
             return pack if pack.width == width else pack.resized(width)
         return Pack(shape, width)
@@ -103,8 +108,10 @@ def warm(demanded: Sequence[tuple[TrialSpec, int]], width: int | None = None) ->
     """
     full = width or full_width()
     for spec, count in demanded:
-        for lanes in sorted({seats(1, full), seats(full // 2, full), full}):
-            if lanes <= seats(count, full):
-                pack = Pack(shape_of(spec.cell), lanes)
+        shape = shape_of(spec.cell)
+        most = min(seats(count, full), most_lanes(shape, full))
+        for lanes in sorted({seats(1, full), seats(full // 2, full), most}):
+            if lanes <= most:
+                pack = Pack(shape, lanes)
                 pack.add(spec)
                 pack.advance()

@@ -14,12 +14,13 @@ from helpers.waiting import until
 from numpy.typing import NDArray
 
 from lstm_search.networks import Lstm1997
+from lstm_search.networks.elman import Elman
 from lstm_search.simd.draws import TESTS, TRAINING, WEIGHTS, stream_key
 from lstm_search.simd.lanes import full_width, lanes_tag
 from lstm_search.spec import Outcome, Row, Stop, Training, TrialResult, TrialSpec
-from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TemporalOrder
+from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TemporalOrder, VeryLongLag
 from lstm_search.worker.pack import Pack
-from lstm_search.worker.shape import block_steps, shape_of
+from lstm_search.worker.shape import block_steps, most_lanes, shape_of
 from lstm_search.worker.trial import Worker, demand, seats, warm
 
 ORDER = cell(TemporalOrder(2, 20), CLASSIFIER, 0.5, stops(0.45, 0.2, 60, 10))
@@ -301,6 +302,30 @@ def test_warming_up_leaves_no_trace(width: int) -> None:
 )
 def test_a_pack_is_as_wide_as_its_trials_need(trials: int, full: int, width: int) -> None:
     assert seats(trials, full) == width
+
+
+LARGER = cell(TemporalOrder(2, 20), Lstm1997(blocks=4, size=2), 0.5, (Stop(window=20, max_wrong=0),))
+
+
+def test_nets_that_outgrow_the_first_level_cache_are_trained_in_packs_of_half_the_width() -> None:
+    shape, small = shape_of(LARGER), shape_of(ORDER)
+    assert [most_lanes(shape, width) for width in (16, 4, 1)] == [8, 4, 1]
+    assert most_lanes(small, 16) == 16
+    assert most_lanes(shape_of(replace(LARGER, network=Elman(hidden=60))), 16) == 16, "there each lane is by itself"
+    worker, trials = Worker(16), [TrialSpec(LARGER, number, 7, 300 + 20 * number) for number in range(20)]
+    first = worker.advance(trials, 1e-3)
+    assert sorted(pack.width for pack in worker._packs.values()) == [8, 8]
+    assert len(first.sequences) + len(first.finished) >= 16
+    found = by_key(first.finished)
+    while len(found) < len(trials):
+        found |= by_key(worker.advance([], 0.2).finished)
+    assert found == {trial.key: alone(trial) for trial in trials}
+
+
+def test_what_a_step_goes_through_leaves_out_what_belongs_to_other_symbols() -> None:
+    wide, narrow = (shape_of(replace(LARGER, task=VeryLongLag(q=q, p=50))) for q in (1000, 50))
+    sizes = [shape.kernels.touched(shape.kernels.new_state(16, shape.variant, 2)) for shape in (wide, narrow)]
+    assert sizes[0] == sizes[1] > 0
 
 
 def test_temporal_order_is_learned_as_published() -> None:
