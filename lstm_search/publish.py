@@ -10,13 +10,12 @@ from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
-from importlib.metadata import version
+from functools import cache, partial
 from pathlib import Path
 
 from lstm_search import overview
 from lstm_search.record import Record, Rescued, acquire, check_name, findings, holder, named_errors, rescued
-from lstm_search.report import MOST_BROKEN, Figures, Summary, render, summarise, write_figures
+from lstm_search.report import MOST_BROKEN, Figures, Summary, render, sources, summarise, write_figures
 from lstm_search.search import SearchSettings, loss_of
 from lstm_search.spec import FINALIST, SEQUENCES, Candidate, Definition, Row, Trial, TrialSpec, digest, dropped_rows
 from lstm_search.tracking import (
@@ -67,7 +66,7 @@ def view(home: Path, name: str, about: About = About(), activity: Activity | Non
     cells = [_cell(row, trials[row.name], found[row.name], labels.get(row.name, {}), now) for row in definition.rows]
     every = [summary for row in definition.rows for summary in found[row.name]]
     status = _overall(now.status, cells, [some[0] for some in found.values()])
-    known = provenance(created, environment)
+    known, best = provenance(created, environment), _best(definition.rows, about)
     return StudyView(
         name=name,
         seed=definition.seed,
@@ -84,15 +83,15 @@ def view(home: Path, name: str, about: About = About(), activity: Activity | Non
             "config.yaml": definition.config,
         },
         command=about.command,
-        best=_best(definition.rows, about),
+        best=best,
         axes=_axes(candidates),
         status=status,
         elsewhere=elsewhere,
         late=[
-            partial(_figures, definition, trials, candidates),
-            *([] if status == "RUNNING" else [partial(_page, definition, trials, candidates, known, about)]),
+            cache(partial(_figures, definition, trials, candidates)),
+            *([] if status == "RUNNING" else [cache(partial(_page, definition, trials, candidates, known, about))]),
         ],
-        depicted=_depicted(definition.rows, trials, candidates, status),
+        depicted=_depicted(definition.rows, trials, candidates, [status == "RUNNING", best]),
     )
 
 
@@ -137,10 +136,10 @@ def _figures(
 
 
 def _depicted(
-    rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], candidates: Sequence[Candidate], status: Status
+    rows: Sequence[Row], trials: Mapping[str, Sequence[Trial]], candidates: Sequence[Candidate], more: list[object]
 ) -> str:
     """Changes with what figures and page show, without drawing them: with rows, trials (which outcome, cap and final
-    weights tell apart), what a search has met and dropped, whether it runs, and with what draws."""
+    weights tell apart), what a search has met and dropped, `more`, and with the code that draws."""
     ended = [
         [trial.spec.replicate, trial.spec.cap, trial.result.outcome, trial.result.weights_sha256]
         for row in rows
@@ -148,7 +147,7 @@ def _depicted(
     ]
     shown = [[row.name, row.cell.digest, row.cap, row.published] for row in rows]
     met = [[one.point, one.left] for one in candidates]
-    return digest([shown, ended, met, status == "RUNNING", version("lstm-search")])
+    return digest([shown, ended, met, more, sources()])
 
 
 def _cell(

@@ -14,7 +14,7 @@ from helpers.records import batch
 from lstm_search.publish import About, Activity, _best, view
 from lstm_search.record import Record, acquire
 from lstm_search.search import SearchSettings
-from lstm_search.spec import Candidate, Definition, Outcome, Row
+from lstm_search.spec import Candidate, Definition, Outcome, Row, Trial
 from lstm_search.tracking import StudyView, Tracker
 from lstm_search.tracking.saved_views import experiment_tags
 
@@ -150,11 +150,33 @@ def test_figures_are_drawn_only_where_what_they_show_has_changed(tmp_path: Path)
     assert [*figures, *page] == ["solved_fraction.png", "learning_curves.png", "report.html"]
     running = view(home, "study", activity=Activity("RUNNING", {"full", "part"}))
     assert (running.depicted != shown.depicted, len(running.late)) == (True, 1)
+    seen = {shown.depicted, running.depicted}
+    by_success = About(search=SearchSettings(objective="success"))
+    seen.add(view(home, "study", by_success).depicted)
     with Record.open(home, Definition("study", 7, (FULL, PART, DROPPED), "A title")) as record:
         record.add(batch(PART.trials(7)[3:]))
-    assert view(home, "study").depicted not in (shown.depicted, running.depicted)
+    seen.add(view(home, "study").depicted)
+    with Record.open(
+        home, Definition("study", 7, (FULL, replace(PART, cap=PART.cap - 1), DROPPED), "A title")
+    ) as record:
+        seen.add(view(home, "study").depicted)
+        record.meet([Candidate((("training.rate", 0.7),), (DROPPED,), "grid", "out of reach")])
+    seen.add(view(home, "study").depicted)
+    with Record.open(home, Definition("study", 7, (FULL,), "A title")) as record:
+        record.retry(["failed"])
+        other = replace(batch(FULL.trials(7)[:1])[0].result, weights_sha256="other")
+        record._db.execute("DELETE FROM trials WHERE key = :key", {"key": other.key})
+        record.add([Trial(FULL.trials(7)[0], other)])
+    seen.add(view(home, "study").depicted)
+    assert len(seen) == 7, "each step shows something else"
 
 
+def test_the_same_study_is_drawn_once_however_often_it_is_attached(tmp_path: Path) -> None:
+    first, *_ = view(recorded(tmp_path, FULL), "study").late
+    assert first() is first()
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 def test_a_second_sync_draws_nothing(tmp_path: Path) -> None:
     shown, drawn = view(recorded(tmp_path, FULL), "study"), []
     late = [lambda: drawn.append("figures") or {"a.png": b"a"}]

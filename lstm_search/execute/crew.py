@@ -42,7 +42,8 @@ class Executor(Protocol):
         """Workers in service, those still starting included."""
 
     def submit(self, specs: Sequence[TrialSpec]) -> None:
-        """Queue trials, longest first; they are handed out in this order."""
+        """Queue trials, longest first; they are handed out in this order, but for those that are kept back for workers
+        that start."""
 
     def gather(self, seconds: float) -> list[Trial]:
         """The trials that finished; waits up to about `seconds` for the first. RuntimeError: no worker starts."""
@@ -223,7 +224,9 @@ class Crew:
 
     def _dispatch(self) -> None:
         hands = {number: self._suspect(self._seats[number]) for number in sorted(self._idle)}
-        for number, spec in self._deal(self._shares([number for number in hands if not self._seats[number].alone])):
+        sharing = list(self._sharing()) if hands else []
+        shares = self._shares([number for number in hands if not self._seats[number].alone], sharing)
+        for number, spec in self._deal(shares, sum(not seat.ready for seat in sharing)):
             hands[number].append(spec)
         for number, hand in hands.items():
             self._call(number, hand)
@@ -248,10 +251,9 @@ class Crew:
         seat.alone = seat.alone if seat.held else bool(self._suspects)
         return [self._suspects.popleft()] if seat.alone and not seat.held else []
 
-    def _shares(self, idle: Sequence[int]) -> dict[int, int]:
+    def _shares(self, idle: Sequence[int], sharing: Sequence[_Seat]) -> dict[int, int]:
         """How many trials idle workers get: even shares of the queue, as far as their lanes go. The loads are kept up:
         to count them for each of thousands of workers anew would take longer than they work."""
-        sharing = self._sharing() if idle else ()
         loads, left, shares = Counter(len(seat.held) for seat in sharing), len(self._queue), dict[int, int]()
         for number in idle:
             seat = self._seats[number]
@@ -263,18 +265,17 @@ class Crew:
             shares[number] = share
         return shares
 
-    def _deal(self, wanted: dict[int, int]) -> Iterator[tuple[int, TrialSpec]]:
+    def _deal(self, wanted: dict[int, int], coming: int) -> Iterator[tuple[int, TrialSpec]]:
         """Trials from the queue, the longest first, to these seats in turn, as cards are dealt: else one would get all
-        the longest, and train them when the others have long been done. Workers that start have their turns, too; what
-        these would get stays in the queue."""
-        coming = min(sum(not seat.ready for seat in self._sharing()), _PASSED) if any(wanted.values()) else 0
+        the longest, and train them when the others have long been done. As many workers as are `coming` have their
+        turns, too; what these would get stays in the queue."""
         passed: list[TrialSpec] = []
         while wanted := {number: count for number, count in wanted.items() if count}:
             for number in wanted:
                 yield number, self._queue.popleft()
                 wanted[number] -= 1
             spare = len(self._queue) - sum(wanted.values())
-            passed += [self._queue.popleft() for _ in range(min(coming, spare))]
+            passed += [self._queue.popleft() for _ in range(min(coming, spare, _PASSED))]
         self._queue.extendleft(reversed(passed))
 
     def _take(self, answer: Answer) -> None:

@@ -227,20 +227,12 @@ class Record:
 
     def counts(self) -> dict[str, Counter[Outcome]]:
         """How many trials ended how under their row's cap, by row name; those to run again are left out."""
-        return {
-            row.name: Counter(
-                {Outcome(entry["outcome"]): entry["trials"] for entry in self._under_cap(sql.COUNTS, row)}
-            )
-            for row in self.definition().rows
-        }
+        return {row.name: Counter(dict(self._under_cap(sql.COUNTS, row))) for row in self.definition().rows}
 
     def ended(self) -> dict[str, list[tuple[Outcome, int]]]:
         """How each trial ended under its row's cap, and after how many sequences, by row name; those to run again are
         left out."""
-        return {
-            row.name: [(Outcome(entry["outcome"]), entry["sequences"]) for entry in self._under_cap(sql.ENDED, row)]
-            for row in self.definition().rows
-        }
+        return {row.name: self._under_cap(sql.ENDED, row) for row in self.definition().rows}
 
     def trials(self, *, curves: bool = True) -> dict[str, list[Trial]]:
         """The recorded trials by row name, in order of replicate, without their weights.
@@ -252,10 +244,10 @@ class Record:
 
     def known(self) -> Iterator[Trial]:
         """All trials ever recorded, of whatever row (several may have the same cell), without what no search looks at:
-        curves, weights and their digests, hosts and errors."""
+        curves, weights and their digests, hosts and errors. What is damaged in these is noticed where they are read."""
         cells = {row.cell.digest: row.cell for row in self.rows()}
         for cell in cells.values():
-            yield from self._load(cell, self.definition().seed, 0, _ALL, statement=sql.KNOWN)
+            yield from self._load(cell, self.definition().seed, 0, _ALL, sql.KNOWN, curves=False)
 
     def find(self, prefix: str) -> Trial:
         """The one trial whose key starts with `prefix`, without its weights; ValueError for none and for several."""
@@ -410,11 +402,15 @@ class Record:
         query = "SELECT id FROM environments WHERE description = :description"
         return int(self._db.execute(query, values).fetchone()["id"])
 
-    def _under_cap(self, statement: str, row: Row) -> list[sqlite3.Row]:
-        return self._query(statement, _which(row.cell, row.first, row.end) | {"cap": row.cap})
+    def _under_cap(self, statement: str, row: Row) -> list[tuple[Outcome, int]]:
+        found = self._query(statement, _which(row.cell, row.first, row.end) | {"cap": row.cap})
+        try:
+            return [(Outcome(outcome), number) for outcome, number in found]
+        except ValueError as error:
+            raise recordfile.damaged(self.path, f"a value of a trial is of another kind: {error}") from error
 
     def _load(
-        self, cell: Cell, seed: int, first: int, end: int, *, curves: bool = True, statement: str = sql.TRIALS
+        self, cell: Cell, seed: int, first: int, end: int, statement: str = sql.TRIALS, *, curves: bool = True
     ) -> list[Trial]:
         which = _which(cell, first, end) | {"curves": curves}
         with self._transaction("DEFERRED") as db:

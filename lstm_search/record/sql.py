@@ -67,10 +67,10 @@ WHOLE = f"SELECT {', '.join((*_ASKED, *_RESULT))}, curve, cell, digest, weights 
 WHOLE_OF = f"{WHOLE} WHERE key = :key"
 KNOWN = f"SELECT {', '.join((*_ASKED, *_LIGHT))} FROM trials {_SOME} ORDER BY replicate"  # noqa: S608
 """As TRIALS, without what no search looks at: curves, digests, hosts and errors."""
-_BROKEN = ", ".join(f"'{outcome}'" for outcome in sorted(spec.BROKEN))
+_VALID = ", ".join(f"'{outcome}'" for outcome in spec.Outcome if outcome not in spec.BROKEN)
 _TERMINAL = f"""
-SELECT key, iif(sequences <= :cap OR outcome IN ({_BROKEN}), outcome, 'CAPPED') AS outcome,
-    iif(outcome IN ({_BROKEN}), sequences, min(sequences, :cap)) AS sequences
+SELECT CASE WHEN typeof(sequences) != 'integer' THEN 'damaged' WHEN sequences > :cap AND outcome IN ({_VALID})
+    THEN 'CAPPED' ELSE outcome END AS outcome, iif(outcome IN ({_VALID}), min(sequences, :cap), sequences) AS sequences
 FROM trials {_SOME} AND (outcome != 'CAPPED' OR cap >= :cap)
 """  # noqa: S608
 """Trials as `TrialResult.under_cap` has them, without those CAPPED under a lower one, which are to run again."""

@@ -9,7 +9,7 @@ from lstm_search.report.error_flow import draw_flow, flow_csv, flow_table
 from lstm_search.report.gates import Shown, class_table, draw_gates
 from lstm_search.report.layout import Sheet, cell, json_text
 from lstm_search.report.page import Contents, render_page
-from lstm_search.report.plot import FIGURE_FORMATS, write_figures
+from lstm_search.report.plot import FIGURE_FORMATS, sources, write_figures
 from lstm_search.report.standings import Standing, search_sheet
 from lstm_search.report.summary import MOST_BROKEN, Summary, summaries, summarise
 from lstm_search.report.table import (

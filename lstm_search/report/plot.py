@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from lstm_search.report.canvas import Figures
@@ -11,6 +13,13 @@ from lstm_search.report.solved import solved_fraction
 from lstm_search.spec import Row, Trial
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
+
+
+@cache
+def sources() -> str:
+    """Changes with the code and the templates that draw figures and pages."""
+    files = sorted(path for path in Path(__file__).parent.rglob("*") if path.suffix in {".py", ".html"})
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def write_figures(

@@ -51,7 +51,7 @@ def search_sheet(standings: Sequence[Standing], title: str, most: int, best: str
     """The table, `most` lines of it (0: all); `best`: the words that train the best one again."""
     shown = standings[:most] if most else standings
     joint = any(len(one.candidate.rows) > 1 for one in standings)
-    head, lines = (_joint if joint else _single)(shown)
+    head, lines = _joint(shown, "-" if _fixed(standings) else "as written") if joint else _single(shown)
     unit = standings[0].candidate.rows[0].unit
     legend = LEGEND.format(unit=unit, counted=counted(unit))
     more = len(standings) - len(shown)
@@ -59,7 +59,7 @@ def search_sheet(standings: Sequence[Standing], title: str, most: int, best: str
         title,
         head,
         lines,
-        f"{LEGEND_JOINT.format(fixed=_fixed(standings))} {legend}" if joint else legend,
+        f"{LEGEND_JOINT.format(fixed=_said(standings))} {legend}" if joint else legend,
         more=f"{more} further candidates are not shown; lines=0 shows all" if more else "",
         last=f"the best: lstm-search run {best}" if best else "",
         bars={} if joint else _bars(head, shown),
@@ -121,10 +121,11 @@ def _printed(row: Summary) -> str:
     return f"{printed.successes}/{printed.trials}, {number(printed.mean_sequences)}"
 
 
-def _joint(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
+def _joint(standings: Sequence[Standing], literal: str) -> tuple[list[str], list[list[str]]]:
+    """The lines; `literal` stands where none of the settings searched differs."""
     tables = list(dict.fromkeys(row.table for row in standings[0].candidate.rows))
     names = [f"table {name}" if name else "rows" for name in tables]
-    literal, lines = "-" if _fixed(standings) else "as written", []
+    lines = []
     for one in standings:
         rows = list(zip(one.candidate.rows, one.served, strict=True))
         counts = [_served([pair for pair in rows if pair[0].table == table]) for table in tables]
@@ -151,10 +152,22 @@ def _altered(candidate: Candidate) -> list[tuple[str, str]]:
     return [(short[key], written(value)) for key, value in candidate.point if key in differ]
 
 
-def _fixed(standings: Sequence[Standing]) -> str:
-    """The settings, not the literal ones, that all sets have in some of their rows."""
+def _fixed(standings: Sequence[Standing]) -> list[tuple[str, str]]:
+    """The settings, not the literal ones, that some row has in every set, whatever is searched: what follows from a
+    setting that is searched differs from set to set."""
+    of_sets = [
+        dict.fromkeys(pair for row in one.candidate.rows for pair in (*row.readings, *row.altered)) for one in standings
+    ]
     searched = {key for one in standings for key, _ in one.candidate.point}
-    rows = [row for one in standings for row in one.candidate.rows]
-    found = dict.fromkeys(pair for row in rows for pair in (*row.readings, *row.altered) if pair[0] not in searched)
-    short = short_names([key for key, _ in found])
-    return f"; all have {' '.join(f'{short[key]}={value}' for key, value in found)}" if found else ""
+    return [
+        (key, value)
+        for key, value in of_sets[0]
+        if key not in searched and all((key, value) in some for some in of_sets)
+    ]
+
+
+def _said(standings: Sequence[Standing]) -> str:
+    found = _fixed(standings)
+    short = short_names(list(dict.fromkeys(key for key, _ in found)))
+    values = {short[key]: "|".join(value for other, value in found if other == key) for key, _ in found}
+    return f"; all have {' '.join(f'{key}={value}' for key, value in values.items())}" if found else ""

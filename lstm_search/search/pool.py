@@ -17,7 +17,7 @@ record's `known` trials come without."""
 
 
 def _light(result: TrialResult) -> TrialResult:
-    return replace(result, **_UNUSED) if result.weights_sha256 or result.curve or result.error else result
+    return replace(result, **_UNUSED) if any(getattr(result, name) for name in _UNUSED) else result
 
 
 @dataclass(eq=False)

@@ -43,7 +43,7 @@ class BackgroundTracker:
         self._tracker, self._snapshot, self._warn = tracker, snapshot, warn
         self._pause, self._patience = pause, patience
         self._failing_since: float | None = None
-        self._published, self._study = False, ""
+        self._published, self._study, self._depicted = False, "", ""
         self._view: StudyView | None = None
         self._due = pause
         self._furthest, self._moved = -1, -math.inf
@@ -127,6 +127,7 @@ class BackgroundTracker:
             if self._view is None:
                 self._news.clear()
                 self._view = self._snapshot()
+                self._draw(self._view)
                 self._due = max(self._pause, 20 * (time.monotonic() - began))
             self._study = self._view.name
             self._tracker.sync(self._view, self._stopped(count()))
@@ -135,6 +136,14 @@ class BackgroundTracker:
             return None
         self.error, self._failing_since, self._view = "", None, None
         return None if self._stop.is_set() else self._due
+
+    def _draw(self, view: StudyView) -> None:
+        """Make what takes seconds, where it shows something new: as a part of the snapshot, whose cost decides when
+        the next one is due. The view keeps it."""
+        if view.depicted != self._depicted:
+            for make in view.late:
+                make()
+            self._depicted = view.depicted
 
     def _stopped(self, trials: Iterator[int]) -> Callable[[], bool]:
         """What a pass asks before each trial whether it shall stop. It has made headway when it asks for a trial that

@@ -174,8 +174,7 @@ class Experiment:
         at_once = tags if trial and state != run.state else []  # a trial that is made with its result has its tags
         self.client.log_batch(run_id, [Metric(*entry) for entry in run.metrics], params, at_once)
         if run.artifacts or run.late:
-            late = [made for make in run.late for made in make().items()]
-            self._attach(run_id, {**run.artifacts, **dict(late)})
+            self._attach(run_id, {**run.artifacts, **_made(run)})
         if not trial:
             self.client.log_batch(run_id, tags=tags)
         self._written.add(run_id)
@@ -185,6 +184,18 @@ class Experiment:
             for name, content in artifacts.items():
                 (Path(folder) / name).write_bytes(as_bytes(content))
             self.client.log_artifacts(run_id, folder)
+
+
+class NotMade(RuntimeError):  # noqa: N818  (named by what is the case)
+    """An artifact of ours could not be made; MLflow has nothing to do with it."""
+
+
+def _made(run: Run) -> dict[str, str | bytes]:
+    """The artifacts that are made only now. Raises NotMade."""
+    try:
+        return {name: content for make in run.late for name, content in make().items()}
+    except Exception as error:
+        raise NotMade(f"{run.name}: its figures and page cannot be made: {error}") from error
 
 
 def _has(stored: _Stored, status: str) -> bool:

@@ -28,7 +28,7 @@ from lstm_search.tracking.address import (
     without_password,
 )
 from lstm_search.tracking.dashboard import Dashboard
-from lstm_search.tracking.experiment import Experiment
+from lstm_search.tracking.experiment import Experiment, NotMade
 from lstm_search.tracking.projection import (
     KEY,
     KIND,
@@ -248,6 +248,8 @@ class Tracker:
     def _failures(self) -> Iterator[None]:
         try:
             yield
+        except NotMade:
+            raise
         except Exception as error:
             self._experiments.clear()  # what a lost reply has changed is looked up next time
             raise TrackingFailed(self._reason(error)) from error

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from helpers.fakes import DIES, FINE, HANGS, NEVER_ENDS, NO_MEMORY, RAISES, ScriptedPool, result, trials
@@ -106,12 +107,33 @@ def test_a_worker_that_starts_first_does_not_get_all_the_longest() -> None:
     assert sorted(firsts.values()) == [(0, 3, 6, 9), (1, 4, 7, 10), (2, 5, 8, 11)]
 
 
-@given(lanes=st.integers(1, 4), workers=st.integers(1, 6), count=st.integers(1, 40))
-def test_whoever_starts_when_each_trial_is_trained_once(lanes: int, workers: int, count: int) -> None:
-    pool = StartingInTurn(workers)
-    crew, _ = crew_of(pool, lanes=lanes)
-    run(crew, trials(count))
-    assert Counter(replicate for _, new in pool.given for replicate in new) == Counter(range(count))
+@pytest.mark.parametrize("gone", ["retired", "late"])
+def test_nothing_is_kept_back_for_a_worker_that_does_not_come(gone: str) -> None:
+    pool = StartingInTurn(2, slices=20)
+    crew, _ = crew_of(pool, lanes=16)
+    if gone == "retired":
+        crew._seats[1].false_starts = 2
+        crew._lose(1, LOST)
+    else:
+        crew._seats[1].started -= 60
+    crew.submit(trials(12))
+    crew.gather(2.0)
+    assert next(new for seat, new in pool.given if new) == tuple(range(12))
+
+
+@given(
+    lanes=st.integers(1, 4),
+    workers=st.integers(1, 6),
+    count=st.integers(1, 40),
+    seed=st.integers(0, 10**6),
+    rate=st.sampled_from([0.0, 0.2]),
+)
+def test_whoever_starts_when_and_dies_each_trial_ends_once(
+    *, lanes: int, workers: int, count: int, seed: int, rate: float
+) -> None:
+    random_death = deaths(seed, rate)
+    crew, _ = crew_of(StartingInTurn(workers, random_death), lanes=lanes)
+    assert len(run(crew, trials(count))) == count
 
 
 @given(loads=st.lists(st.integers(0, 8), max_size=12), waiting=st.integers(0, 120), top=st.integers(0, 9))
@@ -124,9 +146,9 @@ def test_the_level_is_the_least_that_takes_all_who_wait(loads: list[int], waitin
 def test_shares_are_those_of_counting_all_loads_for_each_worker(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     shares, alone = Crew._shares, 0
 
-    def compared(crew: Crew, idle: Sequence[int]) -> dict[int, int]:
+    def compared(crew: Crew, idle: Sequence[int], sharing: Sequence[Any]) -> dict[int, int]:
         nonlocal alone
-        found, left = shares(crew, idle), len(crew._queue)
+        found, left = shares(crew, idle, sharing), len(crew._queue)
         loads = {number: len(seat.held) for number, seat in enumerate(crew._seats) if not (seat.alone or seat.retired)}
         alone += sum(seat.alone for seat in crew._seats)
         for number in idle:

@@ -353,3 +353,21 @@ def test_a_capped_trial_does_not_give_way_to_a_lost_one(tmp_path: Path) -> None:
         record.add([Trial(spec, TrialResult(spec.key, Outcome.CAPPED, 100, 1000), 1)])
         record.add([Trial(replace(spec, cap=200), TrialResult(spec.key, Outcome.LOST, 0, 0), 3)])
         assert [trial.result.outcome for trial in record.trials()[row.name]] == [Outcome.CAPPED]
+
+
+@pytest.mark.parametrize("value", [b"\xff", "many", None])
+@pytest.mark.parametrize("sequences", [40, 10**9])
+def test_a_damaged_number_is_damage_where_trials_are_counted(tmp_path: Path, value: object, sequences: int) -> None:
+    with Record.open(tmp_path, TABLE_9) as record:
+        record.add([Trial(spec, made_up(spec, sequences=sequences)) for spec in ROW_6A.trials(7)[:2]])
+    with closing(sqlite3.connect(tmp_path / "table_9.sqlite")) as db, db:
+        (made,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'trials'").fetchone()
+        lax = made.replace(" STRICT", "").replace("NOT NULL", "")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'trials'", [lax])
+    with closing(sqlite3.connect(tmp_path / "table_9.sqlite")) as db, db:
+        db.execute("UPDATE trials SET sequences = ? WHERE replicate = 0", [value])
+    with Record.read(tmp_path, "table_9") as record:
+        for look in (record.counts, record.ended, lambda: list(record.known())):
+            with pytest.raises(RecordDamaged, match="of another kind"):
+                look()

@@ -77,6 +77,9 @@ def test_a_joint_search_says_what_all_its_sets_have_that_is_not_literal() -> Non
     read = replace(one, candidate=replace(one.candidate, rows=(row, *one.candidate.rows[1:])))
     text = render_search([read], "", 0)
     assert lines(text)[2][-1] == "rate=0.1"
+    other = replace(one, candidate=replace(one.candidate, rows=(replace(row, readings=()), *one.candidate.rows[1:])))
+    several = render_search([read, other], "", 0)
+    assert "all have" not in several, "one of the sets has it literally"
     unread = replace(read, candidate=replace(read.candidate, point=()))
     assert lines(render_search([unread], "", 0))[2][-1] == "-", "it differs in what all have"
     assert "the literal ones; all have recurrent_to=gates." in " ".join(text.split())

@@ -36,6 +36,33 @@ def test_the_background_publishes_a_growing_study(tracker: Tracker) -> None:
     assert tracker.sync(study("growing")) == 0
 
 
+def test_what_drawing_takes_counts_towards_the_pause(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, drawn = [0.0], []
+
+    def draw() -> dict[str, bytes]:
+        drawn.append(clock[0])
+        clock[0] += 7.0
+        return {"a.png": b"a"}
+
+    monkeypatch.setattr("lstm_search.tracking.background.time.monotonic", lambda: clock[0])
+    background = BackgroundTracker(
+        tracker, lambda: study("drawn", late=[draw], depicted="now"), pytest.fail, pause=0.01
+    )
+    monkeypatch.setattr(tracker, "sync", lambda *_: 0)
+    assert background._publish() == pytest.approx(20 * 7.0)
+    assert background._publish() == pytest.approx(0.01), "what is drawn shows nothing new"
+    assert len(drawn) == 1
+    assert background.close(PATIENCE)
+
+
+def test_what_cannot_be_drawn_is_no_fault_of_mlflow(tracker: Tracker) -> None:
+    def draw() -> dict[str, bytes]:
+        raise ValueError("no font")
+
+    with pytest.raises(RuntimeError, match="figures and page cannot be made: no font"):
+        tracker.sync(study("undrawn", late=[draw]))
+
+
 def test_a_server_that_is_down_delays_nobody_and_is_reported_once(tmp_path: Path) -> None:
     warnings: list[str] = []
     tracker = Tracker(f"http://127.0.0.1:{free_port()}", tmp_path)
