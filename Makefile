@@ -44,6 +44,7 @@ bench: $(VENV)/installed ## time the kernel beside C programs, nets as they grow
 	PEERS=$(PEERS) $(VENV)/bin/python benchmarks/bench.py
 	$(VENV)/bin/python benchmarks/complexity.py
 	$(VENV)/bin/python benchmarks/variants.py
+	$(VENV)/bin/python benchmarks/packs.py
 	$(VENV)/bin/python benchmarks/prompt.py
 
 bench-search: $(VENV)/installed ## trials of races, grids and proposers, and what grows with studies and clusters; PEERS=1 adds Ray Tune's overhead
