@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import matplotlib as mpl
 import pandas as pd
 from pages import ROOT, markdown, printed
 
@@ -21,7 +23,13 @@ import lstm_search
 from lstm_search.record import studies
 from lstm_search.stats import Times, ert_p, expected_running_time, holm, ratio_interval
 
-PAGE = ROOT / "docs" / "tables" / "beyond.md"
+mpl.use("agg")
+from matplotlib import pyplot as plt
+
+mpl.rcParams["svg.hashsalt"] = "beyond"  # the same figure is the same file
+
+PAGE, FIGURE = ROOT / "docs" / "tables" / "beyond.md", ROOT / "docs" / "images" / "beyond.svg"
+COLOUR, SPAN = "#0072B2", (0.015, 60.0)
 
 
 FRESH = 1_000_000
@@ -188,13 +196,19 @@ def _chosen(change: str, fresh: pd.DataFrame) -> str:
     return f"rate {fresh['training.rate'].iloc[0]:g}, {HELD[key]} {held}"
 
 
-def ratio(first: Times, second: Times) -> str:
-    """ERT of the first over that of the second, with its interval."""
+def ratio(first: Times, second: Times) -> tuple[float, float, float] | None:
+    """ERT of the first over that of the second, with its interval; None where one of them never solved."""
     if not first[0] or not second[0]:
-        return "none solved" if second[0] else "-"
+        return None
     ert, other = (sum(map(sum, times)) / len(times[0]) for times in (first, second))
-    low, high = ratio_interval(first, second)
-    return f"{_short(ert / other)} [{_short(low)} to {_short(high)}]"
+    return ert / other, *ratio_interval(first, second)
+
+
+def _told(first: Times, second: Times) -> str:
+    found = ratio(first, second)
+    if found is None:
+        return "none solved" if second[0] else "-"
+    return "{} [{} to {}]".format(*map(_short, found))
 
 
 def _short(number: float) -> str:
@@ -203,20 +217,23 @@ def _short(number: float) -> str:
     return f"{number:.2f}" if number < 10 else f"{number:.0f}"
 
 
-def lines(name: str) -> list[tuple[str, ...]]:
-    """What each change came to on a task, beside the net of 1997."""
-    found = {change: tuned(name, change) for change in CHANGES}
-    plain = found["1997"].times
-    others = [change for change in CHANGES if change != "1997"]
+def differing(found: Mapping[str, Tuned]) -> dict[str, float]:
+    """By change, p of equal expected running times with the net of 1997, after Holm's correction."""
+    plain, others = found["1997"].times, [change for change in CHANGES if change != "1997"]
     tests = [min(1.0, 2 * min(ert_p(found[c].times, plain), ert_p(plain, found[c].times))) for c in others]
-    p = dict(zip(others, holm(tests), strict=True))
+    return dict(zip(others, holm(tests), strict=True))
+
+
+def lines(found: Mapping[str, Tuned]) -> list[tuple[str, ...]]:
+    """What each change came to on a task, beside the net of 1997."""
+    plain, p = found["1997"].times, differing(found)
     return [
         (
             CHANGES[change].title,
             each.chosen,
             each.solved,
             _sequences(expected_running_time(*each.times)),
-            "1" if change == "1997" else ratio(each.times, plain),
+            "1" if change == "1997" else _told(each.times, plain),
             "-" if change == "1997" else f"{p[change]:.2g}",
             f"{each.seconds:,.0f}",
         )
@@ -230,7 +247,8 @@ def _sequences(ert: float | None) -> str:
 
 def report() -> None:
     """Write the page."""
-    of_tasks = {name: lines(name) for name in TASKS}
+    all_found = {name: {change: tuned(name, change) for change in CHANGES} for name in TASKS}
+    of_tasks = {name: lines(found) for name, found in all_found.items()}
     cells = [
         (titles[0][0], *(f"{line[2]}, {line[4].partition(' [')[0]}{'*' if _sure(line[5]) else ''}" for line in titles))
         for titles in zip(*of_tasks.values(), strict=True)
@@ -241,11 +259,40 @@ def report() -> None:
         INTRODUCTION.format(hours=hours),
         markdown(("change", *(task.title for task in TASKS.values())), cells),
         NOTE,
+        "![Ratios with their intervals](../images/beyond.svg)",
     ]
     for name, found in of_tasks.items():
         commands = "\n".join(f"    lstm-search {command(name, change)}" for change in CHANGES)
         parts += [f"## {TASKS[name].title}", markdown(head, found), commands]
     PAGE.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    draw(all_found)
+
+
+def draw(found: Mapping[str, Mapping[str, Tuned]]) -> None:
+    """The figure: of each change on each task the ratio of expected running times, with its interval. Filled marks
+    differ from the net of 1997; a cross at the right edge: none solved."""
+    figure, panels = plt.subplots(2, 3, figsize=(8.4, 5.4), sharex=True, sharey=True, layout="constrained")
+    changes = [change for change in CHANGES if change != "1997"]
+    for panel, (name, of_task) in zip(panels.flat, found.items(), strict=True):
+        p = differing(of_task)
+        panel.axvline(1.0, color="black", linewidth=0.8)
+        for place, change in enumerate(changes):
+            _point(panel, place, ratio(of_task[change].times, of_task["1997"].times), sure=p[change] < LEVEL)
+        panel.set(title=TASKS[name].title, xscale="log", xlim=SPAN)
+        panel.set_yticks(range(len(changes)), [CHANGES[change].title for change in changes])
+    panels[0, 0].invert_yaxis()
+    figure.supxlabel("sequences for one success, as a ratio to the net of 1997 (95 % interval); filled: differs from 1")
+    figure.savefig(FIGURE, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _point(panel: mpl.axes.Axes, place: int, found: tuple[float, float, float] | None, *, sure: bool) -> None:
+    if found is None:
+        panel.plot([0.8 * SPAN[1]], [place], "x", color=COLOUR)
+        return
+    middle, low, high = found
+    panel.plot([low, min(high, SPAN[1])], [place, place], color=COLOUR, linewidth=1)
+    panel.plot([min(middle, SPAN[1])], [place], "o", color=COLOUR, markerfacecolor=COLOUR if sure else "white")
 
 
 def _sure(p: str) -> bool:
