@@ -151,7 +151,11 @@ class _Loop:
         if self.space is None or not self.space.axes:
             yield self._plain(self.record.definition().rows, seed)
             return
-        yield self._resumed(Search(self.space, self.settings, seed), met_again(self.record, self.space))
+        candidates = met_again(self.record, self.space)
+        self._count(candidates)
+        search = Search(self.space, self.settings, seed)
+        search.resume(candidates, self.record.known(self.record.rows()))
+        yield search
         if self.settings.confirm:
             self.dropped = self.search.dropped()
             best = finalists(self.settings, self.search.candidates(), self.record.trials(curves=False))
@@ -160,11 +164,17 @@ class _Loop:
             yield self._plain(list(rows.values()), seed)
 
     def _plain(self, rows: Sequence[Row], seed: int) -> Search:
-        """Every trial of these rows."""
-        return self._resumed(plain(rows, seed), [Candidate((), (row,), "") for row in rows])
+        """Every trial of these rows; of those that have all theirs nothing is read."""
+        self._count([Candidate((), (row,), "") for row in rows])
+        asked = self.record.definition().rows
+        ended = {row.name for row in asked if self.counts[row.name].total() >= row.replicates}
+        rows = [row for row in rows if row.name not in ended]
+        search = plain(rows, seed)
+        search.resume([Candidate((), (row,), "") for row in rows], self.record.known(rows))
+        return search
 
-    def _resumed(self, search: Search, candidates: Sequence[Candidate]) -> Search:
-        """The search as it stands with all that is recorded."""
+    def _count(self, candidates: Sequence[Candidate]) -> None:
+        """Take note of what is recorded."""
         self.record.meet(candidates)
         self.record.retry(self.retry)
         ended = self.record.ended()
@@ -172,8 +182,6 @@ class _Loop:
         self.ended = {
             name: [sequences for outcome, sequences in some if outcome not in BROKEN] for name, some in ended.items()
         }
-        search.resume(candidates, self.record.known())
-        return search
 
     def _train(self, executor: Executor, deadline: float) -> None:
         self._show(dict)

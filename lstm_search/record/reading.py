@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from lstm_search.record import sql
-from lstm_search.spec import Cell, Curve, Reached, Trial, trial_from_plain
+from lstm_search.spec import Cell, Curve, Reached, Trial, all_from_plain, trials_from_plain
 
 
 @contextmanager
@@ -26,18 +26,23 @@ def _no_collector() -> Iterator[None]:
 
 
 @_no_collector()
-def read_trials(cell: Cell, seed: int, found: Iterable[sqlite3.Row], milestones: Iterable[sqlite3.Row]) -> list[Trial]:
+def read_trials(cell: Cell, seed: int, found: Sequence[sqlite3.Row], milestones: Sequence[sqlite3.Row]) -> list[Trial]:
     """The trials of a cell that rows of `trials` hold, with what rows of `milestones` say that they reached. ValueError
     or TypeError where a value is of another kind than it should be."""
     reached: dict[str, list[Reached]] = defaultdict(list)
-    for entry in milestones:
-        reached[entry["key"]].append(sql.reached(entry))
-    return [_trial(cell, seed, entry, reached.get(entry["key"], [])) for entry in found]
-
-
-def _trial(cell: Cell, seed: int, entry: sqlite3.Row, milestones: list[Reached]) -> Trial:
-    values = dict(entry)
-    values["milestones"] = milestones
+    if milestones:
+        passed = _columns(milestones)
+        for key, one in zip(passed["key"], all_from_plain(Reached, passed), strict=True):
+            reached[key].append(one)
+    if not found:
+        return []
+    values = _columns(found)
+    values["milestones"] = [reached.get(key, ()) for key in values["key"]]
     if "curve" in values:
-        values["curve"] = Curve(values["curve"])
-    return trial_from_plain(cell, seed, values)
+        values["curve"] = [Curve(packed) for packed in values["curve"]]
+    return trials_from_plain(cell, seed, values)
+
+
+def _columns(rows: Sequence[sqlite3.Row]) -> dict[str, Sequence[Any]]:
+    """The values of some rows, at least one, by column."""
+    return dict(zip(rows[0].keys(), zip(*rows, strict=True), strict=True))

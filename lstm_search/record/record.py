@@ -242,10 +242,10 @@ class Record:
         asked = self.definition()
         return {row.name: self._load(row.cell, asked.seed, row.first, row.end, curves=curves) for row in asked.rows}
 
-    def known(self) -> Iterator[Trial]:
-        """All trials ever recorded, of whatever row (several may have the same cell), without what no search looks at:
-        curves, weights and their digests, hosts and errors. What is damaged in these is noticed where they are read."""
-        cells = {row.cell.digest: row.cell for row in self.rows()}
+    def known(self, rows: Iterable[Row]) -> Iterator[Trial]:
+        """All trials ever recorded of the cells of these rows, without what no search looks at: curves, weights and
+        their digests, hosts and errors. What is damaged in these is noticed where they are read."""
+        cells = {row.cell.digest: row.cell for row in rows}
         for cell in cells.values():
             yield from self._load(cell, self.definition().seed, 0, _ALL, sql.KNOWN, curves=False)
 

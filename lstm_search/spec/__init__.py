@@ -27,7 +27,9 @@ from lstm_search.spec.trial import (
     Trial,
     TrialResult,
     TrialSpec,
+    all_from_plain,
     from_plain,
     trial_from_plain,
     trial_key,
+    trials_from_plain,
 )

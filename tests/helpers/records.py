@@ -60,7 +60,7 @@ def batch(trials: list[TrialSpec], outcome: Outcome = Outcome.SOLVED) -> list[Tr
 def missing(record: Record, row: Row) -> list[TrialSpec]:
     """The row's trials that a study would train now: what its search asks for once it knows the record."""
     search = plain([row], record.definition().seed)
-    search.resume([Candidate((), (row,), "")], record.known())
+    search.resume([Candidate((), (row,), "")], record.known(record.rows()))
     return search.ask(search.remaining)
 
 

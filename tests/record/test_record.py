@@ -342,7 +342,7 @@ def test_counts_and_endings_are_those_of_the_trials_under_the_cap(
         expected = [(trial.result.outcome, trial.result.sequences) for trial in row.counting(trials)]
         assert record.ended() == {"6a": expected}
         assert record.counts() == {"6a": Counter(outcome for outcome, _ in expected)}
-        light = [(trial.spec, trial.result.outcome, trial.result.sequences) for trial in record.known()]
+        light = [(trial.spec, trial.result.outcome, trial.result.sequences) for trial in record.known(record.rows())]
         assert light == [(trial.spec, trial.result.outcome, trial.result.sequences) for trial in trials]
 
 
@@ -368,6 +368,6 @@ def test_a_damaged_number_is_damage_where_trials_are_counted(tmp_path: Path, val
     with closing(sqlite3.connect(tmp_path / "table_9.sqlite")) as db, db:
         db.execute("UPDATE trials SET sequences = ? WHERE replicate = 0", [value])
     with Record.read(tmp_path, "table_9") as record:
-        for look in (record.counts, record.ended, lambda: list(record.known())):
+        for look in (record.counts, record.ended, lambda: list(record.known(record.rows()))):
             with pytest.raises(RecordDamaged, match="of another kind"):
                 look()

@@ -22,6 +22,7 @@ from lstm_search.spec import (
     digest,
     trial_from_plain,
     trial_key,
+    trials_from_plain,
 )
 from lstm_search.tasks import TASKS, TemporalOrder
 
@@ -108,3 +109,14 @@ def test_a_trial_comes_back_from_its_plain_values(name: str) -> None:
         assert trial_from_plain(trial.spec.cell, trial.spec.seed, plain) == trial
         as_text = {key: str(value) if isinstance(value, int | float) else value for key, value in plain.items()}
         assert trial_from_plain(trial.spec.cell, trial.spec.seed, as_text) == trial
+
+
+@pytest.mark.parametrize("name", synthetic.study()[1])
+def test_very_many_trials_come_back_from_columns_of_plain_values(name: str) -> None:
+    trials = synthetic.study()[1][name]
+    spec = trials[0].spec
+    columns = {key: [trial.plain()[key] for trial in trials] for key in trials[0].plain()}
+    assert trials_from_plain(spec.cell, spec.seed, columns) == trials
+    del columns["host"], columns["error"]
+    without = [replace(trial, result=replace(trial.result, host="", error="")) for trial in trials]
+    assert trials_from_plain(spec.cell, spec.seed, columns) == without
