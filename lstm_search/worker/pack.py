@@ -6,6 +6,7 @@ import hashlib
 import io
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -290,19 +291,24 @@ class Pack:
             host=socket.gethostname(),
         )
 
-    def resized(self, width: int) -> Pack:
-        """A pack of `width` lanes with the running trials as they stand between two blocks. They must fit into it."""
-        pack = Pack(self.shape, width)
-        lanes = [l for l, run in enumerate(self.runs) if run]
-        pack.runs[: len(lanes)] = [self.runs[l] for l in lanes]
-        states = self._kernels.lanes_last(self.state), self._kernels.lanes_last(pack.state)
-        for old, new in ((self.stream, pack.stream), states, (self.stop[1:], pack.stop[1:])):
+
+def joined(shape: Shape, width: int, packs: Sequence[Pack]) -> Pack:
+    """A pack of `width` lanes with the running trials of `packs`, all of this shape, as they stand between two blocks.
+    They must fit into it."""
+    into, first = Pack(shape, width), 0
+    for pack in packs:
+        lanes = [l for l, run in enumerate(pack.runs) if run]
+        here = slice(first, first + len(lanes))
+        into.runs[here] = [pack.runs[l] for l in lanes]
+        states = shape.kernels.lanes_last(pack.state), shape.kernels.lanes_last(into.state)
+        for old, new in ((pack.stream, into.stream), states, (pack.stop[1:], into.stop[1:])):
             for source, target in zip(old, new, strict=True):
-                target[..., : len(lanes)] = source[..., lanes]
+                target[..., here] = source[..., lanes]
         for mask in (simd.ACTIVE, simd.LEARNING, simd.EVERY, simd.RANKED):
-            pack.stop.masks[mask] = _moved(int(self.stop.masks[mask]), lanes)
-        pack.fresh = _moved(self.fresh, lanes)
-        return pack
+            into.stop.masks[mask] |= _moved(int(pack.stop.masks[mask]), lanes) << first
+        into.fresh |= _moved(pack.fresh, lanes) << first
+        first += len(lanes)
+    return into
 
 
 def _moved(mask: int, lanes: list[int]) -> int:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from lstm_search.simd import Gpu, full_width
 from lstm_search.spec import Row, TrialResult, TrialSpec
-from lstm_search.worker.pack import Pack
+from lstm_search.worker.pack import Pack, joined
 from lstm_search.worker.shape import Shape, most_lanes, shape_of
 from lstm_search.worker.wide import WIDE, WidePack
+
+Packs = list[Pack | WidePack]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Progress:
 class Worker:
     """Trains trials side by side on one core, or on a GPU. It knows no database, no cluster and no credential.
 
-    There is one queue a shape, and one pack, or two of half the width. Packs take turns, a block each.
+    There is one queue a shape, and one pack, or two of half the width while more trials run than one of these has
+    lanes. Packs take turns, a block each.
     """
 
     def __init__(self, width: int | None = None, device: str = "cpu") -> None:
@@ -33,7 +36,7 @@ class Worker:
         self.width = lanes_of(width, device)
         self._gpu = Gpu() if device == "gpu" else None
         self._queues: dict[Shape, deque[TrialSpec]] = {}
-        self._packs: dict[tuple[Shape, int], Pack | WidePack] = {}
+        self._packs: dict[Shape, Packs] = {}
 
     def advance(self, new: Sequence[TrialSpec], seconds: float) -> Progress:
         """Accept `new` trials and train for about `seconds`, or until a lane of a core runs empty and none waits."""
@@ -42,39 +45,48 @@ class Worker:
         for spec in new:
             self._queues.setdefault(shape_of(spec.cell), deque()).append(spec)
         while time.monotonic() < deadline and self._fill():
-            for pack in self._packs.values():
+            for pack in self._every():
                 finished += pack.advance()
             if finished and self._gpu is None and not any(self._queues.values()):
                 break
-        packs = self._packs.values()
-        return Progress(tuple(finished), {key: done for pack in packs for key, done in pack.sequences().items()})
+        running = {key: done for pack in self._every() for key, done in pack.sequences().items()}
+        return Progress(tuple(finished), running)
+
+    def _every(self) -> Packs:
+        return [pack for packs in self._packs.values() for pack in packs]
 
     def _fill(self) -> bool:
         """Put waiting trials into lanes, in packs as wide as their trials need. Returns whether any trial runs."""
         for shape, queue in self._queues.items():
-            most = self.width if self._gpu else most_lanes(shape, self.width)
-            for number in range(-(-self.width // most)):
-                self._fill_one(shape, number, queue, most)
-        return bool(self._packs)
+            self._packs[shape] = self._filled(shape, queue, self._packs.get(shape, []))
+        return any(self._packs.values())
 
-    def _fill_one(self, shape: Shape, number: int, queue: deque[TrialSpec], most: int) -> None:
-        pack = self._packs.pop((shape, number), None)
-        trials = len(queue) + (pack.width - pack.free if pack else 0)
-        if not trials:
-            return
-        pack = self._seated(shape, pack, trials, most)
-        while queue and pack.free:
-            pack.add(queue.popleft())
-        self._packs[shape, number] = pack
+    def _filled(self, shape: Shape, queue: deque[TrialSpec], packs: Packs) -> Packs:
+        """The packs of a shape with waiting trials in their free lanes; one pack where all trials fit into it."""
+        most = self.width if self._gpu else most_lanes(shape, self.width)
+        alone = len(queue) + _running(packs) <= most
+        filled = []
+        for first in range(0, most if alone else self.width, most):
+            before = packs if alone else packs[first // most : first // most + 1]
+            if trials := len(queue) + _running(before):
+                pack = self._seated(shape, before, trials, min(most, self.width - first))
+                while queue and pack.free:
+                    pack.add(queue.popleft())
+                filled.append(pack)
+        return filled
 
-    def _seated(self, shape: Shape, pack: Pack | WidePack | None, trials: int, most: int) -> Pack | WidePack:
-        """A pack for so many trials, of `most` lanes at most, with those that run in `pack`."""
+    def _seated(self, shape: Shape, packs: Packs, trials: int, most: int) -> Pack | WidePack:
+        """A pack for so many trials, of `most` lanes at most, with those that run in `packs`."""
         if self._gpu:
-            return pack or WidePack(shape, self.width, self._gpu)
+            return packs[0] if packs else WidePack(shape, self.width, self._gpu)
         width = min(seats(trials, self.width), most)
-        if isinstance(pack, Pack):
-            return pack if pack.width == width else pack.resized(width)
-        return Pack(shape, width)
+        if len(packs) == 1 and packs[0].width == width:
+            return packs[0]
+        return joined(shape, width, [pack for pack in packs if isinstance(pack, Pack)])
+
+
+def _running(packs: Packs) -> int:
+    return sum(pack.width - pack.free for pack in packs)
 
 
 def lanes_of(width: int | None, device: str) -> int:

@@ -14,7 +14,7 @@ from helpers.packs import alone, by_key, finished, one_by_one
 from lstm_search.networks import Lstm1997, Lstm2000
 from lstm_search.spec import Training, TrialSpec
 from lstm_search.tasks import Adding, TemporalOrder
-from lstm_search.worker.pack import Pack
+from lstm_search.worker.pack import Pack, joined
 from lstm_search.worker.shape import shape_of
 
 WIDTH = 4
@@ -179,7 +179,7 @@ def test_a_trial_has_the_same_bits_alone_beside_others_and_in_a_pack_that_shrink
         pack.add(trial)
     for _ in range(3):
         found += pack.advance()
-    found += finished(pack.resized(2)).values() if pack.running else []
+    found += finished(joined(pack.shape, 2, [pack])).values() if pack.running else []
     assert by_key(found) == together
     for trial in some:
         assert by_key([alone(trial, 2)]) == by_key([together[trial.key]])

@@ -19,7 +19,7 @@ from lstm_search.simd.draws import TESTS, TRAINING, WEIGHTS, stream_key
 from lstm_search.simd.lanes import full_width, lanes_tag
 from lstm_search.spec import Outcome, Row, Stop, Training, TrialResult, TrialSpec
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TemporalOrder, VeryLongLag
-from lstm_search.worker.pack import Pack
+from lstm_search.worker.pack import Pack, joined
 from lstm_search.worker.shape import block_steps, most_lanes, shape_of
 from lstm_search.worker.trial import Worker, demand, seats, warm
 
@@ -122,7 +122,7 @@ def test_moving_to_another_width_in_the_middle_changes_nothing(every: int) -> No
             found += pack.advance() if pack.running else []
         widths.append(widths.pop(0))
         if widths[-1] >= len(pack.running):
-            pack = pack.resized(widths[-1])
+            pack = joined(pack.shape, widths[-1], [pack])
     assert by_key(found) == {trial.key: result_of(trial) for trial in trials}
 
 
@@ -313,13 +313,19 @@ def test_nets_that_outgrow_the_first_level_cache_are_trained_in_packs_of_half_th
     assert most_lanes(small, 16) == 16
     assert most_lanes(shape_of(replace(LARGER, network=Elman(hidden=60))), 16) == 16, "there each lane is by itself"
     worker, trials = Worker(16), [TrialSpec(LARGER, number, 7, 300 + 20 * number) for number in range(20)]
-    first = worker.advance(trials, 1e-3)
-    assert sorted(pack.width for pack in worker._packs.values()) == [8, 8]
-    assert len(first.sequences) + len(first.finished) >= 16
-    found = by_key(first.finished)
+    found: dict[str, TrialResult] = by_key(worker.advance(trials, 1e-3).finished)
+    worker._fill()
+    assert [(pack.width, pack.free) for pack in worker._every()] == [(8, 0), (8, 0)]
+    widths = []
     while len(found) < len(trials):
-        found |= by_key(worker.advance([], 0.2).finished)
+        found |= by_key(worker.advance([], 1e-3).finished)
+        worker._fill()
+        if sum(len(pack.running) for pack in worker._every()) <= 8:
+            widths.append([pack.width for pack in worker._every()])
     assert found == {trial.key: alone(trial) for trial in trials}
+    assert widths[0] == [8]
+    assert [4] in widths
+    assert {tuple(each) for each in widths} == {(8,), (4,), ()}, "the last trials share a pack"
 
 
 def test_what_a_step_goes_through_leaves_out_what_belongs_to_other_symbols() -> None:

@@ -20,7 +20,7 @@ from lstm_search.simd.streams import Block, Layout, new_block
 from lstm_search.spec import Cell, Outcome, Stop, Training, TrialResult, TrialSpec
 from lstm_search.tasks import EmbeddedReber, LongLag, Multiplication, TwoSequence, VeryLongLag
 from lstm_search.tasks.embedded_reber import STRINGS, SYMBOLS
-from lstm_search.worker.pack import Pack
+from lstm_search.worker.pack import Pack, joined
 from lstm_search.worker.shape import shape_of
 from lstm_search.worker.trial import Worker
 
@@ -101,7 +101,7 @@ def test_a_trial_that_moves_to_another_pack_goes_on_as_it_was(name: str) -> None
     found = []
     for _ in range(3):
         found += pack.advance() if pack.running else []
-    assert by_key(found) | finished(pack.resized(8)) == {TRIALS[name].key: result_of(name)}
+    assert by_key(found) | finished(joined(pack.shape, 8, [pack])) == {TRIALS[name].key: result_of(name)}
 
 
 # What a check says
