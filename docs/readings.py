@@ -14,7 +14,8 @@ from lstm_search.record import Record, studies
 FOLDER, HOME = ROOT / "docs" / "searches", ROOT / "studies"
 
 SEARCHES = tuple(
-    f"recipe=readings-{name}" for name in ("1", "2", "2-rtrl", "2-chunker", "3", "4-5", "6", "7", "9", "all")
+    f"recipe=readings-{name}"
+    for name in ("1", "1-9", "2", "2-rtrl", "2-chunker", "2b", "3", "4-5", "4", "5", "6", "7", "9", "all")
 )
 
 

@@ -21,7 +21,9 @@ class Training:
     update: Literal["sequence", "step"] = setting(
         "sequence", "weights change at the end of a sequence, or at every step (step)", reading=True
     )
-    error_scale: float = setting(1.0, "factor on the error signal: 1, 2 or 0.5", among=(0.5, 1.0, 2.0), reading=True)
+    error_scale: float = setting(
+        1.0, "factor on the error signal: 1, 2, 0.5 or 0.25", among=(0.25, 0.5, 1.0, 2.0), reading=True
+    )
     targets: tuple[float, ...] = setting(
         (0.0, 1.0), "what stands for the targets 0 and 1 of classes and symbols, such as [0.1,0.9]", reading=True
     )
