@@ -26,7 +26,7 @@ from reproduction_figure import draw
 from lstm_search.cli.dispatch import main as main_of_program
 from lstm_search.config import compose
 from lstm_search.published import Published, published_rows
-from lstm_search.record import SHIPPED, shipped_trials, studies
+from lstm_search.record import SHIPPED, Record, shipped_trials, studies
 from lstm_search.report import Summary, summaries, summarise
 from lstm_search.spec import Definition, Row, Trial
 
@@ -261,12 +261,20 @@ def curves(words: str) -> Path:
 
 
 def draw_curves(commands: Iterable[str]) -> None:
-    """Draw the learning curves of the studies that are recorded; figures of others stay."""
+    """Draw the learning curves of the studies that are recorded with all that is shipped; figures of others stay."""
     for words in commands:
-        image = curves(words)
-        if compose(shlex.split(words)).definition.name in studies(ROOT / "studies"):
+        asked = compose(shlex.split(words)).definition
+        shipped = sum(len(shipped_of(asked, row)) for row in asked.rows)
+        if asked.name in studies(ROOT / "studies") and 0 < shipped <= recorded(asked.name):
             printed(f"plot {words}")
+            image = curves(words)
             shutil.copy(ROOT / "studies" / image.name, image)
+
+
+def recorded(name: str) -> int:
+    """How many trials of a study have ended here."""
+    with Record.read(ROOT / "studies", name) as record:
+        return sum(counts.total() for counts in record.counts().values())
 
 
 def report() -> None:

@@ -166,17 +166,15 @@ class _Loop:
     def _plain(self, rows: Sequence[Row], seed: int) -> Search:
         """Every trial of these rows; of those that have all theirs nothing is read."""
         self._count([Candidate((), (row,), "") for row in rows])
-        asked = self.record.definition().rows
-        ended = {row.name for row in asked if self.counts[row.name].total() >= row.replicates}
-        rows = [row for row in rows if row.name not in ended]
+        rows = [row for row in rows if self.counts[row.name].total() < row.replicates]
         search = plain(rows, seed)
         search.resume([Candidate((), (row,), "") for row in rows], self.record.known(rows))
         return search
 
     def _count(self, candidates: Sequence[Candidate]) -> None:
-        """Take note of what is recorded."""
+        """Take note of what is recorded. Of these candidates, trials that are to be tried again are missing."""
         self.record.meet(candidates)
-        self.record.retry(self.retry)
+        self.record.retry(self.retry, [row for one in candidates for row in one.rows])
         ended = self.record.ended()
         self.counts = {name: Counter(outcome for outcome, _ in some) for name, some in ended.items()}
         self.ended = {

@@ -22,7 +22,7 @@ _GRACE = 3.0  # seconds by which an answer may be late before its worker counts 
 _QUICK = 0.1  # of a slice; an answer that took less came because a lane ran empty
 _ANSWERS = 500.0  # a second, of all workers, that leave the driver's core time for results
 _STARTS = 3  # a worker that fails so often before its first answer will not start
-_LATE = 30.0  # seconds after which no work is kept back for a worker that has not started
+_LATE = 30.0  # seconds from the first worker's start, after which no work is kept back for one that has not started
 _PASSED = 100  # trials at most that are passed over between two that a worker gets, for those that start
 
 
@@ -93,7 +93,8 @@ class Pool(Protocol):
 class _Seat:
     """The driver's view of one worker. `since`: by key, when its training may have begun; `called`: None while idle;
     `spare`: trials handed over beyond its lanes, so that it need not come back for each; `started`: when it was asked
-    for, which on a cluster may be long before a node has room for it."""
+    for, or the first worker was there, which may have compiled for all. On a cluster a node may have room much later.
+    """
 
     held: dict[str, TrialSpec] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)
@@ -285,12 +286,19 @@ class Crew:
         if answer.fault is not None:
             self._lose(answer.seat, answer.fault)
         elif answer.progress is None:
-            seat.ready, seat.false_starts = True, 0
-            self._ready += 1
+            self._greet(seat)
         else:
             self._adapt(seat, called)
             self._note(seat, answer.progress)
             self._stop_overdue(answer.seat)
+
+    def _greet(self, seat: _Seat) -> None:
+        """A worker has started."""
+        if not self._ready:
+            for other in self._seats:
+                other.started = self._clock()
+        seat.ready, seat.false_starts = True, 0
+        self._ready += 1
 
     def _adapt(self, seat: _Seat, called: float | None) -> None:
         """Keep the ways to and fro short beside the work: who comes back at once has short trials and gets a reserve.

@@ -127,10 +127,12 @@ class BackgroundTracker:
             if self._view is None:
                 self._news.clear()
                 self._view = self._snapshot()
-                self._draw(self._view)
+                if not self._closing.is_set():  # at the end trials come first, and what is drawn last
+                    self._draw(self._view)
                 self._due = max(self._pause, 20 * (time.monotonic() - began))
             self._study = self._view.name
             self._tracker.sync(self._view, self._stopped(count()))
+            self._depicted = self._view.depicted
         except Exception as error:  # noqa: BLE001  (whatever happens here must not reach the study)
             self._remember(error, began)
             return None
@@ -139,11 +141,10 @@ class BackgroundTracker:
 
     def _draw(self, view: StudyView) -> None:
         """Make what takes seconds, where it shows something new: as a part of the snapshot, whose cost decides when
-        the next one is due. The view keeps it."""
-        if view.depicted != self._depicted:
-            for make in view.late:
+        the next one is due. The view keeps it. What cannot be made is told after the trials are published."""
+        for make in view.late if view.depicted != self._depicted else ():
+            with suppress(Exception):
                 make()
-            self._depicted = view.depicted
 
     def _stopped(self, trials: Iterator[int]) -> Callable[[], bool]:
         """What a pass asks before each trial whether it shall stop. It has made headway when it asks for a trial that

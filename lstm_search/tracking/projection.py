@@ -98,8 +98,8 @@ class StudyView:
     """A study to publish. `created` as in its record, `params` such as versions, `note` its table in Markdown,
     `artifacts` contents by file name (table, configuration), `title` as in its definition; `command` makes it, `best`
     is the metric that its cells are sorted by, `axes` the settings that its search varies. `elsewhere`: another process
-    trains it and knows what runs. `late` makes further artifacts, figures and a page, which take seconds, and keeps
-    them: only where they are not there yet, as `depicted` tells, which changes with what they show."""
+    trains it and knows what runs. `late` makes further artifacts, figures and a page, which take seconds: whenever
+    the study's run is written. `depicted` changes with what they show."""
 
     name: str
     seed: int

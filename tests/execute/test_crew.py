@@ -92,33 +92,46 @@ def test_where_there_is_too_little_to_fill_the_workers_each_gets_its_share_of_th
 
 
 class StartingInTurn(ScriptedPool):
-    """Its workers start one after the other, each three waits after the one before."""
+    """Its workers start one after the other, the first one at `first` seconds, the others `apart`."""
+
+    first = apart = 1.5
 
     def _answer(self, seat: int, call: str) -> Answer | None:
-        early = call == "start" and self.now < 1.5 * (seat + 1)
+        early = call == "start" and self.now < self.first + self.apart * seat
         return None if early else super()._answer(seat, call)
 
 
-def test_a_worker_that_starts_first_does_not_get_all_the_longest() -> None:
+@pytest.mark.parametrize("first", [1.5, 40.0], ids=["kernels in the cache", "kernels to compile"])
+def test_a_worker_that_starts_first_does_not_get_all_the_longest(first: float) -> None:
     pool = StartingInTurn(3, slices=20)
+    pool.first = first
     crew, _ = crew_of(pool, lanes=16)
     run(crew, trials(12))
     firsts = {seat: new for seat, new in pool.given if new}
     assert sorted(firsts.values()) == [(0, 3, 6, 9), (1, 4, 7, 10), (2, 5, 8, 11)]
 
 
-@pytest.mark.parametrize("gone", ["retired", "late"])
-def test_nothing_is_kept_back_for_a_worker_that_does_not_come(gone: str) -> None:
+def test_nothing_is_kept_back_for_a_worker_that_does_not_come() -> None:
     pool = StartingInTurn(2, slices=20)
     crew, _ = crew_of(pool, lanes=16)
-    if gone == "retired":
-        crew._seats[1].false_starts = 2
-        crew._lose(1, LOST)
-    else:
-        crew._seats[1].started -= 60
+    crew._seats[1].false_starts = 2
+    crew._lose(1, LOST)
     crew.submit(trials(12))
     crew.gather(2.0)
     assert next(new for seat, new in pool.given if new) == tuple(range(12))
+
+
+def test_for_a_worker_that_is_late_trials_are_kept_back_for_half_a_minute() -> None:
+    pool = StartingInTurn(2, slices=500)
+    pool.apart = 100.0
+    crew, _ = crew_of(pool, lanes=16)
+    crew.submit(trials(12))
+    while pool.now < 30:
+        crew.gather(1.0)
+    assert [new for _, new in pool.given if new] == [(0, 2, 4, 6, 8, 10)]
+    while pool.now < 35:
+        crew.gather(1.0)
+    assert [new for _, new in pool.given if new] == [(0, 2, 4, 6, 8, 10), (1, 3, 5, 7, 9, 11)]
 
 
 @given(

@@ -112,6 +112,24 @@ def test_lost_trials_of_the_finalists_are_tried_again_when_asked(tmp_path: Path)
     assert seen(tmp_path)[1][GOOD + FRESH][1].result.outcome == Outcome.SOLVED
 
 
+def test_what_breaks_in_this_run_is_not_tried_again_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the finalists come later, and lost trials of theirs would be."""
+    advance = Worker.advance
+
+    def failing(self: Worker, new: Sequence[TrialSpec], seconds: float) -> Progress:
+        if any(spec.replicate == 2 for spec in new):
+            raise ValueError("broken")
+        return advance(self, new, seconds)
+
+    monkeypatch.setattr(Worker, "advance", failing)
+    words = f"search=grid search.confirm=3 replicates=3 {SPACE} search.finalists=1"
+    ended = run(tmp_path, words, retry=["failed", "lost"])
+    assert ended.broken > 0
+    found = seen(tmp_path)[1]
+    assert [len(found[name]) for name in (GOOD, POOR)] == [3, 3]
+    assert found[GOOD][2].result.outcome == Outcome.FAILED
+
+
 def test_a_budget_ends_a_search_before_it_confirms(tmp_path: Path) -> None:
     ended = run(tmp_path, RACE, hours=1e-9)
     assert ended.left > 0

@@ -13,6 +13,7 @@ from helpers.published import stored, study
 from helpers.waiting import PATIENCE, until
 
 from lstm_search.tracking import BackgroundTracker, StudyView, Tracker, TrackingFailed
+from lstm_search.tracking.experiment import NotMade
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow's own, at import
 
@@ -59,7 +60,14 @@ def test_what_cannot_be_drawn_is_no_fault_of_mlflow(tracker: Tracker) -> None:
     def draw() -> dict[str, bytes]:
         raise ValueError("no font")
 
-    with pytest.raises(RuntimeError, match="figures and page cannot be made: no font"):
+    background = BackgroundTracker(tracker, lambda: study("undrawn", late=[draw]), pytest.fail, pause=0.01)
+    background.notify()
+    until(lambda: background.error)
+    assert "figures and page cannot be made: no font" in background.error
+    assert tracker.uri not in background.error
+    assert len(stored(tracker, "undrawn")) == 8, "its trials are published all the same"
+    assert not background.close(1)
+    with pytest.raises(NotMade):
         tracker.sync(study("undrawn", late=[draw]))
 
 

@@ -20,7 +20,7 @@ from lstm_search.simd.lanes import full_width, lanes_tag
 from lstm_search.spec import Outcome, Row, Stop, Training, TrialResult, TrialSpec
 from lstm_search.tasks import Adding, EmbeddedReber, LongLag, TemporalOrder, VeryLongLag
 from lstm_search.worker.pack import Pack, joined
-from lstm_search.worker.shape import block_steps, most_lanes, shape_of
+from lstm_search.worker.shape import Shape, block_steps, most_lanes, shape_of
 from lstm_search.worker.trial import Worker, demand, seats, warm
 
 ORDER = cell(TemporalOrder(2, 20), CLASSIFIER, 0.5, stops(0.45, 0.2, 60, 10))
@@ -326,6 +326,20 @@ def test_nets_that_outgrow_the_first_level_cache_are_trained_in_packs_of_half_th
     assert widths[0] == [8]
     assert [4] in widths
     assert {tuple(each) for each in widths} == {(8,), (4,), ()}, "the last trials share a pack"
+
+
+def test_warming_up_makes_packs_of_the_widths_that_a_large_net_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Seen(Pack):
+        def __init__(self, shape: Shape, width: int) -> None:
+            made.append(width)
+            super().__init__(shape, width)
+
+    monkeypatch.setattr("lstm_search.worker.trial.Pack", Seen)
+    for replicates in (20, 3):
+        warm([(TrialSpec(LARGER, 0, 0, cap=1), replicates)], width=16)
+    assert made == [4, 8, 4]
 
 
 def test_what_a_step_goes_through_leaves_out_what_belongs_to_other_symbols() -> None:
