@@ -270,7 +270,7 @@ def report() -> None:
 
 def draw(found: Mapping[str, Mapping[str, Tuned]]) -> None:
     """The figure: of each change on each task the ratio of expected running times, with its interval. Filled marks
-    differ from the net of 1997; a cross at the right edge: none solved."""
+    differ from the net of 1997; a triangle at an edge: beyond it; a cross at the right edge: none solved."""
     figure, panels = plt.subplots(2, 3, figsize=(8.4, 5.4), sharex=True, sharey=True, layout="constrained")
     changes = [change for change in CHANGES if change != "1997"]
     for panel, (name, of_task) in zip(panels.flat, found.items(), strict=True):
@@ -292,7 +292,9 @@ def _point(panel: mpl.axes.Axes, place: int, found: tuple[float, float, float] |
         return
     middle, low, high = found
     panel.plot([low, min(high, SPAN[1])], [place, place], color=COLOUR, linewidth=1)
-    panel.plot([min(middle, SPAN[1])], [place], "o", color=COLOUR, markerfacecolor=COLOUR if sure else "white")
+    mark = ">" if middle > SPAN[1] else "<" if middle < SPAN[0] else "o"
+    at = min(max(middle, SPAN[0]), SPAN[1])
+    panel.plot([at], [place], mark, color=COLOUR, markerfacecolor=COLOUR if sure else "white", clip_on=False)
 
 
 def _sure(p: str) -> bool:
