@@ -33,7 +33,7 @@ from lstm_search.spec import TrialSpec
 from lstm_search.worker import demand, warm
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from stack import Stack  # type: ignore[import-not-found]  # the compose file's services on loopback
+from helpers.stack import Stack  # type: ignore[import-not-found]  # the compose file's services on loopback
 
 ROW = ("table=9", "rows=6a")
 

@@ -24,6 +24,31 @@ NETWORK = Lstm1997(blocks=2, size=2)
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="compiles C")
 
 
+TIMED = (
+    "bench",
+    "cluster",
+    "complexity",
+    "overhead",
+    "packs",
+    "prompt",
+    "proposers",
+    "scale",
+    "search",
+    "short_trials",
+    "variants",
+)
+"""Scripts that need nothing but what is installed here; the others compare with a GPU's or with other libraries."""
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_a_benchmark_starts(name: str) -> None:
+    """Tests move, and what a script imports with them; nobody runs it for months."""
+    command = [sys.executable, BENCHMARKS / f"{name}.py", "--help"]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("usage: ")
+
+
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=needs_gcc) for name in ("scalar", "simd")])
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     binary = tmp_path_factory.mktemp("bench") / request.param
