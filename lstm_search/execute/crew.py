@@ -293,7 +293,7 @@ class Crew:
             self._stop_overdue(answer.seat)
 
     def _greet(self, seat: _Seat) -> None:
-        """A worker has started."""
+        """A worker has started. Only from the first one's start on is it late not to have."""
         if not self._ready:
             for other in self._seats:
                 other.started = self._clock()

@@ -155,14 +155,14 @@ def trial_from_plain(cell: Cell, seed: int, values: Mapping[str, Any]) -> Trial:
 
 
 def trials_from_plain(cell: Cell, seed: int, columns: Mapping[str, Sequence[Any]]) -> list[Trial]:
-    """The same of very many trials at once, in a third of the time: the values of all of them, as many of each name."""
+    """The same of very many trials at once, which takes less time: the values of all of them, as many of each name."""
     asked = map(TrialSpec, repeat(cell), map(int, columns["replicate"]), repeat(seed), map(int, columns["cap"]))
     attempts = map(int, columns.get("attempts", repeat(1)))
     return list(map(Trial, asked, all_from_plain(TrialResult, columns), attempts))
 
 
 def all_from_plain(kind: type[T], columns: Mapping[str, Sequence[Any]]) -> Iterator[T]:
-    """As `from_plain`, of very many at once: the values of all of them by name."""
+    """As `from_plain`, of one or more at once: the values of all of them by name."""
     values = (
         map(convert, columns[name]) if name in columns else repeat(getattr(kind, name))
         for name, convert in _CONVERSIONS[kind].items()

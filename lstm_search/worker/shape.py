@@ -47,7 +47,7 @@ def shape_of(cell: Cell) -> Shape:
 @cache
 def most_lanes(shape: Shape, width: int) -> int:
     """How many of `width` lanes a pack has at most: all, or half of them where what every step goes through would not
-    stay in the first-level cache. With 16 lanes, two such packs take turns in .75 to .95 of the time that one of all
+    stay in the first-level cache. With 16 lanes, two such packs take turns in .74 to .93 of the time that one of all
     takes (AVX-512; benchmarks/packs.py)."""
     touched = shape.kernels.touched
     if touched is None or width < 2:

@@ -56,6 +56,18 @@ def test_what_drawing_takes_counts_towards_the_pause(tracker: Tracker, monkeypat
     assert background.close(PATIENCE)
 
 
+def test_at_the_end_nothing_is_drawn_before_the_trials_are_published(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    background = BackgroundTracker(
+        tracker, lambda: study("closed", late=[lambda: pytest.fail("drawn")], depicted="now"), pytest.fail, pause=0.01
+    )
+    monkeypatch.setattr(tracker, "sync", lambda *_: 0)
+    background._closing.set()
+    assert background._publish() is not None
+    assert background.close(PATIENCE)
+
+
 def test_what_cannot_be_drawn_is_no_fault_of_mlflow(tracker: Tracker) -> None:
     def draw() -> dict[str, bytes]:
         raise ValueError("no font")
